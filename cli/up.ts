@@ -1,0 +1,43 @@
+/** `weir up`: everything on this machine. */
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { runParts, type Running } from './run.ts'
+import { sampleConfig } from './init.ts'
+import { CliError, type Verb } from './verb.ts'
+
+const USAGE = `usage: weir up [--config weir.yaml]
+
+Runs proxy, collector and the embedded ClickHouse. Reads the config again when it changes. Ctrl-C stops cleanly.`
+
+/** How to point the common clients at a URL. */
+export const clientSetup = (url: string): string => `  Claude Code   claude mcp add --transport http weir ${url}
+  Cursor        ~/.cursor/mcp.json:  { "mcpServers": { "weir": { "url": "${url}" } } }
+  VS Code       code --add-mcp '{"name":"weir","type":"http","url":"${url}"}'
+`
+
+export function banner({ supervisor, config }: Running): string {
+  const { proxy, collector, store } = supervisor.addresses
+  const names = Object.keys(config.servers)
+  return `Weir is running.
+
+  all servers   ${proxy}/mcp
+${names.map((n) => `  ${n.padEnd(12)}  ${proxy}/servers/${n}/mcp\n`).join('')}  collector     ${collector}   (OTLP at /v1/traces, /metrics, /readyz)
+  ClickHouse    ${store || config.store.url}   (read-only SQL; try: weir query "SELECT server, tool, outcome FROM calls")
+
+Point a client at it:
+${clientSetup(`${proxy}/mcp`)}
+See the calls: weir tail · weir top
+`
+}
+
+export const verb: Verb = async (argv) => {
+  if (!argv.some((a) => a.startsWith('--config') || a === '-c' || a === '--help' || a === '-h') && !existsSync('weir.yaml'))
+    throw new CliError(
+      `there is no weir.yaml in ${resolve('.')}`,
+      `\`weir init\` writes this one, ready to run:\n\n${sampleConfig()
+        .split('\n')
+        .map((l) => `    ${l}`)
+        .join('\n')}`,
+    )
+  return runParts(USAGE, argv, ['store', 'collector', 'proxy'], banner)
+}

@@ -1,0 +1,116 @@
+/**
+ * Who may talk to the collector. A page in somebody's browser must not reach a service on loopback: the Host header has to
+ * name us, an Origin has to be known, and nothing here ever answers with CORS headers.
+ * Secrets are compared as SHA-256 in constant time.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { FastifyRequest } from 'fastify'
+import { ApiError } from './errors.ts'
+
+const LOOPBACK_NAMES = new Set(['localhost', '127.0.0.1', '[::1]'])
+const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest()
+
+/** Host of a Host header or authority, without port. */
+export const hostOf = (authority: string): string => authority.toLowerCase().replace(/:\d*$/, '')
+const isLoopbackAddress = (address: string): boolean => /^(::ffff:)?127\./.test(address) || address === '::1'
+
+/** Whether the peer is on this machine. A reverse proxy on this machine speaks for others, and says so by its headers. */
+export const isLocalPeer = (request: FastifyRequest): boolean =>
+  isLoopbackAddress(request.raw.socket.remoteAddress ?? '') &&
+  request.headers['x-forwarded-for'] === undefined &&
+  request.headers.forwarded === undefined
+
+export type GuardOptions = {
+  listen: string
+  intake_token: string
+  caller_keys: readonly string[]
+  allowed_hosts: readonly string[]
+  allowed_origins: readonly string[]
+}
+
+export type Guard = {
+  /** Every route. Throws ApiError 403. */
+  checkOrigin(request: FastifyRequest): void
+  /** Intake. Throws ApiError 401. */
+  checkIntake(request: FastifyRequest): void
+  /** OTLP: loopback while there are no keys, else a key. Throws ApiError 401. */
+  checkCaller(request: FastifyRequest): void
+  /** /metrics: loopback, or a key. Throws ApiError 401. */
+  checkReader(request: FastifyRequest): void
+}
+
+function bearerOf(request: FastifyRequest): string {
+  const match = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')
+  return match?.[1] ?? ''
+}
+
+export function openGuard(options: GuardOptions): Guard {
+  const listenHost = hostOf(options.listen)
+  const isLoopbackListener = LOOPBACK_NAMES.has(listenHost) || isLoopbackAddress(listenHost)
+  const hosts = new Set([
+    ...LOOPBACK_NAMES,
+    listenHost,
+    ...options.allowed_hosts.map((host) => host.toLowerCase()),
+  ])
+  const origins = new Set(options.allowed_origins.map((origin) => origin.toLowerCase()))
+  // Behind a load balancer any name may be ours, unless the operator says which.
+  const anyHost = !isLoopbackListener && options.allowed_hosts.length === 0
+  const token = sha256(options.intake_token)
+  const keys = options.caller_keys.map((key) => Buffer.from(key, 'hex')).filter((key) => key.length === 32)
+
+  const isKnownKey = (secret: string): boolean => {
+    if (secret === '') return false
+    const digest = sha256(secret)
+    let known = false
+    for (const key of keys) known = timingSafeEqual(key, digest) || known
+    return known
+  }
+  const isKnownOrigin = (origin: string): boolean => {
+    if (origins.has(origin.toLowerCase())) return true
+    const url = URL.parse(origin)
+    return isLoopbackListener && url !== null && LOOPBACK_NAMES.has(url.hostname)
+  }
+  const unauthenticated = (message: string, fix: string): ApiError =>
+    new ApiError(401, 'unauthenticated', message, fix)
+  return {
+    checkOrigin(request) {
+      if (!anyHost && !hosts.has(hostOf(request.headers.host ?? '')))
+        throw new ApiError(
+          403,
+          'host_unknown',
+          'the Host header does not name this service',
+          'add the name to http.allowed_hosts',
+        )
+      const origin = request.headers.origin
+      if (origin !== undefined && !isKnownOrigin(origin))
+        throw new ApiError(
+          403,
+          'origin_unknown',
+          'the page that asks is not known here',
+          'add its origin to http.allowed_origins',
+        )
+    },
+    checkIntake(request) {
+      const given = sha256(bearerOf(request))
+      if (options.intake_token === '' || !timingSafeEqual(given, token))
+        throw unauthenticated(
+          'the intake token is wrong or missing',
+          'set collector.token to the same secret on both sides',
+        )
+    },
+    checkCaller(request) {
+      if (keys.length === 0 ? !isLocalPeer(request) : !isKnownKey(bearerOf(request)))
+        throw unauthenticated(
+          'the API key is wrong or missing',
+          'send "Authorization: Bearer <key>" of a configured caller',
+        )
+    },
+    checkReader(request) {
+      if (!isLocalPeer(request) && !isKnownKey(bearerOf(request)))
+        throw unauthenticated(
+          'metrics are for this machine or for holders of an API key',
+          'send "Authorization: Bearer <key>"',
+        )
+    },
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * The HTTP face of the collector: which path asks whom what, and what goes back when it fails. The only place that knows
+ * fastify's application object. Invariant: every route passes the guard before its body is read.
+ */
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
+import { INTAKE_HEADERS } from '../../event/segment.ts'
+import type { BatchIntake } from '../intake/batches.ts'
+import { readLosses, writeLosses } from '../intake/losses.ts'
+import { type Log, reasonOf } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import type { OtlpIntake } from '../otlp/receive.ts'
+import { type Store, StoreError } from '../sink/store.ts'
+import { BODY_MAX, inflate, OTLP_BODY_MAX } from './body.ts'
+import { ApiError, fromFramework, sendError, storeAway } from './errors.ts'
+import type { Guard } from './guard.ts'
+import type { Readiness } from './health.ts'
+import { openSlots } from './slots.ts'
+
+export type ApiParts = {
+  guard: Guard
+  batches: BatchIntake
+  otlp: OtlpIntake
+  readiness: () => Promise<Readiness>
+  /** Whether the schema is in place. */
+  isReady(): boolean
+  store: Store
+  metrics: Metrics
+  log: Log
+}
+
+/** Bodies in memory at once, and requests that wait for such a place with their bytes still in the socket. */
+const BODIES = 4
+const WAITING = 64
+
+type Headers = FastifyRequest['headers']
+const header = (headers: Headers, name: string): string => {
+  const value = headers[name]
+  return typeof value === 'string' ? value : ''
+}
+
+export function buildApi(parts: ApiParts): FastifyInstance {
+  const { guard, metrics } = parts
+  const app = fastify({
+    bodyLimit: BODY_MAX,
+    requestTimeout: 60_000,
+    routerOptions: { maxParamLength: 200 },
+    forceCloseConnections: 'idle',
+    // A client keeps its connections open between batches; ours must not close first.
+    keepAliveTimeout: 75_000,
+  })
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  app.setErrorHandler((error, request, reply) => {
+    const known = error instanceof ApiError ? error : fromFramework(error)
+    if (!known)
+      parts.log('error', 'defect in a route', {
+        route: request.routeOptions.url ?? '',
+        reason: reasonOf(error),
+      })
+    return sendError(
+      reply,
+      known ??
+        new ApiError(500, 'internal', 'this is a defect of the collector', 'its log has the reason', 5),
+    )
+  })
+  app.setNotFoundHandler((_request, reply) =>
+    sendError(
+      reply,
+      new ApiError(
+        404,
+        'path_unknown',
+        'there is nothing at this path',
+        'see the documentation of the collector',
+      ),
+    ),
+  )
+  app.addHook('onRequest', async (request) => guard.checkOrigin(request))
+  healthRoutes(app, parts)
+  const admit = admission(metrics)
+  batchRoutes(app, parts, admit)
+  otlpRoute(app, parts, admit)
+  return app
+}
+
+type Admit = (request: FastifyRequest, reply: FastifyReply) => Promise<void>
+
+/** Gives each body a place in memory, until its answer is out. */
+function admission(metrics: Metrics): Admit {
+  const slots = openSlots(BODIES, WAITING)
+  return async (_request, reply) => {
+    const release = await slots.take()
+    metrics.set('weir_collector_batches_in_progress', slots.inUse)
+    reply.raw.once('close', () => {
+      release()
+      metrics.set('weir_collector_batches_in_progress', slots.inUse)
+    })
+    // The sender left while waiting: 'close' is over already.
+    if (reply.raw.destroyed) release()
+  }
+}
+
+function healthRoutes(app: FastifyInstance, { guard, readiness, metrics }: ApiParts): void {
+  app.get('/healthz', async () => ({ alive: true }))
+  app.get('/readyz', async (_request, reply) => {
+    const state = await readiness()
+    metrics.set('weir_collector_ready', state.ready ? 1 : 0)
+    return reply.code(state.ready ? 200 : 503).send(state)
+  })
+  app.get('/metrics', { onRequest: async (request) => guard.checkReader(request) }, async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.text()),
+  )
+}
+
+const bodyOf = (request: FastifyRequest): Buffer =>
+  Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
+
+function batchRoutes(app: FastifyInstance, parts: ApiParts, admit: Admit): void {
+  const { guard, batches, metrics, store } = parts
+  const intake = async (request: FastifyRequest): Promise<void> => guard.checkIntake(request)
+  app.post<{ Params: { batch_id: string } }>(
+    '/v1/batches/:batch_id',
+    { onRequest: [intake, admit] },
+    async (request) => {
+      const started = performance.now()
+      try {
+        const answer = await batches({
+          batch_id: request.params.batch_id,
+          instance: header(request.headers, INTAKE_HEADERS.instance),
+          attempt: header(request.headers, INTAKE_HEADERS.attempt) || '1',
+          checksum: header(request.headers, INTAKE_HEADERS.checksum),
+          encoding: request.headers['content-encoding'],
+          body: bodyOf(request),
+        })
+        metrics.count('weir_collector_batches_total', 1, {
+          result: answer.duplicate ? 'duplicate' : 'stored',
+        })
+        metrics.observe('weir_collector_batch_duration_seconds', (performance.now() - started) / 1000)
+        return answer
+      } catch (error) {
+        const isRetry = !(error instanceof ApiError) || error.status >= 500
+        metrics.count('weir_collector_batches_total', 1, { result: isRetry ? 'retry' : 'rejected' })
+        throw error
+      }
+    },
+  )
+  app.post('/v1/losses', { onRequest: [intake, admit] }, async (request) => {
+    const losses = readLosses(await inflate(bodyOf(request), request.headers['content-encoding']))
+    if (!parts.isReady()) throw storeAway()
+    try {
+      await writeLosses(store, losses)
+    } catch (error) {
+      throw error instanceof StoreError ? storeAway() : error
+    }
+    metrics.count('weir_collector_losses_reported_total', losses.length)
+    return { losses: losses.length }
+  })
+}
+
+function otlpRoute(app: FastifyInstance, { guard, otlp }: ApiParts, admit: Admit): void {
+  const caller = async (request: FastifyRequest): Promise<void> => guard.checkCaller(request)
+  app.post('/v1/traces', { bodyLimit: OTLP_BODY_MAX, onRequest: [caller, admit] }, async (request, reply) => {
+    const answer = await otlp({
+      contentType: request.headers['content-type'] ?? '',
+      encoding: request.headers['content-encoding'],
+      body: bodyOf(request),
+    })
+    if (answer.retry_after_s > 0) reply.header('retry-after', String(answer.retry_after_s))
+    return reply.code(answer.status).type(answer.contentType).send(answer.body)
+  })
+}

@@ -1,0 +1,19 @@
+/**
+ * The collector process. Started by the supervisor; options come over IPC, the address it listens on goes back.
+ */
+import { serveChild } from '../supervisor/link.ts'
+import type { CollectorOptions } from './options.ts'
+import { type Collector, openCollector } from './wire.ts'
+
+let collector: Collector | null = null
+
+serveChild<CollectorOptions>({
+  async start(options) {
+    collector = await openCollector(options)
+    return collector.address
+  },
+  async drain() {
+    await collector?.drain()
+  },
+  answer: (question) => (question === 'metrics' ? collector?.metrics() : undefined),
+})

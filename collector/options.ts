@@ -1,0 +1,48 @@
+/**
+ * What the collector is started with. Arrives over IPC from the supervisor (or from `weir collector`), never by argv or
+ * environment: it holds secrets. Validated by config/schema.ts before it gets here.
+ */
+
+/** Days rows live. */
+export type Retention = { calls_days: number; payloads_days: number; rollups_days: number }
+
+/** The ClickHouse the collector writes to: the embedded store process, or a server. */
+export type StoreOptions = {
+  url: string
+  user: string
+  password: string
+  database: string
+  /** How long one insert may take. */
+  timeout_ms: number
+  embedded: boolean
+}
+
+/** One OTLP/HTTP endpoint that gets Weir's spans. */
+export type OtlpTarget = {
+  url: string
+  headers: Record<string, string>
+  queue_max: number
+  batch_max: number
+  timeout_ms: number
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+export type CollectorOptions = {
+  /** host:port; port 0 takes a free one. */
+  listen: string
+  instance: string
+  env: string
+  /** Shared secret of proxies and collectors. Empty: intake refuses everyone. */
+  intake_token: string
+  store: StoreOptions
+  retention: Retention
+  export: { otlp: readonly OtlpTarget[] }
+  /** SHA-256 (hex) of the API keys that may send OTLP and read /metrics from elsewhere. Empty: loopback peers only. */
+  caller_keys: readonly string[]
+  /** Host names in the Host header besides localhost and the address itself; empty on a non-loopback listener: any. */
+  allowed_hosts: readonly string[]
+  /** Origins of browser clients besides loopback ones on a loopback listener. */
+  allowed_origins: readonly string[]
+  log_level: LogLevel
+}

@@ -1,0 +1,46 @@
+/**
+ * How long each table keeps its rows. A table is made with the lifetime of its day; when the config changes, the next start
+ * alters the table. Data is dropped by whole parts, in the background, by the store.
+ */
+import type { Retention } from '../options.ts'
+import type { Store } from '../sink/store.ts'
+import { retentionDays } from './template.ts'
+
+/** Table → the time its rows age by, and the word of the schema files that says how many days. */
+const LIFETIMES: Readonly<Record<string, readonly [time: string, days: string]>> = {
+  calls: ['toDateTime(ts)', 'CALLS_DAYS'],
+  call_payloads: ['toDateTime(ts)', 'PAYLOADS_DAYS'],
+  call_intents: ['toDateTime(ts)', 'PAYLOADS_DAYS'],
+  otel_spans: ['toDateTime(Timestamp)', 'CALLS_DAYS'],
+  otel_traces_trace_id_ts: ['Start', 'TRACES_DAYS'],
+  tool_5m: ['t', 'TOOL_5M_DAYS'],
+  usage_1d: ['d', 'ROLLUPS_DAYS'],
+  caller_1d: ['d', 'ROLLUPS_DAYS'],
+  sessions: ['day', 'TRACES_DAYS'],
+  runs: ['day', 'TRACES_DAYS'],
+  ingest_batches: ['toDateTime(received_at)', 'CALLS_DAYS'],
+  dead_letters: ['toDateTime(received_at)', 'CALLS_DAYS'],
+  losses: ['toDateTime(first_reported)', 'ROLLUPS_DAYS'],
+}
+
+/** Alters the tables whose lifetime differs from `retention`; names those it changed. */
+export async function applyRetention(store: Store, retention: Retention): Promise<string[]> {
+  const days = retentionDays(retention)
+  const rows = await store.rows<{ name: string; engine_full: string }>(
+    'SELECT name, engine_full FROM system.tables WHERE database = {database:String}',
+    { database: store.database },
+  )
+  const changed: string[] = []
+  for (const { name, engine_full } of rows) {
+    const lifetime = LIFETIMES[name]
+    if (!lifetime) continue
+    const [time, word] = lifetime
+    const wanted = `TTL ${time} + toIntervalDay(${days[word]})`
+    if (engine_full.includes(wanted)) continue
+    await store.command(`ALTER TABLE ${store.database}.${name} MODIFY ${wanted}`)
+    changed.push(name)
+  }
+  return changed.sort()
+}
+
+export const RETAINED_TABLES: readonly string[] = Object.keys(LIFETIMES)

@@ -1,0 +1,118 @@
+/**
+ * Builds the collector by hand, in the order data flows, and takes it apart again. No globals.
+ * It listens at once; the schema is brought up in the background, and until then intake asks senders to come again.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { openGuard } from './api/guard.ts'
+import { openReadiness, type SchemaState } from './api/health.ts'
+import { buildApi } from './api/listen.ts'
+import { openSpanExport } from './export/otlp.ts'
+import { openBatchIntake } from './intake/batches.ts'
+import { type Log, openLog, reasonOf } from './log.ts'
+import { measuredStore, openMetrics } from './metrics.ts'
+import type { CollectorOptions } from './options.ts'
+import { openOtlpIntake } from './otlp/receive.ts'
+import { SchemaError } from './schema/columns.ts'
+import { migrate } from './schema/migrate.ts'
+import { openStore, type Store, StoreError } from './sink/store.ts'
+
+export type Collector = {
+  /** http://host:port */
+  readonly address: string
+  /** Prometheus text, for the supervisor. */
+  metrics(): Promise<string>
+  /** Finishes requests in flight, sends queued spans, closes. */
+  drain(): Promise<void>
+}
+
+const RETRY_FIRST_MS = 200
+const RETRY_MAX_MS = 5_000
+/** A database of another version stays what it is until somebody acts. */
+const RETRY_SCHEMA_MS = 30_000
+const EXPORT_DRAIN_MS = 3_000
+
+function splitAddress(listen: string): { host: string; port: number } {
+  const colon = listen.lastIndexOf(':')
+  return { host: listen.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(listen.slice(colon + 1)) }
+}
+
+/** Starts listening. Throws when the address cannot be had; never because the store is away. */
+export async function openCollector(
+  options: CollectorOptions,
+  log: Log = openLog(options.log_level),
+): Promise<Collector> {
+  const metrics = openMetrics()
+  const store = measuredStore(openStore(options.store), metrics)
+  const schema = bringUp(store, options, log)
+  const isReady = (): boolean => schema.state().ok
+  const spanExport = openSpanExport(options.export.otlp, metrics, log)
+  const app = buildApi({
+    guard: openGuard(options),
+    batches: openBatchIntake({
+      store,
+      isReady,
+      metrics,
+      log,
+      ...(spanExport ? { onStored: (events) => spanExport.enqueue(events) } : {}),
+    }),
+    otlp: openOtlpIntake({ store, isReady, calls_days: options.retention.calls_days, metrics, log }),
+    readiness: openReadiness(store, schema.state, options.store.embedded),
+    isReady,
+    store,
+    metrics,
+    log,
+  })
+  let address: string
+  try {
+    address = await app.listen(splitAddress(options.listen))
+  } catch (error) {
+    schema.stop()
+    await Promise.allSettled([spanExport?.close(0), store.close()])
+    metrics.close()
+    throw error
+  }
+  log('info', 'collector listens', { address })
+  return {
+    address,
+    metrics: () => metrics.text(),
+    async drain() {
+      schema.stop()
+      await app.close()
+      await spanExport?.close(EXPORT_DRAIN_MS)
+      await store.close()
+      metrics.close()
+    },
+  }
+}
+
+/** Migrates, and tries again until it worked. */
+function bringUp(
+  store: Store,
+  options: CollectorOptions,
+  log: Log,
+): { state: () => SchemaState; stop(): void } {
+  let state: SchemaState = { ok: false, detail: 'not there yet' }
+  const abort = new AbortController()
+  const loop = async (): Promise<void> => {
+    for (let wait_ms = RETRY_FIRST_MS; !abort.signal.aborted; wait_ms = Math.min(wait_ms * 2, RETRY_MAX_MS)) {
+      try {
+        await migrate({ store, retention: options.retention, log })
+        state = { ok: true, detail: 'in place' }
+        log('info', 'schema in place', { database: options.store.database })
+        return
+      } catch (error) {
+        if (abort.signal.aborted) return
+        const isForeign = error instanceof SchemaError
+        // Until an operator acts there is no other place to say it: /readyz shows a sentence of ours, never the store's.
+        state = { ok: false, detail: isForeign ? reasonOf(error) : 'waiting for the store' }
+        const known = isForeign || error instanceof StoreError
+        log(known ? 'warn' : 'error', 'schema not in place, trying again', { reason: reasonOf(error) })
+        await sleep(isForeign ? RETRY_SCHEMA_MS : wait_ms * (0.75 + Math.random() / 2), undefined, {
+          signal: abort.signal,
+        }).catch(() => {})
+      }
+    }
+  }
+  void loop()
+  return { state: () => state, stop: () => abort.abort() }
+}

@@ -1,0 +1,29 @@
+/** What changed between two configs, and which of it cannot be taken over while running. */
+import type { Config, ConfigMeta } from './schema.ts'
+import { configSchema } from './schema.ts'
+
+type Node = { meta?: () => ConfigMeta | undefined; def?: { type: string; innerType?: Node; shape?: Record<string, Node> } }
+
+const inner = (node: Node): Node => (node.def?.innerType ? inner(node.def.innerType) : node)
+const needsRestart = (node: Node | undefined): boolean => {
+  for (let at = node; at; at = at.def?.innerType) if (at.meta?.()?.reload === false) return true
+  return false
+}
+
+/** Paths of the settings that differ and need a restart. */
+export function restartChanges(before: Config, after: Config): string[] {
+  const found: string[] = []
+  const walk = (node: Node, a: unknown, b: unknown, path: string): void => {
+    if (JSON.stringify(a) === JSON.stringify(b)) return
+    if (needsRestart(node)) {
+      found.push(path)
+      return
+    }
+    const shape = inner(node).def?.shape
+    if (!shape) return
+    for (const [key, child] of Object.entries(shape))
+      walk(child, (a as Record<string, unknown>)?.[key], (b as Record<string, unknown>)?.[key], path ? `${path}.${key}` : key)
+  }
+  walk(configSchema as unknown as Node, before, after, '')
+  return found
+}

@@ -1,0 +1,273 @@
+/**
+ * weir.yaml → Config. Reads the file, puts in ${ENV} and file: values, checks everything at once, and says for each
+ * problem the exact place, what is wrong and what to write instead. The only reader of process.env.
+ */
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { dirname, isAbsolute, resolve } from 'node:path'
+import { isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml'
+import type { z } from 'zod'
+import { type Config, configSchema } from './schema.ts'
+
+/** One problem of a config file. `line` and `column` count from 1. */
+export type Problem = { file: string; line: number; column: number; path: string; message: string; fix: string }
+
+export class ConfigError extends Error {
+  readonly problems: readonly Problem[]
+  constructor(problems: readonly Problem[]) {
+    super(problems.map(formatProblem).join('\n'))
+    this.problems = problems
+  }
+}
+
+export const formatProblem = (p: Problem): string =>
+  `${p.file}:${p.line}:${p.column} ${p.path ? `${p.path}: ` : ''}${p.message}${p.fix ? `\n    fix: ${p.fix}` : ''}`
+
+type Loaded = { config: Config; folder: string; warnings: string[] }
+type Env = Readonly<Record<string, string | undefined>>
+
+/** Reads and checks a config file. Throws ConfigError with every problem found. */
+export function loadConfig(file: string, env: Env = process.env): Loaded {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    throw new ConfigError([
+      {
+        file,
+        line: 1,
+        column: 1,
+        path: '',
+        message: missing ? 'there is no such file' : `cannot be read: ${(error as Error).message}`,
+        fix: missing ? 'write one with `weir init`, or name another with --config' : 'check its permissions',
+      },
+    ])
+  }
+  return parseConfig(text, file, env)
+}
+
+/** As loadConfig, from text. `file` names it in problems and is what relative paths start from. */
+export function parseConfig(text: string, file: string, env: Env = process.env): Loaded {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false })
+  const problems: Problem[] = []
+  const add = (offset: number, path: string, message: string, fix: string): void => {
+    const { line, col } = lines.linePos(offset)
+    problems.push({ file, line: Math.max(1, line), column: Math.max(1, col), path, message, fix })
+  }
+  for (const error of document.errors) {
+    const twice = error.code === 'DUPLICATE_KEY'
+    add(
+      error.pos[0],
+      '',
+      twice ? 'this name is there twice' : `not valid YAML: ${error.message.split('\n')[0]}`,
+      twice ? 'give each entry its own name' : 'check indentation, quotes and colons on this line',
+    )
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  const folder = dirname(resolve(file))
+  substitute(document, folder, env, add)
+  if (problems.length > 0) throw new ConfigError(problems)
+
+  const parsed = configSchema.safeParse(document.toJS() ?? {})
+  if (!parsed.success) {
+    for (const issue of flatten(parsed.error.issues)) {
+      const unknownKey = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined
+      const where = unknownKey === undefined ? issue.path : [...issue.path, unknownKey]
+      const { message, fix } = explain(issue)
+      add(offsetOf(document, where, unknownKey !== undefined), pathText(where), message, fix)
+    }
+    throw new ConfigError(problems)
+  }
+  const config = parsed.data
+  const warnings = crossCheck(config, (path, message, fix) =>
+    add(offsetOf(document, path, true), pathText(path), message, fix),
+  )
+  if (problems.length > 0) throw new ConfigError(problems)
+  config.instance ||= hostname()
+  config.data = isAbsolute(config.data) ? config.data : resolve(folder, config.data)
+  for (const server of Object.values(config.servers))
+    if (server.command !== undefined) server.cwd = resolve(folder, server.cwd ?? '.')
+  return { config: deepFreeze(config), folder, warnings }
+}
+
+type Document = ReturnType<typeof parseDocument>
+type Add = (offset: number, path: string, message: string, fix: string) => void
+
+/** Replaces ${NAME}, ${NAME:-default} and whole values `file:path` in every string value. */
+function substitute(document: Document, folder: string, env: Env, add: Add): void {
+  visit(document, {
+    Scalar(key, node) {
+      if (key === 'key' || typeof node.value !== 'string') return
+      const offset = node.range?.[0] ?? 0
+      let text = node.value.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g, (_whole, name, fallback) => {
+        const value = env[name] ?? fallback
+        if (value === undefined)
+          add(offset, '', `the environment variable ${name} is not set`, `export ${name}=…, or write \${${name}:-default}`)
+        return value ?? ''
+      })
+      if (text.startsWith('file:')) {
+        const path = resolve(folder, text.slice('file:'.length))
+        try {
+          text = readFileSync(path, 'utf8').trim()
+        } catch (error) {
+          add(offset, '', `the file ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`, 'check the path after file: and its permissions')
+        }
+      }
+      node.value = text
+    },
+  })
+}
+
+type Issue = z.core.$ZodIssue
+
+/** One issue per unknown key, and the most telling branch of a union. */
+function flatten(issues: readonly Issue[]): Issue[] {
+  return issues.flatMap((issue): Issue[] => {
+    if (issue.code === 'unrecognized_keys') return issue.keys.map((k) => ({ ...issue, keys: [k] }))
+    if (issue.code === 'invalid_key') return issue.issues.map((inner) => ({ ...inner, path: issue.path }) as Issue)
+    return [issue]
+  })
+}
+
+function explain(issue: Issue): { message: string; fix: string } {
+  if (issue.code === 'unrecognized_keys') {
+    const known = keysAt(issue.path)
+    const near = nearest(issue.keys[0]!, known)
+    return {
+      message: 'there is no such setting',
+      fix: near ? `did you mean \`${near}\`?` : known.length > 0 ? `known here: ${known.join(', ')}` : 'remove it',
+    }
+  }
+  if (issue.code === 'invalid_type')
+    return {
+      message: issue.input === undefined && issue.message.includes('received undefined') ? 'is missing' : issue.message.replace(/^Invalid input: /, ''),
+      fix: `write ${article(issue.expected)}`,
+    }
+  if (issue.code === 'invalid_value') return { message: 'is not one of the possible values', fix: `write ${issue.values.join(', ')}` }
+  if (issue.code === 'too_small') return { message: 'is too small', fix: `write ${issue.minimum} or more` }
+  if (issue.code === 'too_big') return { message: 'is too large', fix: `write ${issue.maximum} or less` }
+  if (issue.code === 'invalid_union') return { message: 'has the wrong form', fix: unionForms(issue) }
+  const [message, fix] = issue.message.split(/: (?=for example)/)
+  return { message: message ?? issue.message, fix: fix ?? 'see docs/config.md' }
+}
+
+const article = (type: string): string =>
+  ({ object: 'a mapping (name: value)', record: 'a mapping (name: value)', array: 'a list ([a, b])', string: 'a text', number: 'a number', int: 'a whole number', boolean: 'true or false' })[type] ?? type
+
+const unionForms = (issue: Extract<Issue, { code: 'invalid_union' }>): string =>
+  `write ${[...new Set(issue.errors.flat().map((e) => (e.code === 'invalid_type' ? article(e.expected) : e.message)))].join(', or ')}`
+
+/** The keys the schema knows at a path, for suggestions. */
+function keysAt(path: readonly PropertyKey[]): string[] {
+  let schema: unknown = configSchema
+  for (const step of path) {
+    schema = unwrap(schema)
+    const def = (schema as { def?: { type: string; shape?: Record<string, unknown>; valueType?: unknown; element?: unknown } }).def
+    schema = def?.type === 'object' ? def.shape?.[String(step)] : def?.type === 'record' ? def.valueType : def?.type === 'array' ? def.element : undefined
+    if (!schema) return []
+  }
+  const def = (unwrap(schema) as { def?: { shape?: Record<string, unknown> } }).def
+  return Object.keys(def?.shape ?? {})
+}
+
+function unwrap(schema: unknown): unknown {
+  let inner = schema as { def?: { innerType?: unknown } }
+  while (inner?.def?.innerType) inner = inner.def.innerType as typeof inner
+  return inner
+}
+
+function nearest(word: string, known: readonly string[]): string | undefined {
+  let best: string | undefined
+  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1
+  for (const candidate of known) {
+    const d = distance(word.toLowerCase(), candidate)
+    if (d < bestDistance) [best, bestDistance] = [candidate, d]
+  }
+  return best
+}
+
+/** Levenshtein distance. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++)
+      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1))
+    row = next
+  }
+  return row[b.length]!
+}
+
+/** Offset of the node at `path`, or of the nearest one above it. `key` asks for the key rather than its value. */
+function offsetOf(document: Document, path: readonly PropertyKey[], key: boolean): number {
+  for (let length = path.length; length > 0; length--) {
+    const parent = length === 1 ? document.contents : document.getIn(path.slice(0, length - 1), true)
+    const last = path[length - 1]
+    if (isMap(parent)) {
+      const pair = parent.items.find((p) => isScalar(p.key) && String(p.key.value) === String(last))
+      if (pair) {
+        const node = key || !isNode(pair.value) ? pair.key : pair.value
+        return (isNode(node) && node.range?.[0]) || 0
+      }
+    }
+    const node = document.getIn(path.slice(0, length), true)
+    if (isNode(node) && node.range) return node.range[0]
+  }
+  return 0
+}
+
+const pathText = (path: readonly PropertyKey[]): string =>
+  path.map((p, i) => (typeof p === 'number' ? `[${p}]` : `${i > 0 ? '.' : ''}${String(p)}`)).join('')
+
+/** What one field alone cannot tell. Returns warnings; problems go to `add`. */
+function crossCheck(config: Config, add: (path: PropertyKey[], message: string, fix: string) => void): string[] {
+  const warnings: string[] = []
+  const owners = new Map<string, string>()
+  for (const [name, caller] of Object.entries(config.callers))
+    caller.keys.forEach((key, i) => {
+      const other = owners.get(key.sha256)
+      if (other !== undefined)
+        add(['callers', name, 'keys', i, 'sha256'], `the same key already belongs to ${other}`, 'give each caller keys of its own')
+      owners.set(key.sha256, name)
+    })
+  const lower = new Map<string, string>()
+  for (const name of Object.keys(config.servers)) {
+    const twin = lower.get(name.toLowerCase())
+    if (twin !== undefined) add(['servers', name], `differs from \`${twin}\` only in case`, 'choose names that differ')
+    lower.set(name.toLowerCase(), name)
+  }
+  const listeners = [
+    [['listen'], config.listen],
+    [['console', 'listen'], config.console.listen],
+    ...(config.store.url ? [] : [[['store', 'listen'], config.store.listen] as const]),
+  ] as const
+  const taken = new Map<string, string>()
+  for (const [path, at] of listeners) {
+    if (at.endsWith(':0')) continue
+    const other = taken.get(at)
+    if (other !== undefined) add([...path], `${at} is already used by \`${other}\``, 'give each listener a port of its own')
+    taken.set(at, path.join('.'))
+  }
+  if (!isLoopback(hostOf(config.listen)) && Object.keys(config.callers).length === 0)
+    add(['listen'], 'listening beyond this machine without `callers` would let anyone in', 'add callers with keys, or listen on 127.0.0.1')
+  if (config.store.url && config.store.database !== 'weir' && !/^\w+$/.test(config.store.database))
+    add(['store', 'database'], 'is not an identifier', 'use letters, digits and _')
+  if (Object.keys(config.servers).length === 0) warnings.push('no servers are configured: /mcp will be empty')
+  return warnings
+}
+
+export const hostOf = (listen: string): string => listen.slice(0, listen.lastIndexOf(':')).replace(/^\[|\]$/g, '')
+export const portOf = (listen: string): number => Number(listen.slice(listen.lastIndexOf(':') + 1))
+/** Whether an address or host name stays on this machine. */
+export const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || host.startsWith('127.') || host.startsWith('::ffff:127.')
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const inner of Object.values(value)) deepFreeze(inner)
+  }
+  return value
+}

@@ -1,0 +1,232 @@
+/**
+ * THE CONTRACT between proxy, collector and dashboards: every field of the one record a call leaves behind.
+ * From this table come the TypeScript type, the ClickHouse columns, the OpenTelemetry attributes and docs/event.md.
+ * Additive only: a removed or re-meant field is a new EVENT_VERSION; a retired name is never used again.
+ */
+
+export const EVENT_VERSION = 1
+
+/** Promise 7: the closed set of outcomes. `ok` and `input_required` are the only ones that are not failures. */
+export const OUTCOMES = [
+  'ok',
+  'tool_error',
+  'rpc_error',
+  'upstream_error',
+  'timeout',
+  'cancelled',
+  'denied',
+  'limited',
+  'invalid',
+  'unavailable',
+  'input_required',
+] as const
+export type Outcome = (typeof OUTCOMES)[number]
+
+/** Whose fault a failure is; `none` when the call did not fail. */
+export const OWNERS = ['none', 'client', 'config', 'weir', 'upstream', 'capacity'] as const
+export type Owner = (typeof OWNERS)[number]
+
+/** `request` and `notification` came from a client; `server_request` from a server; `unreadable` never became a message. */
+export const KINDS = ['request', 'notification', 'server_request', 'unreadable'] as const
+export type Kind = (typeof KINDS)[number]
+
+/** Wire eras of MCP: handshake revisions up to 2025-11-25, and 2026-07-28 onward. */
+export const ERAS = ['unknown', 'legacy', 'modern'] as const
+export type Era = (typeof ERAS)[number]
+
+type Json =
+  | 'string'
+  | 'integer'
+  | 'boolean'
+  | 'strings'
+  | 'labels'
+  | 'attempts'
+  | readonly string[]
+
+/**
+ * One field.
+ * `json`: its form in the spool line (a list of words = one of them). `column`: ClickHouse type and codec, '' when the
+ * field is not a column of `calls` (captured payloads go to `call_payloads`). `otel`: attribute on the SERVER span
+ * (`client:` prefix = on the CLIENT span only), '' when none. `sensitivity`: `content` only ever holds something when
+ * a capture rule names the call; `personal` may identify a person.
+ */
+export type Field = {
+  readonly name: string
+  readonly json: Json
+  readonly column: string
+  readonly unit: '' | 'us' | 'bytes' | 'tokens' | 'count'
+  readonly otel: string
+  readonly sensitivity: 'none' | 'personal' | 'content'
+  readonly meaning: string
+}
+
+const lc = 'LowCardinality(String)'
+const small = 'UInt32 CODEC(T64, ZSTD(1))'
+const wide = 'UInt64 CODEC(T64, ZSTD(1))'
+const words = (list: readonly string[]): string => `Enum8(${list.map((w, i) => `'${w}' = ${i + 1}`).join(', ')})`
+const field = <const N extends string, const J extends Json>(
+  name: N,
+  json: J,
+  column: string,
+  meaning: string,
+  more: Partial<Pick<Field, 'unit' | 'otel' | 'sensitivity'>> = {},
+): Omit<Field, 'name' | 'json'> & { readonly name: N; readonly json: J } => ({
+  name,
+  json,
+  column,
+  unit: more.unit ?? '',
+  otel: more.otel ?? '',
+  sensitivity: more.sensitivity ?? 'none',
+  meaning,
+})
+const us = { unit: 'us' } as const
+const bytes = { unit: 'bytes' } as const
+const count = { unit: 'count' } as const
+
+export const FIELDS = [
+  // identity of the record
+  field('version', 'integer', 'UInt16', 'Version of this contract the record was written by'),
+  field('event_id', 'string', 'UUID', 'Identity of the record; the call id: unique, made by the proxy (UUID)'),
+  field('ts', 'integer', "DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1))", 'When the first byte of the call was received, in microseconds since 1970 UTC', us),
+  field('kind', KINDS, words(KINDS), 'What arrived', { otel: 'weir.kind' }),
+  // trace
+  field('trace_id', 'string', 'String', 'W3C trace id, 32 hex digits'),
+  field('span_id', 'string', 'String', 'Span id of the SERVER span, 16 hex digits'),
+  field('parent_span_id', 'string', 'String', "Span id of the caller's span, '' for a root"),
+  field('client_span_id', 'string', 'String', "Span id of the CLIENT span towards the upstream, '' when none was contacted"),
+  field('trace_source', ['meta', 'header', 'run', 'new'], words(['meta', 'header', 'run', 'new']), 'Where the trace id comes from: `_meta`, HTTP headers, the run the call belongs to, or made for this call', { otel: 'weir.trace.source' }),
+  field('link_trace_id', 'string', 'String', 'Trace id of a context that was linked and not continued'),
+  field('link_span_id', 'string', 'String', 'Span id of that linked context'),
+  field('sampled', 'boolean', 'Bool', 'Whether the trace flags asked for recording by others (the event itself is always recorded)', { otel: 'weir.sampled' }),
+  field('run_id', 'string', 'String', 'The agent run the call belongs to', { otel: 'weir.run.id' }),
+  field('run_source', ['label', 'session', 'trace', 'inferred'], words(['label', 'session', 'trace', 'inferred']), 'How the run was found: a label, the session, the client\'s trace, or principal + client + time gap', { otel: 'weir.run.source' }),
+  field('session_id', 'string', 'String', 'Public handle of the legacy session (never the id that travels on the wire)', { otel: 'mcp.session.id' }),
+  field('request_id', 'string', 'String', 'JSON-RPC id in string form', { otel: 'jsonrpc.request.id' }),
+  // who
+  field('caller', 'string', lc, 'Configured name the call is attributed to; `local` without callers; empty when it was refused', { otel: 'weir.caller' }),
+  field('team', 'string', lc, 'Team of the caller', { otel: 'weir.team' }),
+  field('project', 'string', lc, 'Project of the caller, or by label where allowed', { otel: 'weir.project' }),
+  field('agent', 'string', lc, 'Agent by label', { otel: 'gen_ai.agent.name' }),
+  field('labels', 'labels', `Map(${lc}, String)`, 'Further labels taken from headers or baggage by the allow-list'),
+  field('principal', 'string', lc, 'Verified identity: key id, or `local`', { otel: 'weir.principal' }),
+  field('auth_method', 'string', lc, 'How the caller was identified: local, api_key, none', { otel: 'weir.auth.method' }),
+  field('client_name', 'string', lc, 'clientInfo.name as the client says', { otel: 'weir.client.name' }),
+  field('client_version', 'string', lc, 'clientInfo.version as the client says', { otel: 'weir.client.version' }),
+  field('client_address', 'string', lc, 'Address of the peer', { otel: 'client.address', sensitivity: 'personal' }),
+  // where
+  field('instance', 'string', lc, 'Name of the Weir installation that served the call', { otel: 'service.instance.id' }),
+  field('worker', 'string', lc, 'Worker process that served the call', { otel: 'weir.worker' }),
+  field('env', 'string', lc, 'Deployment environment from the config', { otel: 'deployment.environment.name' }),
+  field('endpoint', 'string', lc, 'Path the client spoke to', { otel: 'weir.endpoint' }),
+  // what
+  field('method', 'string', lc, 'MCP method', { otel: 'mcp.method.name' }),
+  field('server', 'string', lc, "Configured name of the upstream server, '' when the roof answered or none was found", { otel: 'weir.server' }),
+  field('tool', 'string', lc, "The server's own name of the tool or prompt", { otel: 'gen_ai.tool.name' }),
+  field('exposed_name', 'string', lc, 'The name the client used', { otel: 'weir.exposed_name' }),
+  field('target', 'string', 'String', 'Resource URI without user info, query and fragment', { otel: 'mcp.resource.uri' }),
+  field('era', ERAS, words(ERAS), 'Wire era the client spoke', { otel: 'weir.era' }),
+  field('protocol_version', 'string', lc, 'Protocol revision of the client side', { otel: 'mcp.protocol.version' }),
+  field('upstream_protocol_version', 'string', lc, 'Protocol revision of the upstream side', { otel: 'client:mcp.protocol.version' }),
+  field('transport', 'string', lc, 'Transport of the client side: http', { otel: 'weir.transport' }),
+  field('upstream_transport', 'string', lc, 'Transport of the upstream side: http, stdio', { otel: 'weir.upstream.transport' }),
+  field('http_status', 'integer', 'UInt16', 'HTTP status the client got', { otel: 'http.response.status_code' }),
+  // outcome
+  field('outcome', OUTCOMES, words(OUTCOMES), 'What became of the call', { otel: 'weir.outcome' }),
+  field('owner', OWNERS, words(OWNERS), 'Whose fault a failure is', { otel: 'weir.owner' }),
+  field('error_type', 'string', lc, 'Code of the error table, JSON-RPC code, or tool_error', { otel: 'error.type' }),
+  field('error_code', 'integer', 'Int32 CODEC(T64, ZSTD(1))', 'JSON-RPC error code, 0 when none', { otel: 'rpc.response.status_code' }),
+  field('error_message', 'string', 'String', 'Error text, redacted, at most 300 characters'),
+  field('error_fingerprint', 'string', lc, 'Hash of the normalised error text: equal causes, equal fingerprint', { otel: 'weir.error.fingerprint' }),
+  // phases
+  field('duration_us', 'integer', wide, 'Received to answered', us),
+  field('receive_us', 'integer', small, 'First byte of the request to its last: the client\'s upload', us),
+  field('authorise_us', 'integer', small, 'Parsing, identity, routing and policy', us),
+  field('queue_us', 'integer', small, 'Waiting for capacity (a connection, a child process, the record of intent)', us),
+  field('connect_us', 'integer', small, 'Handing the request to an upstream connection', us),
+  field('wait_us', 'integer', wide, 'Request sent to first upstream byte', us),
+  field('transfer_us', 'integer', wide, 'First to last upstream byte', us),
+  field('answer_us', 'integer', small, 'Last upstream byte to answered', us),
+  field('upstream_us', 'integer', wide, 'Time during which an upstream was working: connect + wait + transfer', us),
+  field('overhead_us', 'integer', small, "Weir's own share: duration less receive and upstream", { unit: 'us', otel: 'weir.overhead_us' }),
+  // sizes
+  field('request_bytes', 'integer', small, 'Body of the request', { unit: 'bytes', otel: 'http.request.body.size' }),
+  field('response_bytes', 'integer', wide, 'Body of the answer', { unit: 'bytes', otel: 'http.response.body.size' }),
+  field('arguments_bytes', 'integer', small, 'Arguments as JSON', bytes),
+  field('arguments_hash', 'string', 'String', 'Keyed hash of the arguments, 32 hex digits', {}),
+  field('result_hash', 'string', 'String', 'Keyed hash of the answer\'s bytes, 32 hex digits', {}),
+  field('result_read', ['none', 'parsed', 'scanned'], words(['none', 'parsed', 'scanned']), 'How far the answer was read: above a size it is only scanned for errors'),
+  field('content_text', 'integer', 'UInt16', 'Text blocks of the result', count),
+  field('content_image', 'integer', 'UInt16', 'Image blocks of the result', count),
+  field('content_audio', 'integer', 'UInt16', 'Audio blocks of the result', count),
+  field('content_resource', 'integer', 'UInt16', 'Embedded resources and resource links of the result', count),
+  field('content_structured', 'boolean', 'Bool', 'Whether the result had structuredContent'),
+  field('list_items', 'integer', 'UInt32', 'Entries of a list result', count),
+  field('stream_messages', 'integer', 'UInt32', 'Messages streamed before the answer', count),
+  field('tokens_in', 'integer', small, 'Tokens of the arguments, by tokens_method', { unit: 'tokens', otel: 'weir.tokens.in' }),
+  field('tokens_out', 'integer', small, 'Tokens of the result as a model would read it, by tokens_method', { unit: 'tokens', otel: 'weir.tokens.out' }),
+  field('tokens_method', 'string', lc, 'How tokens were counted: bytes/4 is an estimate', { otel: 'weir.tokens.method' }),
+  // upstream
+  field('attempts', 'integer', 'UInt8', 'Upstream messages sent for the call', { unit: 'count', otel: 'weir.attempts' }),
+  field('upstream_endpoint', 'string', lc, 'Address of the upstream, without credentials', { otel: 'client:server.address' }),
+  field('upstream_attempts', 'attempts', `Array(Tuple(server ${lc}, endpoint ${lc}, transport ${lc}, span_id String, start_us UInt64, duration_us UInt64, outcome ${lc}, error_type ${lc}))`, 'Every upstream message when there was more than one; start_us counts from ts'),
+  field('missed_servers', 'strings', `Array(${lc})`, 'Servers a merged answer had to do without'),
+  // captured content
+  field('captured_arguments', 'string', '', 'Arguments, masked, when a capture rule names the call', { sensitivity: 'content', otel: 'gen_ai.tool.call.arguments' }),
+  field('captured_result', 'string', '', 'Result, masked, when a capture rule names the call', { sensitivity: 'content', otel: 'gen_ai.tool.call.result' }),
+] as const satisfies readonly Field[]
+
+/** One upstream message of a call that needed more than one. */
+export type Attempt = {
+  server: string
+  endpoint: string
+  transport: string
+  span_id: string
+  start_us: number
+  duration_us: number
+  outcome: string
+  error_type: string
+}
+
+type Value<J> = J extends readonly string[]
+  ? J[number]
+  : J extends 'string'
+    ? string
+    : J extends 'integer'
+      ? number
+      : J extends 'boolean'
+        ? boolean
+        : J extends 'strings'
+          ? readonly string[]
+          : J extends 'labels'
+            ? Readonly<Record<string, string>>
+            : readonly Attempt[]
+
+export type FieldName = (typeof FIELDS)[number]['name']
+
+/** The record of one call, as it stands in a spool line. Flat, every key always there, in the order of FIELDS. */
+export type CallEvent = {
+  -readonly [F in (typeof FIELDS)[number] as F['name']]: Value<F['json']>
+}
+
+/**
+ * The record of an intent (`durability: strict`): written and synced before a tools/call is forwarded.
+ * An intent without its event is a call whose answer nobody saw recorded: view `unfinished_calls`.
+ */
+export type CallIntent = {
+  intent: 1
+  event_id: string
+  ts: number
+  trace_id: string
+  session_id: string
+  caller: string
+  team: string
+  project: string
+  agent: string
+  principal: string
+  instance: string
+  worker: string
+  method: string
+  server: string
+  tool: string
+  arguments_hash: string
+}

@@ -1,0 +1,139 @@
+/**
+ * Call: the one mutable object of a request on its way. Every field is set at birth (one hidden class);
+ * stages and the relay fill it in, `record.ts` reads it once at the end. Knows no stage and no transport.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Attempt, CallEvent, Era, Kind, Outcome, Owner } from '../event/fields.ts'
+import type { Identity } from './identity/identity.ts'
+import type { Session } from './identity/session-id.ts'
+
+/** A path that clients speak to: one server, or all of them under one roof. */
+export type Endpoint = {
+  readonly path: string
+  /** Name of the server, '' for the roof. */
+  readonly server: string
+}
+
+/** One JSON-RPC message as parsed. Only what Weir looks at is named. */
+export type Message = {
+  jsonrpc?: unknown
+  id?: unknown
+  method?: unknown
+  params?: { [key: string]: unknown; _meta?: Record<string, unknown>; name?: unknown; arguments?: unknown; uri?: unknown }
+  result?: unknown
+  error?: unknown
+}
+
+export type ResultRead = CallEvent['result_read']
+
+export class Call {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly endpoint: Endpoint
+  /** Address of the client; behind a hop between workers, the one the first worker saw. */
+  readonly peer_address: string
+  /** Whether another worker passed it on: it must not be passed on again. */
+  readonly isHop: boolean
+  // time, monotonic microseconds; 0 = not reached
+  readonly received_us: number
+  body_us = 0
+  forwarded_us = 0
+  sent_us = 0
+  first_byte_us = 0
+  last_byte_us = 0
+  queue_us = 0
+  // message
+  body: Buffer = EMPTY
+  text = ''
+  message: Message | null = null
+  kind: Kind = 'unreadable'
+  /** JSON text of the request id; null for notifications and what could not be read. */
+  id: string | null = null
+  method = ''
+  era: Era = 'unknown'
+  protocol_version = ''
+  // who
+  identity: Identity | null = null
+  session: Session | null = null
+  client_name = ''
+  client_version = ''
+  agent = ''
+  project = ''
+  run_label = ''
+  labels: Record<string, string> = NO_LABELS
+  // trace
+  event_id = ''
+  trace_id = ''
+  span_id = ''
+  parent_span_id = ''
+  client_span_id = ''
+  trace_source: CallEvent['trace_source'] = 'new'
+  trace_flags = '01'
+  tracestate = ''
+  link_trace_id = ''
+  link_span_id = ''
+  run_id = ''
+  run_source: CallEvent['run_source'] = 'trace'
+  // what
+  server = ''
+  tool = ''
+  exposed_name = ''
+  target = ''
+  upstream_protocol_version = ''
+  upstream_transport = ''
+  upstream_endpoint = ''
+  attempts = 0
+  upstream_attempts: Attempt[] = NO_ATTEMPTS
+  missed_servers: string[] = NO_SERVERS
+  // outcome
+  http_status = 0
+  outcome: Outcome = 'ok'
+  owner: Owner = 'none'
+  error_type = ''
+  error_code = 0
+  error_message = ''
+  // sizes
+  response_bytes = 0
+  arguments_json = ''
+  arguments_bytes = 0
+  arguments_hash = ''
+  result_hash = ''
+  result_read: ResultRead = 'none'
+  content_text = 0
+  content_image = 0
+  content_audio = 0
+  content_resource = 0
+  content_structured = false
+  list_items = 0
+  stream_messages = 0
+  text_bytes_out = 0
+  captured_result = ''
+  /** Whether the event has been written (or given up and counted). Guards against a second one. */
+  isRecorded = false
+  /** Called once when the client goes away before its answer is complete. */
+  onClientGone: (() => void) | null = null
+
+  constructor(req: IncomingMessage, res: ServerResponse, endpoint: Endpoint, received_us: number, peer_address: string, isHop: boolean) {
+    this.req = req
+    this.res = res
+    this.endpoint = endpoint
+    this.received_us = received_us
+    this.peer_address = peer_address
+    this.isHop = isHop
+  }
+
+  /** Marks the call as failed. The first failure stands. */
+  fail(outcome: Outcome, owner: Owner, error_type: string, error_message: string, error_code = 0): void {
+    if (this.outcome !== 'ok') return
+    this.outcome = outcome
+    this.owner = owner
+    this.error_type = error_type
+    this.error_message = error_message
+    this.error_code = error_code
+  }
+}
+
+const EMPTY = Buffer.alloc(0)
+const NO_LABELS: Record<string, string> = Object.freeze({})
+const NO_ATTEMPTS: Attempt[] = Object.freeze([]) as unknown as Attempt[]
+const NO_SERVERS: string[] = Object.freeze([]) as unknown as string[]

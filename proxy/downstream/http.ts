@@ -1,0 +1,177 @@
+/**
+ * Streamable HTTP towards clients, on node:http: reads bodies within bounds, hands POST, GET and DELETE to the route of
+ * the path, and serves health and metrics beside them. Knows nothing of upstreams.
+ */
+import { rmSync } from 'node:fs'
+import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http'
+import { isLoopback } from '../../config/load.ts'
+import { Call, type Endpoint } from '../call.ts'
+import { WeirError } from '../errors.ts'
+import type { Route, Server, Stages } from '../serve.ts'
+import { nowUs } from '../telemetry/clock.ts'
+
+/** Everything a listener needs of the current config; swapped whole on reload. */
+export type Wiring = {
+  readonly routes: ReadonlyMap<string, Route>
+  readonly stages: Stages
+  readonly body_max_bytes: number
+  readonly streams_max: number
+  /** Answers the paths that are not MCP; null when there is nothing at the path. */
+  plain(path: string, isTrusted: boolean): Promise<{ status: number; type: string; body: string }> | null
+}
+
+const NOWHERE: Endpoint = { path: '', server: '' }
+/** Header by which one worker tells another whom it speaks for; only read on the socket between workers. */
+export const HOP_PEER = 'weir-hop-peer'
+
+export class Downstream {
+  readonly #server: Server
+  readonly #wiring: () => Wiring
+  readonly #listeners: HttpServer[] = []
+  readonly #streams = new Set<ServerResponse>()
+  isDraining = false
+
+  constructor(server: Server, wiring: () => Wiring) {
+    this.#server = server
+    this.#wiring = wiring
+  }
+
+  get streams_open(): number {
+    return this.#streams.size
+  }
+
+  /** Listens on a TCP address, or on a Unix socket for other workers. Resolves with the port (0 for a socket). */
+  listen(at: { host: string; port: number } | { path: string }): Promise<number> {
+    const isHop = 'path' in at
+    const http = createServer({ keepAliveTimeout: 75_000, requestTimeout: 30_000, headersTimeout: 15_000, requireHostHeader: !isHop, noDelay: true }, (req, res) =>
+      this.#request(req, res, isHop),
+    )
+    http.keepAliveTimeoutBuffer = 1000
+    this.#listeners.push(http)
+    return new Promise((resolve, reject) => {
+      http.once('error', reject)
+      // The socket between workers is this worker's alone; the TCP port is shared through the supervisor.
+      if (isHop) rmSync(at.path, { force: true })
+      http.listen(isHop ? { ...at, exclusive: true } : at, () => {
+        http.off('error', reject)
+        const address = http.address()
+        resolve(typeof address === 'object' && address ? address.port : 0)
+      })
+    })
+  }
+
+  #request(req: IncomingMessage, res: ServerResponse, isHop: boolean): void {
+    const url = req.url ?? '/'
+    const query = url.indexOf('?')
+    const path = query < 0 ? url : url.slice(0, query)
+    const wiring = this.#wiring()
+    const route = wiring.routes.get(path)
+    const peer = isHop ? String(req.headers[HOP_PEER] ?? '') : (req.socket.remoteAddress ?? '')
+    const call = new Call(req, res, route?.endpoint ?? NOWHERE, nowUs(), peer, isHop)
+    res.on('close', () => call.onClientGone?.())
+    if (!route) return this.#other(call, path, wiring)
+    this.#server.recorder.calls_open++
+    const stages = wiring.stages
+    switch (req.method) {
+      case 'POST':
+        return this.#server.run(call, stages.head, () => this.#readBody(call, wiring, () => this.#server.run(call, stages.params, () => route.forward(call))))
+      case 'GET':
+        this.#isNoCall(call)
+        return this.#server.run(call, stages.head, () => this.#openStream(call, route, wiring))
+      case 'DELETE':
+        this.#isNoCall(call)
+        return this.#server.run(call, stages.head, () => route.endSession(call))
+      default:
+        this.#isNoCall(call)
+        this.#server.run(call, stages.head, () => {
+          throw new WeirError('method_not_allowed')
+        })
+    }
+  }
+
+  /** Streams and session ends are no calls: they leave no event, only a count. */
+  #isNoCall(call: Call): void {
+    call.isRecorded = true
+    this.#server.recorder.calls_open--
+  }
+
+  #openStream(call: Call, route: Route, wiring: Wiring): void | Promise<void> {
+    if (this.isDraining) throw new WeirError('draining')
+    if (this.#streams.size >= wiring.streams_max) throw new WeirError('streams_exhausted')
+    if (!/text\/event-stream|\*\/\*|text\/\*/.test(call.req.headers.accept ?? '')) throw new WeirError('not_acceptable')
+    this.#streams.add(call.res)
+    call.res.once('close', () => this.#streams.delete(call.res))
+    return route.openStream(call)
+  }
+
+  #readBody(call: Call, wiring: Wiring, then: () => void): void {
+    const { req } = call
+    const type = req.headers['content-type'] ?? ''
+    if (this.isDraining) throw new WeirError('draining')
+    if (!type.toLowerCase().startsWith('application/json')) throw new WeirError('content_type', type.slice(0, 100))
+    if (req.headers['content-encoding'] !== undefined && req.headers['content-encoding'] !== 'identity') throw new WeirError('content_type', 'content-encoding is not supported')
+    const max = wiring.body_max_bytes
+    if (Number(req.headers['content-length'] ?? 0) > max) throw new WeirError('payload_too_large')
+    const chunks: Buffer[] = []
+    let size = 0
+    req.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size > max) {
+        if (size - chunk.length > max) return
+        return this.#server.refuse(call, new WeirError('payload_too_large'))
+      }
+      chunks.push(chunk)
+    })
+    call.onClientGone = () => {
+      call.body_us = nowUs()
+      call.fail('cancelled', 'client', 'client_gone', 'the request was not sent to its end')
+      call.http_status = 499
+      this.#server.record(call)
+    }
+    req.on('end', () => {
+      if (size > max) return
+      call.onClientGone = null
+      call.body_us = nowUs()
+      call.body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+      then()
+    })
+    req.on('error', () => {})
+  }
+
+  #other(call: Call, path: string, wiring: Wiring): void {
+    call.isRecorded = true
+    const [admit] = wiring.stages.head
+    const { req, res } = call
+    this.#server.run(call, admit ? [admit] : [], async () => {
+      const page = req.method === 'GET' || req.method === 'HEAD' ? await wiring.plain(path, this.#isTrusted(call, wiring)) : null
+      if (!page) throw new WeirError('path_unknown', path.slice(0, 200))
+      res.writeHead(page.status, { 'content-type': page.type, 'content-length': Buffer.byteLength(page.body), 'cache-control': 'no-store' })
+      res.end(req.method === 'HEAD' ? undefined : page.body)
+    })
+  }
+
+  /** Whether the peer may see names and figures: loopback, or a caller with a key. */
+  #isTrusted(call: Call, wiring: Wiring): boolean {
+    if (isLoopback(call.peer_address)) return true
+    try {
+      wiring.stages.head.find((s) => s.name === 'identify')?.before(call)
+      return call.identity !== null
+    } catch {
+      return false
+    }
+  }
+
+  /** Tells streams to come back later, refuses new work, resolves when all calls have ended or the time is up. */
+  async drain(timeout_ms: number): Promise<void> {
+    this.isDraining = true
+    const closed = this.#listeners.map((l) => new Promise<void>((resolve) => l.close(() => resolve())))
+    for (const stream of this.#streams) if (stream.headersSent) stream.end('retry: 1000\n\n')
+    const idle = setInterval(() => {
+      for (const l of this.#listeners) l.closeIdleConnections()
+    }, 100)
+    const late = new Promise<void>((resolve) => setTimeout(resolve, timeout_ms).unref())
+    await Promise.race([Promise.all(closed), late])
+    clearInterval(idle)
+    for (const l of this.#listeners) l.closeAllConnections()
+  }
+}

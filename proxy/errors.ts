@@ -1,0 +1,37 @@
+/**
+ * WeirError and its renderings. The public text comes from the table; `detail` is private and goes to log and event only.
+ * Knows nothing of stages or transports.
+ */
+import { ERRORS, type ErrorCode, type ErrorSpec } from '../event/error-table.ts'
+
+export class WeirError extends Error {
+  readonly code: ErrorCode
+  /** Private: never in an answer. */
+  readonly detail: string
+  /** Public: `data` of the JSON-RPC error, for example the supported versions. */
+  readonly data: Record<string, unknown> | undefined
+  constructor(code: ErrorCode, detail = '', more: { cause?: unknown; data?: Record<string, unknown> } = {}) {
+    super(`${code}${detail ? `: ${detail}` : ''}`, { cause: more.cause })
+    this.code = code
+    this.detail = detail
+    this.data = more.data
+  }
+  get spec(): ErrorSpec {
+    return ERRORS[this.code]
+  }
+}
+
+/** Anything thrown that is not a WeirError is a bug of ours. */
+export const asWeirError = (error: unknown): WeirError =>
+  error instanceof WeirError ? error : new WeirError('internal', error instanceof Error ? error.message : String(error), { cause: error })
+
+/** JSON-RPC error response. `id` is JSON text, `null` when the request's id could not be read. */
+export function toJsonRpc(error: WeirError, id: string | null): string {
+  const { rpc, text, fix, retry } = error.spec
+  const data = { ...error.data, weir: error.code, ...(fix ? { fix } : {}), retry }
+  return `{"jsonrpc":"2.0","id":${id ?? 'null'},"error":${JSON.stringify({ code: rpc, message: text, data })}}`
+}
+
+/** Body for errors that are answered by HTTP status alone. */
+export const toHttpJson = (error: WeirError): string =>
+  JSON.stringify({ error: { code: error.code, message: error.spec.text, fix: error.spec.fix } })

@@ -1,0 +1,118 @@
+/**
+ * The HTTP answer to one POST: plain JSON when the child's first word about the call is its answer, an event stream when
+ * other messages come first. Covers batches (several calls, one answer). Knows nothing of children and sessions.
+ * Invariant: the response ends exactly once, whoever is first: the answers, a refusal, or the client leaving.
+ */
+import type { ServerResponse } from 'node:http'
+import { QUEUE_HEADER } from './options.ts'
+import { Refusal } from './refusal.ts'
+import { type OpenStreams, SseStream, type Valve } from './sse-stream.ts'
+
+const NO_VALVE: Valve = { hold() {}, release() {} }
+
+export class Exchange {
+  /** Extra headers of the answer, for example the session id. */
+  readonly headers: Record<string, string> = {}
+  /** What a lagging reader stops; set when the child is known. */
+  valve: Valve = NO_VALVE
+  /** Called once when the client leaves before the answer is complete. */
+  onGone: (() => void) | null = null
+  readonly #res: ServerResponse
+  readonly #streams: OpenStreams
+  readonly #received = performance.now()
+  #stream: SseStream | null = null
+  #answers: (string | null)[] = [null]
+  #is_batch = false
+  #open_count = 1
+  #is_done = false
+
+  constructor(res: ServerResponse, streams: OpenStreams) {
+    this.#res = res
+    this.#streams = streams
+    res.on('close', () => {
+      if (this.#is_done) return
+      this.#is_done = true
+      this.onGone?.()
+    })
+  }
+
+  /** Whether messages can still be delivered to the client. */
+  get isAlive(): boolean {
+    return !this.#is_done && !this.#res.destroyed
+  }
+
+  /** This exchange carries the answers to `count` calls of a batch. */
+  expectBatch(count: number): void {
+    this.#is_batch = true
+    this.#open_count = count
+    this.#answers = new Array<string | null>(count).fill(null)
+  }
+
+  /** The call goes to its child now: what passed until here was waiting. */
+  forwarded(): void {
+    this.headers[QUEUE_HEADER] = String(Math.round((performance.now() - this.#received) * 1000))
+  }
+
+  /** Sends a message that is not the answer; turns the answer into a stream. */
+  deliver(text: string): void {
+    if (!this.isAlive) return
+    this.#openStream().event(text)
+  }
+
+  /** Gives the answer of one call. `http_status` counts only while nothing was sent and there is one call. */
+  settle(text: string, http_status = 200, slot = 0): void {
+    if (!this.isAlive || this.#answers[slot] !== null) return
+    this.#answers[slot] = text
+    this.#open_count--
+    if (this.#stream !== null) this.#stream.event(text)
+    if (this.#open_count > 0) return
+    if (this.#stream !== null) {
+      this.endSilently()
+      return
+    }
+    if (this.#is_batch) this.#json(200, `[${this.#answers.join(',')}]`)
+    else this.#json(http_status, text)
+  }
+
+  /** Ends the answer without one: the call was cancelled and its server, rightly, says nothing more. */
+  endSilently(): void {
+    if (!this.isAlive) return
+    const stream = this.#openStream()
+    this.#is_done = true
+    stream.end()
+  }
+
+  /** Answers with an error of the host. `id` is the JSON text of the request's id. */
+  refuse(error: unknown, id = 'null', slot = 0): void {
+    const refusal =
+      error instanceof Refusal ? error : new Refusal(500, 'internal', 'the host failed; its log says why')
+    Object.assign(this.headers, refusal.headers)
+    this.settle(refusal.text(id), refusal.http_status, slot)
+  }
+
+  /** Accepts a message that has no answer. */
+  accept(): void {
+    if (!this.isAlive) return
+    this.#is_done = true
+    this.#res.writeHead(202, this.headers)
+    this.#res.end()
+  }
+
+  #openStream(): SseStream {
+    if (this.#stream === null) {
+      this.#stream = new SseStream(this.#res, this.#streams, this.valve, this.headers)
+      for (const text of this.#answers) if (text !== null) this.#stream.event(text)
+    }
+    return this.#stream
+  }
+
+  #json(http_status: number, text: string): void {
+    this.#is_done = true
+    this.#res.writeHead(http_status, {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(text),
+      ...this.headers,
+    })
+    this.#res.end(text)
+  }
+}

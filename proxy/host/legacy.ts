@@ -1,0 +1,246 @@
+/**
+ * The legacy side of one hosted server: `initialize` finds or makes a child, a session id stands for it from then on.
+ * Who shares a child is the isolation's to say; a session belongs to its principal, others do not learn that it exists.
+ * Source: MCP 2025-03-26 to 2025-11-25, basic/transports (streamable HTTP).
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { elementsOf } from '../mcp/batch.ts'
+import { headerOf, type Verdict } from '../mcp/ladder.ts'
+import { replaceValue } from '../mcp/splice.ts'
+import { LEGACY_VERSIONS, RPC } from '../mcp/versions.ts'
+import type { Exchange } from './exchange.ts'
+import { LegacyChild, type LegacySession } from './legacy-child.ts'
+import { spawnFailed } from './pool.ts'
+import { Refusal } from './refusal.ts'
+import type { ServerParts } from './server.ts'
+import { SseStream } from './sse-stream.ts'
+import { namesOf, type RpcMessage } from './wire.ts'
+
+/** A POST with its body, on its way to a session. */
+export type Posted = {
+  exchange: Exchange
+  text: string
+  body: unknown
+  principal: string
+  httpRequest: IncomingMessage
+}
+
+/** Revisions whose clients may send batches. */
+const BATCH_VERSIONS = new Set(['2025-03-26', '2024-11-05', '2024-10-07'])
+
+/** The child answered `initialize` with an error: there is no session, the error is for whoever asked. */
+class InitializeRefused extends Error {
+  readonly text: string
+  constructor(text: string) {
+    super('the server refused initialize')
+    this.text = text
+  }
+}
+
+export class Legacy {
+  readonly sessions = new Map<string, LegacySession>()
+  readonly #parts: ServerParts
+  readonly #children = new Map<string, Promise<LegacyChild>>()
+  #alone = 0
+
+  constructor(parts: ServerParts) {
+    this.#parts = parts
+  }
+
+  async post(posted: Posted, verdict: Verdict & { era: 'legacy' }): Promise<void> {
+    const { exchange, text, body, principal, httpRequest } = posted
+    this.#checkVersion(httpRequest)
+    if (verdict.kind === 'initialize') return this.#initialize(posted)
+    const session = this.sessionOf(httpRequest, principal)
+    // A server on its way out only takes what its open calls still need.
+    if (this.#parts.isRetired && verdict.kind !== 'response' && verdict.kind !== 'notification')
+      throw sessionUnknown()
+    session.used_ms = Date.now()
+    const { child } = session
+    if (child.child.isFull) await child.child.drained()
+    if (!session.is_open) throw sessionUnknown()
+    exchange.valve = child.child
+    if (verdict.kind === 'batch')
+      return this.#batch(session, elementsOf(text), body as RpcMessage[], exchange)
+    if (verdict.kind === 'request') return child.forward(session, text, body as RpcMessage, exchange, 0)
+    this.#pass(session, text, body as RpcMessage)
+    exchange.accept()
+  }
+
+  /** Opens the standalone stream of a session. */
+  get(httpRequest: IncomingMessage, res: ServerResponse, principal: string): void {
+    this.#checkVersion(httpRequest)
+    const session = this.sessionOf(httpRequest, principal)
+    if (this.#parts.isRetired) throw sessionUnknown()
+    if (session.hasStream) {
+      const why = 'the session has a stream already'
+      throw new Refusal(409, 'session_busy', why, {}, RPC.invalidRequest)
+    }
+    session.used_ms = Date.now()
+    res.on('close', () => {
+      session.used_ms = Date.now()
+    })
+    session.attach(new SseStream(res, this.#parts.streams, session.child.child, {}))
+  }
+
+  delete(httpRequest: IncomingMessage, principal: string): void {
+    this.close(this.sessionOf(httpRequest, principal))
+  }
+
+  /** The session a request names. Throws a Refusal when there is none of this principal. */
+  sessionOf(httpRequest: IncomingMessage, principal: string): LegacySession {
+    const id = headerOf(httpRequest.headers, 'mcp-session-id')
+    if (id === undefined)
+      throw new Refusal(
+        400,
+        'session_missing',
+        'Mcp-Session-Id is missing; start with initialize',
+        {},
+        RPC.invalidRequest,
+      )
+    const session = this.sessions.get(id)
+    if (session?.principal !== principal) throw sessionUnknown()
+    return session
+  }
+
+  /** Ends all standalone streams: the server is on its way out. */
+  endStreams(): void {
+    for (const session of this.sessions.values()) session.stream?.end()
+  }
+
+  close(session: LegacySession): void {
+    this.sessions.delete(session.id)
+    session.child.closeSession(session)
+    if (this.#parts.config.isolation === 'session' && session.child.sessions.size === 0)
+      session.child.retire()
+  }
+
+  sweep(now_ms: number): void {
+    const { idle_timeout_ms, timeout_max_ms } = this.#parts.config
+    const children = new Set<LegacyChild>()
+    for (const session of this.sessions.values()) {
+      children.add(session.child)
+      const idle_since = session.idleSince()
+      if (idle_since !== null && now_ms - idle_since >= idle_timeout_ms) this.close(session)
+    }
+    for (const child of children) child.sweep(now_ms, timeout_max_ms)
+  }
+
+  #checkVersion(httpRequest: IncomingMessage): void {
+    const version = headerOf(httpRequest.headers, 'mcp-protocol-version')
+    if (version === undefined || LEGACY_VERSIONS.includes(version)) return
+    const why = `unsupported MCP-Protocol-Version (supported: ${LEGACY_VERSIONS.join(', ')})`
+    throw new Refusal(400, 'version_unsupported', why, {}, RPC.invalidRequest)
+  }
+
+  async #initialize({ exchange, text, body, principal, httpRequest }: Posted): Promise<void> {
+    const stated = headerOf(httpRequest.headers, 'mcp-session-id')
+    if (stated !== undefined && this.sessions.get(stated)?.principal === principal)
+      throw new Refusal(400, 'session_open', 'the session is initialized already', {}, RPC.invalidRequest)
+    const key = this.#keyOf(principal, (body as RpcMessage).params as RpcMessage | undefined)
+    const { id } = namesOf(text)
+    try {
+      const child = await this.#childFor(key, text, principal)
+      if (!exchange.isAlive) {
+        child.markUnused()
+        if (this.#parts.config.isolation === 'session') child.retire()
+        return
+      }
+      const session = child.openSession(principal)
+      this.sessions.set(session.id, session)
+      exchange.headers['mcp-session-id'] = session.id
+      exchange.forwarded()
+      exchange.settle(replaceValue(child.initialize_text, ['id'], id))
+    } catch (error) {
+      if (!(error instanceof InitializeRefused)) throw error
+      exchange.settle(replaceValue(error.text, ['id'], id))
+    }
+  }
+
+  /** The child of a key; whoever comes first starts it with its own `initialize`. */
+  async #childFor(key: string, text: string, principal: string): Promise<LegacyChild> {
+    const known = await this.#children.get(key)
+    if (known && !known.child.isEnding) return known
+    // Another request may have started the next one while this one waited.
+    const other = this.#children.get(key)
+    if (other !== undefined && (await other) !== known) return other
+    const starting = this.#start(text, principal)
+    this.#children.set(key, starting)
+    const forget = (): void => {
+      if (this.#children.get(key) === starting) this.#children.delete(key)
+    }
+    starting.then((child) => child.child.exited.then(forget), forget)
+    return starting
+  }
+
+  async #start(text: string, principal: string): Promise<LegacyChild> {
+    const { config, pool, name, log, undeliverable } = this.#parts
+    const owner = config.isolation === 'shared' ? '' : principal
+    const child = await pool.spawn(owner, () => new LegacyChild(name, this.#parts.open, log, undeliverable))
+    void child.child.exited.then(() => {
+      for (const session of [...child.sessions]) this.close(session)
+    })
+    const answer = await child.initialize(text, config.timeout_ms).catch((error: unknown) => {
+      const spawn_error = child.child.ended?.error
+      throw spawn_error ? spawnFailed(config, spawn_error) : error
+    })
+    const result = answer.message.result as { protocolVersion?: unknown } | undefined
+    if (result === undefined) {
+      child.retire()
+      throw new InitializeRefused(answer.text)
+    }
+    child.initialize_text = answer.text
+    child.version = String(result.protocolVersion ?? '')
+    return child
+  }
+
+  #keyOf(principal: string, params: RpcMessage | undefined): string {
+    const { isolation } = this.#parts.config
+    if (isolation === 'session') return `session ${++this.#alone}`
+    const owner = isolation === 'shared' ? null : principal
+    return JSON.stringify([owner, params?.protocolVersion ?? null, canonical(params?.capabilities ?? {})])
+  }
+
+  /** Notifications and answers of a client. */
+  #pass(session: LegacySession, text: string, message: RpcMessage): void {
+    if (typeof message.method === 'string') session.child.note(session, text, message)
+    else if (!session.child.answer(session, text, message)) this.#parts.counters.answers_unmatched++
+  }
+
+  #batch(session: LegacySession, texts: string[], messages: RpcMessage[], exchange: Exchange): void {
+    if (!BATCH_VERSIONS.has(session.version)) {
+      const why = `batches do not exist in ${session.version}`
+      throw new Refusal(400, 'batch_unsupported', why, {}, RPC.invalidRequest)
+    }
+    const isCall = (message: RpcMessage): boolean =>
+      typeof message.method === 'string' && message.id !== undefined
+    const calls = messages.filter(isCall).length
+    if (calls > 0) exchange.expectBatch(calls)
+    let slot = 0
+    messages.forEach((message, i) => {
+      if (isCall(message)) session.child.forward(session, texts[i]!, message, exchange, slot++)
+      else this.#pass(session, texts[i]!, message)
+    })
+    if (calls === 0) exchange.accept()
+  }
+}
+
+const sessionUnknown = (): Refusal =>
+  new Refusal(
+    404,
+    'session_unknown',
+    'there is no such session; start with initialize',
+    {},
+    RPC.invalidRequest,
+  )
+
+/** JSON with object keys in order, so that equal capabilities are equal texts. */
+function canonical(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(canonical)
+  if (value === null || typeof value !== 'object') return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, inner]) => [key, canonical(inner)]),
+  )
+}

@@ -1,0 +1,25 @@
+/** What the host is started and reloaded with. Sent by the supervisor over IPC, because it holds secrets (env of the servers). */
+import type { ServerConfig } from '../../config/schema.ts'
+
+/** What the host needs of a stdio server's config. */
+export type HostedServer = Pick<
+  ServerConfig,
+  'args' | 'env' | 'era' | 'isolation' | 'processes_max' | 'idle_timeout_ms' | 'timeout_ms' | 'timeout_max_ms'
+> & { command: string | string[]; cwd?: string | undefined }
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+export type HostOptions = {
+  /** Path of the Unix domain socket; its folder must exist. Cannot change on reload. */
+  socket: string
+  /** The servers with a `command`, by name. */
+  servers: Record<string, HostedServer>
+  log_level: LogLevel
+  /** How long a drain waits for calls in flight before their children are ended. Default 30 s. */
+  drain_timeout_ms?: number
+}
+
+/** Header in which a worker names the caller. Opaque here; never forwarded to a child. */
+export const PRINCIPAL_HEADER = 'weir-principal'
+/** Header on answers: microseconds a request waited for its child (spawn, initialize, full pipe) before it was forwarded. */
+export const QUEUE_HEADER = 'weir-queue-us'

@@ -1,0 +1,45 @@
+/**
+ * Who calls: API keys as hashes, mapped to caller, team and project. Fails closed: with callers configured,
+ * whoever shows no valid key is refused. Without callers only loopback is served, as `local`.
+ */
+import { hash } from 'node:crypto'
+import type { Config } from '../../config/schema.ts'
+
+export type Identity = {
+  readonly caller: string
+  readonly team: string
+  readonly project: string
+  /** Which credential: `local`, or the caller's name and the start of the key's hash. */
+  readonly principal: string
+  readonly auth_method: 'local' | 'api_key'
+  readonly expires_ms: number
+}
+
+const LOCAL: Identity = { caller: 'local', team: '', project: '', principal: 'local', auth_method: 'local', expires_ms: Number.POSITIVE_INFINITY }
+
+export type KeyRing = { readonly isOpen: boolean; readonly byDigest: ReadonlyMap<string, Identity> }
+
+/** Compiles the callers of a config. Lookup goes by digest, so no raw key stays in memory and timing tells nothing of one. */
+export function makeKeyRing(callers: Config['callers']): KeyRing {
+  const byDigest = new Map<string, Identity>()
+  for (const [caller, { team, project, keys }] of Object.entries(callers))
+    for (const key of keys)
+      byDigest.set(key.sha256, {
+        caller,
+        team,
+        project,
+        principal: `${caller}#${key.sha256.slice(0, 8)}`,
+        auth_method: 'api_key',
+        expires_ms: key.expires ? Date.parse(key.expires) : Number.POSITIVE_INFINITY,
+      })
+  return { isOpen: Object.keys(callers).length === 0, byDigest }
+}
+
+/** The identity of a request, or null when it must be refused. `authorization` is the header's value. */
+export function identify(ring: KeyRing, authorization: string | undefined, isLoopbackPeer: boolean, now_ms: number): Identity | null {
+  if (ring.isOpen) return isLoopbackPeer ? LOCAL : null
+  if (authorization === undefined || authorization.length > 1024) return null
+  if (authorization.slice(0, 7).toLowerCase() !== 'bearer ') return null
+  const identity = ring.byDigest.get(hash('sha256', authorization.slice(7).trim()))
+  return identity && now_ms < identity.expires_ms ? identity : null
+}

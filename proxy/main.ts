@@ -1,0 +1,31 @@
+/** A proxy worker as a process: options in, listen, answer the supervisor, drain. */
+import { hostOf, portOf } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
+import { serveChild, tellSupervisor } from '../supervisor/link.ts'
+import type { WorkerOptions } from './options.ts'
+import { Worker } from './wire.ts'
+
+let worker: Worker | null = null
+
+serveChild<WorkerOptions>({
+  async start(options) {
+    worker = new Worker(options, () => tellSupervisor('sealed'))
+    const host = hostOf(options.config.listen)
+    const port = await worker.listen(host, portOf(options.config.listen))
+    return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+  },
+  async reload(options) {
+    worker?.reload((options as unknown as { config: Config }).config)
+  },
+  answer(question, argument) {
+    if (question === 'metrics') return worker?.snapshot()
+    if (question === 'spool_full') {
+      if (worker) worker.isSpoolFull = argument === true
+      return true
+    }
+    throw new Error(`unknown question ${question}`)
+  },
+  async drain() {
+    await worker?.drain()
+  },
+})

@@ -1,0 +1,256 @@
+/**
+ * The end of every call: one event, written before the answer's last byte leaves. The only place that records.
+ * Never throws and never waits: what the spool does not take is counted there.
+ */
+import { hash } from 'node:crypto'
+import type { Config } from '../config/schema.ts'
+import { METRICS } from '../event/proxy-metrics.ts'
+import { type CallEvent, type CallIntent, EVENT_VERSION } from '../event/fields.ts'
+import type { Call } from './call.ts'
+import type { SpoolWriter } from './spool/writer.ts'
+import { nowUs, wallUs } from './telemetry/clock.ts'
+import { type Metrics, observe, type Series } from './telemetry/metrics.ts'
+import { newEventId } from './telemetry/random.ts'
+import { fingerprint, type Redactor, redactError } from './telemetry/redact.ts'
+
+export const TOKENS_METHOD = 'bytes/4'
+const SERVER_BOUNDS = METRICS.mcp_server_operation_duration_seconds.buckets
+const OVERHEAD_BOUNDS = METRICS.weir_overhead_seconds.buckets
+const NAME_MAX_CHARS = 256
+
+/** What a capture rule asks to keep of a call. */
+export type Kept = { arguments: boolean; results: boolean }
+const NOTHING_KEPT: Kept = { arguments: false, results: false }
+
+type Rule = Kept & { tools: RegExp; callers: RegExp }
+
+const wildcard = (pattern: string): RegExp =>
+  new RegExp(`^${pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '.*')}$`)
+
+/** The compiled capture section of a config. */
+export class Capture {
+  readonly #rules: readonly Rule[]
+  readonly hashesArguments: boolean
+  readonly hashesResults: boolean
+  readonly max_bytes: number
+  readonly redact: Redactor
+  readonly #hashKey: string
+
+  constructor(config: Config['capture'], redact: Redactor, hashKey: string) {
+    this.#rules = config.keep.map((r) => ({ arguments: r.arguments, results: r.results, tools: wildcard(r.tools), callers: wildcard(r.callers) }))
+    this.hashesArguments = config.arguments === 'hash'
+    this.hashesResults = config.results === 'hash'
+    this.max_bytes = config.max_bytes
+    this.redact = redact
+    this.#hashKey = hashKey
+  }
+
+  keeps(call: Call): Kept {
+    if (this.#rules.length === 0) return NOTHING_KEPT
+    const name = `${call.server}_${call.tool}`
+    const caller = call.identity?.caller ?? ''
+    const kept = { arguments: false, results: false }
+    for (const rule of this.#rules)
+      if (rule.tools.test(name) && rule.callers.test(caller)) {
+        kept.arguments ||= rule.arguments
+        kept.results ||= rule.results
+      }
+    return kept
+  }
+
+  /** Keyed, so that short arguments cannot be guessed from the hash. 32 hex digits. */
+  digest(text: string): string {
+    return hash('sha256', this.#hashKey + text).slice(0, 32)
+  }
+
+  /** As digest, of bytes. */
+  digestBytes(body: Buffer): string {
+    return hash('sha256', this.#hashKey + hash('sha256', body)).slice(0, 32)
+  }
+
+  mask(text: string): string {
+    return this.redact(text.length > this.max_bytes ? text.slice(0, this.max_bytes) : text)
+  }
+}
+
+export type RecorderOptions = { instance: string; worker: string; env: string }
+
+export class Recorder {
+  readonly #options: RecorderOptions
+  readonly #spool: SpoolWriter
+  readonly #metrics: Metrics
+  capture: Capture
+  /** Series of the calls seen lately, by what labels them. */
+  readonly #series = new Map<string, Series>()
+  calls_open = 0
+
+  constructor(options: RecorderOptions, spool: SpoolWriter, metrics: Metrics, capture: Capture) {
+    this.#options = options
+    this.#spool = spool
+    this.#metrics = metrics
+    this.capture = capture
+  }
+
+  /** Writes the event of a call, once. Call it before the last byte of the answer is handed to the socket. */
+  record(call: Call): void {
+    if (call.isRecorded) return
+    call.isRecorded = true
+    this.calls_open--
+    const event = this.#event(call)
+    this.#spool.append(`${JSON.stringify(event)}\n`)
+    this.#count(event)
+  }
+
+  /** The intent of a call, synced to disk (`durability: strict`). Rejects when it could not be kept. */
+  recordIntent(call: Call): Promise<void> {
+    const identity = call.identity
+    const intent: CallIntent = {
+      intent: 1,
+      event_id: call.event_id,
+      ts: wallUs(call.received_us),
+      trace_id: call.trace_id,
+      session_id: call.session?.handle ?? '',
+      caller: identity?.caller ?? '',
+      team: identity?.team ?? '',
+      project: call.project || (identity?.project ?? ''),
+      agent: call.agent,
+      principal: identity?.principal ?? '',
+      instance: this.#options.instance,
+      worker: this.#options.worker,
+      method: call.method,
+      server: call.server,
+      tool: call.tool,
+      arguments_hash: call.arguments_json && this.capture.hashesArguments ? this.capture.digest(call.arguments_json) : '',
+    }
+    return this.#spool.appendSynced(`${JSON.stringify(intent)}\n`)
+  }
+
+  #event(call: Call): CallEvent {
+    const end = nowUs()
+    const c = call
+    const identity = c.identity
+    const isFailed = c.outcome !== 'ok' && c.outcome !== 'input_required'
+    const message = isFailed && c.error_message ? redactError(this.capture.redact, c.error_message) : ''
+    const body_us = c.body_us || end
+    const upstreamStart = c.forwarded_us || end
+    const upstreamEnd = c.forwarded_us ? c.last_byte_us || end : end
+    const sent = c.sent_us || (c.forwarded_us ? upstreamEnd : end)
+    const first = c.first_byte_us || upstreamEnd
+    const upstream_us = c.forwarded_us ? Math.max(0, Math.round(upstreamEnd - c.forwarded_us)) : 0
+    const duration_us = Math.round(end - c.received_us)
+    const receive_us = Math.round(body_us - c.received_us)
+    const hasArguments = c.arguments_json !== ''
+    const hashArguments = hasArguments && this.capture.hashesArguments
+    const kept = this.capture.keeps(c)
+    return {
+      version: EVENT_VERSION,
+      event_id: c.event_id || newEventId(wallUs(c.received_us) / 1000),
+      ts: wallUs(c.received_us),
+      kind: c.kind,
+      trace_id: c.trace_id,
+      span_id: c.span_id,
+      parent_span_id: c.parent_span_id,
+      client_span_id: c.client_span_id,
+      trace_source: c.trace_source,
+      link_trace_id: c.link_trace_id,
+      link_span_id: c.link_span_id,
+      sampled: c.trace_flags === '01',
+      run_id: c.run_id,
+      run_source: c.run_source,
+      session_id: c.session ? c.session.handle : '',
+      request_id: c.id === null ? '' : c.id.startsWith('"') ? (JSON.parse(c.id) as string).slice(0, NAME_MAX_CHARS) : c.id.slice(0, NAME_MAX_CHARS),
+      caller: identity ? identity.caller : '',
+      team: identity ? identity.team : '',
+      project: c.project || (identity ? identity.project : ''),
+      agent: c.agent,
+      labels: c.labels,
+      principal: identity ? identity.principal : '',
+      auth_method: identity ? identity.auth_method : 'none',
+      client_name: c.client_name,
+      client_version: c.client_version,
+      client_address: c.peer_address,
+      instance: this.#options.instance,
+      worker: this.#options.worker,
+      env: this.#options.env,
+      endpoint: c.endpoint.path,
+      method: c.method.slice(0, NAME_MAX_CHARS),
+      server: c.server,
+      tool: c.tool.slice(0, NAME_MAX_CHARS),
+      exposed_name: c.exposed_name.slice(0, NAME_MAX_CHARS),
+      target: c.target,
+      era: c.era,
+      protocol_version: c.protocol_version,
+      upstream_protocol_version: c.upstream_protocol_version,
+      transport: 'http',
+      upstream_transport: c.upstream_transport,
+      http_status: c.http_status,
+      outcome: c.outcome,
+      owner: c.owner,
+      error_type: c.error_type,
+      error_code: c.error_code,
+      error_message: message,
+      error_fingerprint: isFailed ? fingerprint(c.error_type, message) : '',
+      duration_us,
+      receive_us,
+      authorise_us: Math.max(0, Math.round(upstreamStart - body_us - c.queue_us)),
+      queue_us: Math.round(c.queue_us),
+      connect_us: c.forwarded_us ? Math.max(0, Math.round(sent - c.forwarded_us)) : 0,
+      wait_us: c.forwarded_us ? Math.max(0, Math.round(first - sent)) : 0,
+      transfer_us: c.forwarded_us ? Math.max(0, Math.round(upstreamEnd - first)) : 0,
+      answer_us: c.forwarded_us ? Math.max(0, Math.round(end - upstreamEnd)) : 0,
+      upstream_us,
+      overhead_us: Math.max(0, duration_us - receive_us - upstream_us),
+      request_bytes: c.body.length,
+      response_bytes: c.response_bytes,
+      arguments_bytes: c.arguments_bytes,
+      arguments_hash: hashArguments ? c.arguments_hash || this.capture.digest(c.arguments_json) : '',
+      result_hash: c.result_hash,
+      result_read: c.result_read,
+      content_text: Math.min(c.content_text, 65535),
+      content_image: Math.min(c.content_image, 65535),
+      content_audio: Math.min(c.content_audio, 65535),
+      content_resource: Math.min(c.content_resource, 65535),
+      content_structured: c.content_structured,
+      list_items: c.list_items,
+      stream_messages: c.stream_messages,
+      tokens_in: Math.ceil(c.arguments_bytes / 4),
+      tokens_out: Math.ceil(c.text_bytes_out / 4),
+      tokens_method: TOKENS_METHOD,
+      attempts: Math.min(c.attempts, 255),
+      upstream_endpoint: c.upstream_endpoint,
+      upstream_attempts: c.upstream_attempts,
+      missed_servers: c.missed_servers,
+      captured_arguments: kept.arguments && hasArguments ? this.capture.mask(c.arguments_json) : '',
+      captured_result: c.captured_result,
+    }
+  }
+
+  #count(e: CallEvent): void {
+    const error_type = e.outcome === 'ok' ? '' : e.error_type
+    // A name only counts as a label once a server has answered to it: clients could otherwise invent series.
+    const tool = e.outcome === 'ok' || e.outcome === 'tool_error' ? e.tool : ''
+    const method = e.outcome === 'invalid' ? '' : e.method
+    const key = `${method}\n${tool}\n${e.server}\n${e.outcome}\n${error_type}\n${e.protocol_version}`
+    let series = this.#series.get(key)
+    if (!series) {
+      series = this.#metrics.series('mcp_server_operation_duration_seconds', [method, tool, e.server, e.outcome, error_type, e.protocol_version])
+      if (this.#series.size >= 4000) this.#series.clear()
+      this.#series.set(key, series)
+    }
+    observe(series, SERVER_BOUNDS, e.duration_us / 1e6)
+    if (e.attempts === 0) return
+    const clientKey = `c\n${method}\n${tool}\n${e.server}\n${error_type}\n${e.upstream_transport}`
+    let client = this.#series.get(clientKey)
+    if (!client) {
+      client = this.#metrics.series('mcp_client_operation_duration_seconds', [method, tool, e.server, error_type, e.upstream_transport === 'stdio' ? 'pipe' : 'tcp'])
+      this.#series.set(clientKey, client)
+    }
+    observe(client, SERVER_BOUNDS, e.upstream_us / 1e6)
+    let overhead = this.#series.get(`o\n${e.server}`)
+    if (!overhead) {
+      overhead = this.#metrics.series('weir_overhead_seconds', [e.server])
+      this.#series.set(`o\n${e.server}`, overhead)
+    }
+    observe(overhead, OVERHEAD_BOUNDS, e.overhead_us / 1e6)
+  }
+}

@@ -1,0 +1,206 @@
+/**
+ * The roof towards modern clients (2026-07-28): no sessions, every request stands alone. Only servers that speak the
+ * modern era take part; while one of the others is legacy the roof does not announce the era, so that a client which
+ * can speak both finds all servers. Pinned clients are served by the modern ones, the rest is reported as missed.
+ */
+import type { Call, Message } from '../call.ts'
+import { WeirError } from '../errors.ts'
+import { climb, faultText, isFault } from '../mcp/ladder.ts'
+import { withTraceparent } from '../mcp/propagate.ts'
+import { setValue } from '../mcp/splice.ts'
+import { LEGACY_VERSIONS, META, MODERN_VERSION, MODERN_VERSIONS, WEIR_INFO } from '../mcp/versions.ts'
+import { nowUs } from '../telemetry/clock.ts'
+import { newSpanId } from '../telemetry/random.ts'
+import { traceparent } from '../telemetry/trace.ts'
+import { Relay } from '../upstream/relay.ts'
+import { forwardedHeaders, type Upstream } from '../upstream/upstream.ts'
+import { type Asked, ask } from './ask.ts'
+import { openCursor, sealCursor } from './cursor.ts'
+import { askAll, LIST_CAPABILITY, LISTS, listParams, mergeCapabilities, mergeEntries, mergeInstructions, missedMeta, nextPositions } from './merge.ts'
+import type { Names, Resources } from './names.ts'
+import type { RoofSurroundings } from './surroundings.ts'
+
+const METHODS = new Set(['server/discover', 'tools/call', 'prompts/get', 'resources/read', 'completion/complete', ...LISTS.keys()])
+/** A verdict on a server's era expires: a stale one would never correct itself. */
+const DISCOVERY_MS = 60_000
+
+type Discovery = { at_ms: number; result: Record<string, unknown> | null }
+
+/** A header value as the wire wants it: plain when it is plain ASCII, else base64 in the sentinel (spec, Mcp-Name). */
+function headerValue(value: string): string {
+  const isPlain = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value) && !/^=\?base64\?.*\?=$/.test(value)
+  return isPlain ? value : `=?base64?${Buffer.from(value).toString('base64')}?=`
+}
+
+export class ModernRoof {
+  readonly #upstreams: ReadonlyMap<string, Upstream>
+  readonly #names: Names
+  readonly #resources: Resources
+  readonly #env: RoofSurroundings
+  readonly #discoveries = new Map<string, Discovery>()
+
+  constructor(upstreams: ReadonlyMap<string, Upstream>, names: Names, resources: Resources, env: RoofSurroundings) {
+    this.#upstreams = upstreams
+    this.#names = names
+    this.#resources = resources
+    this.#env = env
+  }
+
+  async forward(call: Call): Promise<void> {
+    const verdict = climb({ http_method: 'POST', headers: call.req.headers, body: call.message, is_json: true, supported: MODERN_VERSIONS, methods: METHODS })
+    if (isFault(verdict)) {
+      call.fail('invalid', 'client', String(verdict.code), verdict.message, verdict.code)
+      const text = faultText({ ...verdict, id: null })
+      return this.#env.server.answer(call, verdict.http_status, setValue(text, ['id'], call.id ?? 'null'))
+    }
+    call.era = 'modern'
+    if (call.kind === 'notification') return this.#env.server.answer(call, 202, '')
+    if (call.method === 'server/discover') return this.#discover(call)
+    if (LISTS.has(call.method)) return this.#list(call)
+    if (call.method === 'tools/call' || call.method === 'prompts/get') {
+      const owned = this.#names.resolve(call.exposed_name)
+      call.tool = ''
+      if (!owned) throw new WeirError(call.method === 'tools/call' ? 'tool_unknown' : 'prompt_unknown', call.exposed_name.slice(0, 100))
+      return this.#relay(call, owned.server, ['params', 'name'], owned.name)
+    }
+    if (call.method === 'resources/read') return this.#relay(call, await this.#resourceOwner(call, call.message!.params?.uri), null, '')
+    const ref = call.message!.params?.ref as { type?: unknown; name?: unknown; uri?: unknown } | undefined
+    if (ref?.type === 'ref/prompt' && typeof ref.name === 'string') {
+      const owned = this.#names.resolve(ref.name)
+      if (!owned) throw new WeirError('prompt_unknown', ref.name.slice(0, 100))
+      return this.#relay(call, owned.server, ['params', 'ref', 'name'], owned.name)
+    }
+    if (ref?.type === 'ref/resource') return this.#relay(call, await this.#resourceOwner(call, ref.uri), null, '')
+    throw new WeirError('params_invalid', 'ref is neither ref/prompt nor ref/resource')
+  }
+
+  /** Headers of a message Weir writes itself. */
+  #headers(upstream: Upstream, caller: string, method: string): string[] {
+    const headers = [...upstream.headers, 'content-type', 'application/json', 'accept', 'application/json, text/event-stream', 'mcp-protocol-version', MODERN_VERSION, 'mcp-method', method]
+    if (upstream.transport === 'stdio') headers.push('weir-principal', caller)
+    return headers
+  }
+
+  /** What a server says of itself; null when it is a legacy server. Rejects when it cannot be reached. */
+  async #discovery(upstream: Upstream, caller: string): Promise<Record<string, unknown> | null> {
+    if (upstream.config.era === 'legacy') return null
+    const known = this.#discoveries.get(upstream.name)
+    if (known && Date.now() - known.at_ms < DISCOVERY_MS) return known.result
+    const meta = { [META.version]: MODERN_VERSION, [META.capabilities]: {}, [META.clientInfo]: WEIR_INFO }
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 'weir-discover', method: 'server/discover', params: { _meta: meta } })
+    const asked = await ask(upstream, this.#headers(upstream, caller, 'server/discover'), body, upstream.config.list_timeout_ms)
+    if (asked.status === 401 || asked.status === 403) throw new WeirError('upstream_auth', `HTTP ${asked.status}`)
+    if (asked.status >= 500) throw new WeirError('upstream_unavailable', `HTTP ${asked.status}`)
+    const result = asked.message?.result as Record<string, unknown> | undefined
+    const isModern = Array.isArray(result?.supportedVersions) && result.supportedVersions.includes(MODERN_VERSION)
+    this.#discoveries.set(upstream.name, { at_ms: Date.now(), result: isModern ? result! : null })
+    return isModern ? result! : null
+  }
+
+  async #discover(call: Call): Promise<void> {
+    const legacy: string[] = []
+    const { heard, missed } = await askAll(call, [...this.#upstreams.values()], async (upstream): Promise<Asked> => {
+      const result = await this.#discovery(upstream, call.identity!.caller)
+      if (!result) legacy.push(upstream.name)
+      return { status: 200, headers: {}, message: { result: result ?? {} } }
+    })
+    const modern = heard.filter((h) => !legacy.includes(h.server)).map((h) => ({ server: h.server, ...h.result }) as Record<string, unknown> & { server: string })
+    const versions = legacy.length === 0 && modern.length > 0 ? [...MODERN_VERSIONS, ...LEGACY_VERSIONS] : [...LEGACY_VERSIONS]
+    const capabilities = mergeCapabilities(modern.map((m) => (m.capabilities as Record<string, unknown>) ?? {}))
+    // Without streams of changes at the roof nothing may promise them.
+    for (const capability of Object.values(capabilities) as Record<string, unknown>[]) {
+      delete capability.listChanged
+      delete capability.subscribe
+    }
+    const instructions = mergeInstructions(modern.map((m) => ({ server: m.server, instructions: typeof m.instructions === 'string' ? m.instructions : '' })))
+    this.#answer(call, {
+      supportedVersions: versions,
+      capabilities,
+      ...(instructions ? { instructions } : {}),
+      ...cacheHints(modern),
+      ...missedMeta(missed),
+    })
+  }
+
+  async #list(call: Call): Promise<void> {
+    const { message, method, identity } = call
+    const caller = identity!.caller
+    const cursor = message!.params?.cursor
+    const positions = cursor === undefined ? null : openCursor(this.#env.cursorKey, caller, method, cursor)
+    const capability = LIST_CAPABILITY.get(method)!
+    const asked = [...this.#upstreams.values()].filter((u) => positions === null || positions[u.name] !== undefined)
+    const { heard, missed } = await askAll(call, asked, async (upstream, parent) => {
+      const discovery = await this.#discovery(upstream, caller)
+      if (!discovery) return { status: 200, headers: {}, message: { error: { code: -32022 } } }
+      if (!(capability in ((discovery.capabilities as object) ?? {}))) return { status: 200, headers: {}, message: { error: { code: -32601 } } }
+      const body = JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params: listParams(message as Message, positions?.[upstream.name], parent) })
+      return ask(upstream, [...this.#headers(upstream, caller, method), 'traceparent', parent], body, upstream.config.list_timeout_ms)
+    })
+    const entries = mergeEntries(method, heard, this.#names, this.#resources)
+    const next = nextPositions(heard, positions)
+    call.list_items = entries.length
+    this.#answer(call, {
+      [LISTS.get(method)!]: entries,
+      ...(next ? { nextCursor: sealCursor(this.#env.cursorKey, caller, method, next) } : {}),
+      ...cacheHints(heard.map((h) => h.result)),
+      ...missedMeta(missed),
+    })
+  }
+
+  async #resourceOwner(call: Call, uri: unknown): Promise<string> {
+    if (typeof uri !== 'string' || uri.length > 8192) throw new WeirError('params_invalid', 'uri is not a text')
+    const known = this.#resources.owner(uri)
+    if (known && this.#upstreams.has(known)) return known
+    const caller = call.identity!.caller
+    const meta = call.message!.params?._meta
+    await Promise.allSettled(
+      [...this.#upstreams.values()].flatMap((upstream) =>
+        ['resources/list', 'resources/templates/list'].map(async (method) => {
+          if (!(await this.#discovery(upstream, caller))) return
+          const asked = await ask(upstream, this.#headers(upstream, caller, method), JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params: { _meta: meta } }), upstream.config.list_timeout_ms)
+          const result = asked.message?.result as Record<string, unknown> | undefined
+          if (result) mergeEntries(method, [{ server: upstream.name, result }], this.#names, this.#resources)
+        }),
+      ),
+    )
+    const owner = this.#resources.owner(uri)
+    if (!owner) throw new WeirError('resource_unknown')
+    return owner
+  }
+
+  #relay(call: Call, server: string, namePath: readonly string[] | null, name: string): void {
+    const upstream = this.#upstreams.get(server)
+    if (!upstream) throw new WeirError('tool_unknown')
+    call.server = server
+    call.tool = name
+    call.upstream_transport = upstream.transport
+    call.upstream_endpoint = upstream.endpoint
+    call.upstream_protocol_version = call.protocol_version
+    call.attempts = 1
+    call.client_span_id = newSpanId()
+    const parent = traceparent(call, call.client_span_id)
+    const headers = forwardedHeaders(upstream, call.req.rawHeaders, call.identity!.caller)
+    if (namePath?.length === 2) {
+      const at = headers.findIndex((h, i) => i % 2 === 0 && h === 'mcp-name')
+      if (at >= 0) headers[at + 1] = headerValue(name)
+    }
+    headers.push('traceparent', parent)
+    const text = namePath ? setValue(call.text, namePath, JSON.stringify(name)) : call.text
+    call.forwarded_us = nowUs()
+    upstream.send('POST', headers, Buffer.from(withTraceparent(text, call.message!, parent)), new Relay(call, upstream, this.#env, { sessionId: null, message: null, sessionLost: null }))
+  }
+
+  #answer(call: Call, result: Record<string, unknown>): void {
+    const meta = { ...(result._meta as object | undefined), [META.serverInfo]: WEIR_INFO }
+    const body = `{"jsonrpc":"2.0","id":${call.id},"result":${JSON.stringify({ resultType: 'complete', ...result, _meta: meta })}}`
+    call.text_bytes_out = body.length
+    this.#env.server.answer(call, 200, body)
+  }
+}
+
+/** A merged answer may be kept as long as its shortest-lived part, and is private if any part is. */
+function cacheHints(results: readonly Record<string, unknown>[]): Record<string, unknown> {
+  const ttls = results.map((r) => (typeof r.ttlMs === 'number' && r.ttlMs >= 0 ? r.ttlMs : 0))
+  const isPrivate = results.length === 0 || results.some((r) => r.cacheScope !== 'public')
+  return { ttlMs: ttls.length > 0 ? Math.min(...ttls) : 0, cacheScope: isPrivate ? 'private' : 'public' }
+}

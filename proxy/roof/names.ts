@@ -1,0 +1,94 @@
+/**
+ * Names under the roof: `<server><separator><name>`, reversible. Resolved by the table of what was listed, else by the
+ * longest server key in front; a name that had to be cut carries a hash and is only in the table. Source: mcp.md section 8.
+ */
+import { hash } from 'node:crypto'
+
+export type Owned = { server: string; name: string }
+
+const HASH_CHARS = 8
+const TABLE_MAX = 100_000
+
+export class Names {
+  readonly #separator: string
+  readonly #max: number
+  /** Longest first, so that the most specific key wins. */
+  readonly #servers: readonly string[]
+  readonly #table = new Map<string, Owned>()
+
+  constructor(servers: readonly string[], separator: string, name_max: number) {
+    this.#servers = [...servers].sort((a, b) => b.length - a.length)
+    this.#separator = separator
+    this.#max = name_max
+  }
+
+  /** The name a client sees, and the note that it belongs to this server. Deterministic: no order of listing changes it. */
+  expose(server: string, name: string): string {
+    const full = `${server}${this.#separator}${name}`
+    const resolved = full.length > this.#max ? null : this.#byPrefix(full)
+    const isPlain = resolved !== null && resolved.server === server && resolved.name === name
+    const exposed = isPlain ? full : `${full.slice(0, this.#max - HASH_CHARS - 1)}-${hash('sha256', `${server}\n${name}`).slice(0, HASH_CHARS)}`
+    if (!isPlain) {
+      if (this.#table.size >= TABLE_MAX) this.#table.delete(this.#table.keys().next().value!)
+      this.#table.set(exposed, { server, name })
+    }
+    return exposed
+  }
+
+  /** Whose name it is; null when no server key is in front of it. A cut name must have been listed before. */
+  resolve(exposed: string): Owned | null {
+    return this.#table.get(exposed) ?? this.#byPrefix(exposed)
+  }
+
+  #byPrefix(exposed: string): Owned | null {
+    for (const server of this.#servers)
+      if (exposed.startsWith(server) && exposed.startsWith(this.#separator, server.length))
+        return { server, name: exposed.slice(server.length + this.#separator.length) }
+    return null
+  }
+}
+
+/** The literal parts of a URI template (RFC 6570); an expression between two of them stands for any text. */
+type Template = { server: string; literals: readonly string[] }
+
+/** Linear in the URI, whatever the template: both may come from a stranger. */
+function matches(template: Template, uri: string): boolean {
+  const { literals } = template
+  const first = literals[0]!
+  const last = literals[literals.length - 1]!
+  if (!uri.startsWith(first) || !uri.endsWith(last)) return false
+  if (literals.length === 1) return uri === first
+  let at = first.length
+  for (let i = 1; i < literals.length - 1; i++) {
+    const found = uri.indexOf(literals[i]!, at)
+    if (found < 0) return false
+    at = found + literals[i]!.length
+  }
+  return at <= uri.length - last.length
+}
+
+/** Which server a resource URI belongs to, learned from lists. */
+export class Resources {
+  readonly #owners = new Map<string, string>()
+  readonly #templates = new Map<string, Template>()
+
+  /** Notes a listed resource. False when another server had the URI first: it stays with that one. */
+  claim(uri: string, server: string): boolean {
+    const owner = this.#owners.get(uri)
+    if (owner !== undefined) return owner === server
+    if (this.#owners.size >= TABLE_MAX) this.#owners.delete(this.#owners.keys().next().value!)
+    this.#owners.set(uri, server)
+    return true
+  }
+
+  claimTemplate(template: string, server: string): void {
+    if (this.#templates.size < TABLE_MAX) this.#templates.set(`${server}\n${template}`, { server, literals: template.split(/\{[^}]*\}/) })
+  }
+
+  owner(uri: string): string | null {
+    const exact = this.#owners.get(uri)
+    if (exact !== undefined) return exact
+    for (const template of this.#templates.values()) if (matches(template, uri)) return template.server
+    return null
+  }
+}

@@ -1,0 +1,301 @@
+/**
+ * /mcp: all servers under one roof. This file tells messages apart and sends each to whom it concerns; merging,
+ * sessions and the modern era have rooms of their own. Legacy sessions have an owner: the worker that holds their streams.
+ */
+import type { Config } from '../../config/schema.ts'
+import type { Call, Endpoint } from '../call.ts'
+import { asWeirError, WeirError } from '../errors.ts'
+import type { Session } from '../identity/session-id.ts'
+import { setValue } from '../mcp/splice.ts'
+import { LEGACY_VERSION, LEGACY_VERSIONS, MODERN_VERSION } from '../mcp/versions.ts'
+import { withTraceparent } from '../mcp/propagate.ts'
+import type { Route } from '../serve.ts'
+import { openSession } from '../stages/understand.ts'
+import { nowUs } from '../telemetry/clock.ts'
+import { newSpanId } from '../telemetry/random.ts'
+import { traceparent } from '../telemetry/trace.ts'
+import { Relay } from '../upstream/relay.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import { ask } from './ask.ts'
+import { openCursor, sealCursor } from './cursor.ts'
+import { askAll, LIST_CAPABILITY, LISTS, listParams, mergeCapabilities, mergeEntries, mergeInstructions, missedMeta, nextPositions } from './merge.ts'
+import { ModernRoof } from './modern.ts'
+import { WEIR_INFO } from '../mcp/versions.ts'
+import { Names, type Owned, Resources } from './names.ts'
+import { answeredQuestion, introductionOf, memberHeaders, type Member, RoofSession } from './session.ts'
+import { fromServer, openRoofStream } from './stream.ts'
+import type { RoofSurroundings } from './surroundings.ts'
+
+export class Roof implements Route {
+  readonly endpoint: Endpoint = { path: '/mcp', server: '' }
+  readonly #upstreams: ReadonlyMap<string, Upstream>
+  readonly #names: Names
+  readonly #resources = new Resources()
+  readonly #env: RoofSurroundings
+  readonly #modern: ModernRoof
+
+  constructor(config: Config, upstreams: ReadonlyMap<string, Upstream>, env: RoofSurroundings) {
+    this.#upstreams = upstreams
+    this.#env = env
+    this.#names = new Names([...upstreams.keys()], config.roof.separator, config.roof.name_max)
+    this.#modern = new ModernRoof(upstreams, this.#names, this.#resources, env)
+  }
+
+  async forward(call: Call): Promise<void> {
+    if (call.era === 'modern' || call.method === 'server/discover' || String(call.req.headers['mcp-protocol-version'] ?? '') >= MODERN_VERSION) return this.#modern.forward(call)
+    if (call.method === 'initialize' && call.kind === 'request') return this.#initialize(call)
+    const roof = await this.#openSession(call)
+    if (!roof) return
+    if (call.kind === 'notification') return this.#notify(call, roof)
+    if (call.kind !== 'request') return this.#answerQuestion(call, roof)
+    if (LISTS.has(call.method)) return this.#list(call, roof)
+    switch (call.method) {
+      case 'ping':
+        return this.#env.server.answer(call, 200, this.#result(call, {}))
+      case 'logging/setLevel':
+        return this.#setLevel(call, roof)
+      case 'tools/call':
+      case 'prompts/get':
+        return this.#toOwner(call, roof, this.#owner(call), ['params', 'name'])
+      case 'resources/read':
+      case 'resources/subscribe':
+      case 'resources/unsubscribe':
+        return this.#toOwner(call, roof, { server: await this.#resourceOwner(call, roof, call.message!.params?.uri), name: '' }, null)
+      case 'completion/complete':
+        return this.#complete(call, roof)
+      default:
+        throw new WeirError('method_unknown', call.method.slice(0, 100))
+    }
+  }
+
+  async openStream(call: Call): Promise<void> {
+    call.session = openSession(call, this.#env.seal)
+    if (!call.session) throw new WeirError('method_not_allowed', 'GET without a session')
+    const roof = await this.#openSession(call)
+    if (!roof) return
+    if (roof.hasStream) throw new WeirError('stream_exists')
+    call.http_status = 200
+    openRoofStream(call, roof)
+  }
+
+  async endSession(call: Call): Promise<void> {
+    call.session = openSession(call, this.#env.seal)
+    if (!call.session) throw new WeirError('session_required')
+    if (call.session.owner !== this.#env.slot && (await this.#env.hop(call, call.session.owner))) return
+    this.#env.sessions.delete(call.session.handle)
+    this.#env.server.answer(call, 200, '')
+  }
+
+  // --- sessions ---------------------------------------------------------------------------------------------------
+
+  /** The session of a legacy call. Null when another worker took the request. */
+  async #openSession(call: Call): Promise<RoofSession | null> {
+    const session = call.session
+    if (!session) throw new WeirError('session_required')
+    if (session.owner !== this.#env.slot && !call.isHop) {
+      const wasRecorded = call.isRecorded
+      call.isRecorded = true
+      if (await this.#env.hop(call, session.owner)) {
+        if (!wasRecorded) this.#env.server.recorder.calls_open--
+        return null
+      }
+      call.isRecorded = wasRecorded
+    }
+    const known = this.#env.sessions.get(session.handle)
+    if (known) return known
+    // The worker that held it is gone: everything but its streams can be made again.
+    const roof = new RoofSession(session, introductionOf(session), this.#upstreams, true)
+    this.#env.sessions.add(roof)
+    return roof
+  }
+
+  async #initialize(call: Call): Promise<void> {
+    const params = call.message!.params ?? {}
+    const capabilities = JSON.stringify(params.capabilities ?? {})
+    const version = LEGACY_VERSIONS.includes(call.protocol_version) ? call.protocol_version : LEGACY_VERSION
+    const session: Session = {
+      handle: call.trace_source === 'run' ? call.trace_id : newSpanId() + newSpanId(),
+      caller: call.identity!.caller,
+      server: '',
+      upstream_id: '',
+      owner: this.#env.slot,
+      client_name: call.client_name,
+      client_version: call.client_version,
+      protocol_version: version,
+      capabilities: capabilities.length <= 2048 ? capabilities : '{}',
+    }
+    const roof = new RoofSession(session, { ...introductionOf(session), capabilities }, this.#upstreams, false)
+    const members: Member[] = []
+    const servers = [...this.#upstreams.values()].filter((u) => u.config.era !== 'modern')
+    const { missed } = await askAll(call, servers, async (upstream) => {
+      const member = await roof.member(upstream.name)
+      members.push(member)
+      return { status: 200, headers: {}, message: { result: {} } }
+    }).catch((error) => ({ missed: ((error as WeirError).data?.missed as { server: string; reason: string }[]) ?? [] }))
+    const order = [...this.#upstreams.keys()]
+    members.sort((a, b) => order.indexOf(a.upstream.name) - order.indexOf(b.upstream.name))
+    this.#env.sessions.add(roof)
+    call.session = session
+    const instructions = mergeInstructions(members.map((m) => ({ server: m.upstream.name, instructions: m.instructions })))
+    const result = {
+      protocolVersion: version,
+      capabilities: mergeCapabilities(members.map((m) => m.capabilities)),
+      serverInfo: WEIR_INFO,
+      ...(instructions ? { instructions } : {}),
+      ...missedMeta(missed),
+    }
+    this.#env.server.answer(call, 200, this.#result(call, result), { 'mcp-session-id': this.#env.seal.seal(session) })
+  }
+
+  async #notify(call: Call, roof: RoofSession): Promise<void> {
+    let members = await roof.members()
+    if (call.method === 'notifications/initialized') {
+      roof.isInitialized = true
+      await Promise.allSettled(members.map((m) => roof.tellInitialized(m)))
+      return this.#env.server.answer(call, 202, '')
+    }
+    if (call.method === 'notifications/cancelled') {
+      const server = roof.open.get(JSON.stringify(call.message!.params?.requestId))
+      members = members.filter((m) => m.upstream.name === server)
+    }
+    await Promise.allSettled(members.map((m) => ask(m.upstream, memberHeaders(m.upstream, roof.caller, m), call.text, m.upstream.config.list_timeout_ms)))
+    this.#env.server.answer(call, 202, '')
+  }
+
+  /** The client answers a server's question: back to that server, under the server's own id. */
+  async #answerQuestion(call: Call, roof: RoofSession): Promise<void> {
+    const question = answeredQuestion(call.message!)
+    const upstream = question && this.#upstreams.get(question.server)
+    if (!question || !upstream) throw new WeirError('invalid_request', 'no server asked this')
+    const member = await roof.member(question.server)
+    await ask(upstream, memberHeaders(upstream, roof.caller, member), setValue(call.text, ['id'], question.id), upstream.config.list_timeout_ms)
+    this.#env.server.answer(call, 202, '')
+  }
+
+  // --- merged -----------------------------------------------------------------------------------------------------
+
+  async #list(call: Call, roof: RoofSession): Promise<void> {
+    const { message, method, identity } = call
+    const cursor = message!.params?.cursor
+    const positions = cursor === undefined ? null : openCursor(this.#env.cursorKey, identity!.caller, method, cursor)
+    const capability = LIST_CAPABILITY.get(method)!
+    const asked = [...this.#upstreams.values()].filter((u) => u.config.era !== 'modern' && (positions === null || positions[u.name] !== undefined))
+    const { heard, missed } = await askAll(call, asked, async (upstream, parent) => {
+      const query = async (): Promise<Awaited<ReturnType<typeof ask>>> => {
+        const member = await roof.member(upstream.name)
+        if (!(capability in member.capabilities)) return { status: 200, headers: {}, message: { error: { code: -32601 } } }
+        const params = listParams(message!, positions?.[upstream.name], parent)
+        const body = JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params })
+        const answer = await ask(upstream, memberHeaders(upstream, roof.caller, member), body, upstream.config.list_timeout_ms)
+        if (answer.status === 404 || (answer.status === 400 && member.id)) roof.lose(member)
+        return answer
+      }
+      const first = await query()
+      // A server that forgot the session is asked once more in a new one.
+      return first.status === 404 || first.status === 400 ? query() : first
+    })
+    const next = nextPositions(heard, positions)
+    const entries = mergeEntries(method, heard, this.#names, this.#resources)
+    const result = {
+      [LISTS.get(method)!]: entries,
+      ...(next ? { nextCursor: sealCursor(this.#env.cursorKey, identity!.caller, method, next) } : {}),
+      ...missedMeta(missed),
+    }
+    call.list_items = entries.length
+    const body = this.#result(call, result)
+    call.text_bytes_out = body.length
+    this.#env.server.answer(call, 200, body)
+  }
+
+  async #setLevel(call: Call, roof: RoofSession): Promise<void> {
+    const members = (await roof.members()).filter((m) => 'logging' in m.capabilities)
+    await askAll(
+      call,
+      members.map((m) => m.upstream),
+      (upstream, parent) => {
+        const member = members.find((m) => m.upstream === upstream)!
+        return ask(upstream, memberHeaders(upstream, roof.caller, member), withTraceparent(call.text, call.message!, parent), upstream.config.list_timeout_ms)
+      },
+    )
+    this.#env.server.answer(call, 200, this.#result(call, {}))
+  }
+
+  // --- to one server ----------------------------------------------------------------------------------------------
+
+  #owner(call: Call): Owned {
+    const owned = this.#names.resolve(call.exposed_name)
+    call.tool = ''
+    if (!owned) throw new WeirError(call.method === 'tools/call' ? 'tool_unknown' : 'prompt_unknown', call.exposed_name.slice(0, 100))
+    return owned
+  }
+
+  async #resourceOwner(call: Call, roof: RoofSession, uri: unknown): Promise<string> {
+    if (typeof uri !== 'string' || uri.length > 8192) throw new WeirError('params_invalid', 'uri is not a text')
+    const known = this.#resources.owner(uri)
+    if (known && this.#upstreams.has(known)) return known
+    const members = (await roof.members()).filter((m) => 'resources' in m.capabilities)
+    // Nobody listed it here yet: the lists tell.
+    for (const method of ['resources/list', 'resources/templates/list'])
+      await Promise.allSettled(
+        members.map(async (m) => {
+          const answer = await ask(m.upstream, memberHeaders(m.upstream, roof.caller, m), JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method }), m.upstream.config.list_timeout_ms)
+          const result = answer.message?.result as Record<string, unknown> | undefined
+          if (result) mergeEntries(method, [{ server: m.upstream.name, result }], this.#names, this.#resources)
+        }),
+      )
+    const owner = this.#resources.owner(uri) ?? (members.length === 1 ? members[0]!.upstream.name : null)
+    if (!owner) throw new WeirError('resource_unknown')
+    return owner
+  }
+
+  async #complete(call: Call, roof: RoofSession): Promise<void> {
+    const ref = call.message!.params?.ref as { type?: unknown; name?: unknown; uri?: unknown } | undefined
+    if (ref?.type === 'ref/prompt' && typeof ref.name === 'string') {
+      call.exposed_name = ref.name
+      return this.#toOwner(call, roof, this.#owner(call), ['params', 'ref', 'name'])
+    }
+    if (ref?.type === 'ref/resource') return this.#toOwner(call, roof, { server: await this.#resourceOwner(call, roof, ref.uri), name: '' }, null)
+    throw new WeirError('params_invalid', 'ref is neither ref/prompt nor ref/resource')
+  }
+
+  /** Relays a call to the server it belongs to, under the name that server knows. */
+  async #toOwner(call: Call, roof: RoofSession, owned: Owned, namePath: readonly string[] | null, isRetry = false): Promise<void> {
+    const upstream = this.#upstreams.get(owned.server)
+    if (!upstream) throw new WeirError('tool_unknown')
+    call.server = upstream.name
+    call.tool = owned.name
+    call.upstream_transport = upstream.transport
+    call.upstream_endpoint = upstream.endpoint
+    const started_us = nowUs()
+    const member = await roof.member(upstream.name)
+    call.queue_us += nowUs() - started_us
+    if (call.res.destroyed) throw new WeirError('client_gone')
+    call.upstream_protocol_version = member.version
+    call.attempts++
+    call.client_span_id = newSpanId()
+    const parent = traceparent(call, call.client_span_id)
+    const named = namePath ? setValue(call.text, namePath, JSON.stringify(owned.name)) : call.text
+    const headers = [...memberHeaders(upstream, roof.caller, member), 'traceparent', parent]
+    if (call.tracestate) headers.push('tracestate', call.tracestate)
+    const id = call.id!
+    roof.open.set(id, upstream.name)
+    call.res.once('close', () => roof.open.delete(id))
+    call.forwarded_us = nowUs()
+    const relay = new Relay(call, upstream, this.#env, {
+      sessionId: null,
+      message: (json) => fromServer(upstream.name, json),
+      sessionLost: (status) => {
+        if (isRetry || !member.id || (status === 400 && upstream.transport === 'stdio')) return false
+        roof.lose(member)
+        call.forwarded_us = call.sent_us = call.first_byte_us = 0
+        this.#toOwner(call, roof, owned, namePath, true).catch((error) => this.#env.server.refuse(call, asWeirError(error)))
+        return true
+      },
+    })
+    upstream.send('POST', headers, Buffer.from(withTraceparent(named, call.message!, parent)), relay)
+  }
+
+  #result(call: Call, result: Record<string, unknown>): string {
+    return `{"jsonrpc":"2.0","id":${call.id},"result":${JSON.stringify(result)}}`
+  }
+}

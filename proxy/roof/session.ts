@@ -1,0 +1,194 @@
+/**
+ * What the roof remembers of one legacy session: a session with each server, opened with the client's own capabilities.
+ * Anything here can be made again from the sealed session id; only streams and questions under way cannot.
+ */
+import type { Message } from '../call.ts'
+import { WeirError } from '../errors.ts'
+import type { Session } from '../identity/session-id.ts'
+import { LEGACY_VERSION } from '../mcp/versions.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import { ask } from './ask.ts'
+
+/** A session with one server. */
+export type Member = {
+  readonly upstream: Upstream
+  /** '' when the server keeps no sessions. */
+  readonly id: string
+  readonly version: string
+  readonly capabilities: Record<string, unknown>
+  readonly instructions: string
+}
+
+export type Missed = { server: string; reason: string }
+
+/** What a client said of itself at initialize, as JSON text for the servers. */
+export type Introduction = { version: string; capabilities: string; name: string; client_version: string }
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : '')
+
+export const introductionOf = (session: Session): Introduction => ({
+  version: session.protocol_version,
+  capabilities: session.capabilities || '{}',
+  name: session.client_name,
+  client_version: session.client_version,
+})
+
+/** Headers of a message Weir itself sends within a member session. */
+export function memberHeaders(upstream: Upstream, caller: string, member: Pick<Member, 'id' | 'version'> | null): string[] {
+  const headers = [...upstream.headers, 'content-type', 'application/json', 'accept', 'application/json, text/event-stream']
+  if (upstream.transport === 'stdio') headers.push('weir-principal', caller)
+  if (member) {
+    headers.push('mcp-protocol-version', member.version)
+    if (member.id) headers.push('mcp-session-id', member.id)
+  }
+  return headers
+}
+
+export class RoofSession {
+  readonly session: Session
+  readonly caller: string
+  readonly #introduction: Introduction
+  readonly #members = new Map<string, Promise<Member>>()
+  readonly #upstreams: ReadonlyMap<string, Upstream>
+  /** Whether the client has said notifications/initialized. */
+  isInitialized: boolean
+  last_used_ms = Date.now()
+  /** Whether the client's one stream is open. */
+  hasStream = false
+  /** Server of each request under way by its id as JSON text, so that a cancel finds it. */
+  readonly open = new Map<string, string>()
+  /** Told of each session opened later: the client's stream must hear that server too. */
+  readonly onMember = new Set<(member: Member) => void>()
+
+  constructor(session: Session, introduction: Introduction, upstreams: ReadonlyMap<string, Upstream>, isInitialized: boolean) {
+    this.session = session
+    this.caller = session.caller
+    this.#introduction = introduction
+    this.#upstreams = upstreams
+    this.isInitialized = isInitialized
+  }
+
+  /** The session with a server, opened when there is none yet. Rejects with a WeirError. */
+  member(server: string): Promise<Member> {
+    const known = this.#members.get(server)
+    if (known) return known
+    const upstream = this.#upstreams.get(server)
+    if (!upstream) return Promise.reject(new WeirError('tool_unknown'))
+    const opening = this.#open(upstream)
+    this.#members.set(server, opening)
+    opening.then(
+      (member) => {
+        for (const tell of this.onMember) tell(member)
+      },
+      () => this.#members.delete(server),
+    )
+    return opening
+  }
+
+  /** The sessions open now. */
+  async members(): Promise<Member[]> {
+    const settled = await Promise.allSettled(this.#members.values())
+    return settled.flatMap((s) => (s.status === 'fulfilled' ? [s.value] : []))
+  }
+
+  /** Forgets a session that its server no longer knows. */
+  lose(member: Member): void {
+    this.#members.delete(member.upstream.name)
+  }
+
+  async #open(upstream: Upstream): Promise<Member> {
+    const { version, capabilities, name, client_version } = this.#introduction
+    const clientInfo = JSON.stringify({ name: name || 'unknown', version: client_version || '0' })
+    const body = `{"jsonrpc":"2.0","id":"weir-init","method":"initialize","params":{"protocolVersion":${JSON.stringify(version || LEGACY_VERSION)},"capabilities":${capabilities},"clientInfo":${clientInfo}}}`
+    const asked = await ask(upstream, memberHeaders(upstream, this.caller, null), body, upstream.config.list_timeout_ms)
+    const result = asked.message?.result as Record<string, unknown> | undefined
+    if (asked.status >= 400 || typeof result !== 'object' || result === null)
+      throw new WeirError('upstream_protocol', `initialize was answered with HTTP ${asked.status}`)
+    const member: Member = {
+      upstream,
+      id: text(asked.headers['mcp-session-id']),
+      version: text(result.protocolVersion) || LEGACY_VERSION,
+      capabilities: (result.capabilities as Record<string, unknown>) ?? {},
+      instructions: text(result.instructions),
+    }
+    if (this.isInitialized) await this.tellInitialized(member)
+    return member
+  }
+
+  async tellInitialized(member: Member): Promise<void> {
+    await ask(member.upstream, memberHeaders(member.upstream, this.caller, member), '{"jsonrpc":"2.0","method":"notifications/initialized"}', member.upstream.config.list_timeout_ms)
+  }
+
+  /** Ends the sessions with all servers. */
+  async end(): Promise<void> {
+    for (const member of await this.members())
+      if (member.id)
+        member.upstream.send('DELETE', memberHeaders(member.upstream, this.caller, member), null, {
+          onResponseError() {},
+          onResponseData() {},
+          onResponseEnd() {},
+          onResponseStart() {},
+        })
+    this.#members.clear()
+  }
+}
+
+/** The roof's sessions of this worker, by handle. Bounded; idle ones go first. */
+export class RoofSessions {
+  readonly #byHandle = new Map<string, RoofSession>()
+  readonly #max: number
+  readonly #idle_ms: number
+
+  constructor(max: number, idle_ms: number) {
+    this.#max = max
+    this.#idle_ms = idle_ms
+  }
+
+  get(handle: string): RoofSession | null {
+    const found = this.#byHandle.get(handle)
+    if (!found) return null
+    found.last_used_ms = Date.now()
+    // Most recently used last: the first is the one to give up.
+    this.#byHandle.delete(handle)
+    this.#byHandle.set(handle, found)
+    return found
+  }
+
+  add(session: RoofSession): void {
+    this.#byHandle.set(session.session.handle, session)
+    if (this.#byHandle.size > this.#max) this.#drop(this.#byHandle.values().next().value!)
+  }
+
+  delete(handle: string): void {
+    const found = this.#byHandle.get(handle)
+    if (found) this.#drop(found)
+  }
+
+  /** Ends what nobody has used for a while. */
+  sweep(): void {
+    const limit = Date.now() - this.#idle_ms
+    for (const session of this.#byHandle.values()) if (session.last_used_ms < limit) this.#drop(session)
+  }
+
+  #drop(session: RoofSession): void {
+    this.#byHandle.delete(session.session.handle)
+    session.end().catch(() => {})
+  }
+}
+
+/** A server's question as the client sees it: its id names the server, so that the answer finds its way without a table. */
+export const questionId = (server: string, id: unknown): string => JSON.stringify(`${server}:${JSON.stringify(id)}`)
+
+/** Whose question an answer belongs to; null when it is none of ours. */
+export function answeredQuestion(message: Message): { server: string; id: string } | null {
+  if (typeof message.id !== 'string') return null
+  const at = message.id.indexOf(':')
+  if (at <= 0) return null
+  const id = message.id.slice(at + 1)
+  try {
+    JSON.parse(id)
+  } catch {
+    return null
+  }
+  return { server: message.id.slice(0, at), id }
+}

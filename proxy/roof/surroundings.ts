@@ -1,0 +1,16 @@
+/** What the roof needs of the worker around it. */
+import type { Call } from '../call.ts'
+import type { SessionSeal } from '../identity/session-id.ts'
+import type { Server } from '../serve.ts'
+import type { RelaySurroundings } from '../upstream/relay.ts'
+import type { RoofSessions } from './session.ts'
+
+export type RoofSurroundings = RelaySurroundings & {
+  readonly server: Server
+  readonly seal: SessionSeal
+  readonly cursorKey: Buffer
+  readonly sessions: RoofSessions
+  /** This worker's slot, and how to reach another's. */
+  readonly slot: string
+  hop(call: Call, owner: string): Promise<boolean>
+}

@@ -1,0 +1,99 @@
+/**
+ * What every endpoint does with a request, whatever its transport: run the stages, forward or refuse, record once.
+ * The only place that turns errors into answers.
+ */
+import type { Call } from './call.ts'
+import { asWeirError, toHttpJson, toJsonRpc, WeirError } from './errors.ts'
+import type { Log } from '../event/log.ts'
+import { runStages, type Stage } from './pipeline.ts'
+import type { Recorder } from './record.ts'
+import { newEventId, newSpanId, newTraceId } from './telemetry/random.ts'
+import { wallUs } from './telemetry/clock.ts'
+import type { Metrics } from './telemetry/metrics.ts'
+
+/** What stands behind a path. */
+export type Route = {
+  readonly endpoint: Call['endpoint']
+  /** Takes the message of a POST. Answers and records by itself; throws a WeirError to refuse. */
+  forward(call: Call): void | Promise<void>
+  /** Opens the stream of a session (GET). */
+  openStream(call: Call): void | Promise<void>
+  /** Ends a session (DELETE). */
+  endSession(call: Call): void | Promise<void>
+}
+
+export type Stages = { readonly head: readonly Stage[]; readonly params: readonly Stage[] }
+
+export class Server {
+  readonly recorder: Recorder
+  readonly metrics: Metrics
+  readonly log: Log
+
+  constructor(recorder: Recorder, metrics: Metrics, log: Log) {
+    this.recorder = recorder
+    this.metrics = metrics
+    this.log = log
+  }
+
+  /** Answers with an error and records the call. When the answer has begun it can only be cut. */
+  refuse(call: Call, error: WeirError): void {
+    const { res } = call
+    if (error.code === 'internal') this.log.error('internal error', { detail: error.detail, stack: (error.cause as Error | undefined)?.stack })
+    call.fail(error.spec.outcome, error.spec.owner, error.code, error.detail || error.spec.text, error.spec.rpc)
+    if (res.headersSent || res.destroyed) {
+      this.record(call)
+      res.destroy()
+      return
+    }
+    const isLegacyUnknownMethod = error.code === 'method_unknown' && call.era === 'legacy'
+    const status = isLegacyUnknownMethod ? 200 : error.spec.http
+    const body = error.spec.rpc === 0 ? toHttpJson(error) : toJsonRpc(error, call.id)
+    call.http_status = status
+    call.response_bytes = Buffer.byteLength(body)
+    this.record(call)
+    const headers: Record<string, string | number> = { 'content-type': 'application/json', 'content-length': call.response_bytes }
+    if (status === 401) headers['www-authenticate'] = 'Bearer realm="weir"'
+    if (status === 405) headers.allow = 'POST, GET, DELETE'
+    if (status === 503) headers['retry-after'] = '1'
+    // What was not read of the request would be taken for the next one.
+    if (!call.req.complete) headers.connection = 'close'
+    res.writeHead(status, headers).end(body)
+  }
+
+  /** Answers a call with a JSON body of Weir's own making. */
+  answer(call: Call, status: number, body: string, headers: Record<string, string> = {}): void {
+    call.http_status = status
+    call.response_bytes = Buffer.byteLength(body)
+    this.record(call)
+    if (call.res.destroyed) return
+    call.res.writeHead(status, body === '' ? headers : { 'content-type': 'application/json', 'content-length': call.response_bytes, ...headers }).end(body)
+  }
+
+  /** Writes the event, once. Calls refused before they were understood get their ids here. */
+  record(call: Call): void {
+    if (call.isRecorded) {
+      if (call.http_status) this.metrics.add('weir_http_requests_total', 1, [call.method || call.req.method || '', String(call.http_status)])
+      return
+    }
+    call.event_id ||= newEventId(wallUs(call.received_us) / 1000)
+    call.trace_id ||= newTraceId()
+    call.span_id ||= newSpanId()
+    call.run_id ||= call.trace_id
+    this.recorder.record(call)
+  }
+
+  errorText(call: Call, error: WeirError): string {
+    return toJsonRpc(error, call.id)
+  }
+
+  /** Runs the stages and then `then`, in this tick when nothing has to wait. Every error ends as an answer. */
+  run(call: Call, stages: readonly Stage[], then: () => void | Promise<void>): void {
+    try {
+      const waiting = runStages(stages, call)
+      if (waiting) waiting.then(then).catch((error) => this.refuse(call, asWeirError(error)))
+      else then()?.catch((error) => this.refuse(call, asWeirError(error)))
+    } catch (error) {
+      this.refuse(call, asWeirError(error))
+    }
+  }
+}

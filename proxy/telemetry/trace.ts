@@ -1,0 +1,124 @@
+/**
+ * Trace context of a call: `_meta` wins when valid, HTTP headers come second (W3C Trace Context; MCP SEP-414).
+ * Calls that bring none share the trace of their run: the session, or the same caller and client without a long pause.
+ */
+import type { Config } from '../../config/schema.ts'
+import type { Call } from '../call.ts'
+import { newSpanId, newTraceId } from './random.ts'
+
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-|$)/
+const RUNS_MAX = 10_000
+const LABEL_MAX_CHARS = 200
+
+type Run = { trace_id: string; last_us: number }
+
+/** Runs of clients without sessions, by caller and client. Bounded; the longest unused goes first. */
+export class InferredRuns {
+  readonly #runs = new Map<string, Run>()
+
+  traceId(key: string, now_us: number, gap_us: number): string {
+    const known = this.#runs.get(key)
+    if (known && now_us - known.last_us <= gap_us) {
+      known.last_us = now_us
+      return known.trace_id
+    }
+    const run = { trace_id: newTraceId(), last_us: now_us }
+    this.#runs.delete(key)
+    if (this.#runs.size >= RUNS_MAX) this.#runs.delete(this.#runs.keys().next().value!)
+    this.#runs.set(key, run)
+    return run.trace_id
+  }
+}
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : '')
+
+/** Fills in trace, parent, link and run of a call. */
+export function traceCall(call: Call, incoming: Config['trace']['incoming'], gap_us: number, runs: InferredRuns): void {
+  const meta = call.message?.params?._meta
+  const headers = call.req.headers
+  const fromMeta = incoming === 'ignore' || meta === undefined ? null : TRACEPARENT.exec(text(meta.traceparent))
+  const header = headers.traceparent
+  const fromHeader = incoming === 'ignore' || header === undefined ? null : TRACEPARENT.exec(text(header))
+  const context = fromMeta ?? fromHeader
+  call.span_id = newSpanId()
+  if (context && incoming === 'parent') {
+    call.trace_id = context[1]!
+    call.parent_span_id = context[2]!
+    call.trace_flags = context[3]!
+    call.trace_source = fromMeta ? 'meta' : 'header'
+    call.tracestate = (fromMeta ? text(meta?.tracestate) : text(headers.tracestate)).slice(0, 512)
+    const link = fromMeta && fromHeader
+    if (link) {
+      call.link_trace_id = link[1]!
+      call.link_span_id = link[2]!
+    }
+  } else {
+    if (context) {
+      call.link_trace_id = context[1]!
+      call.link_span_id = context[2]!
+    }
+    if (call.session) call.trace_id = call.session.handle
+    // A session begins a trace of its own; its id becomes the session's handle.
+    else if (call.method === 'initialize') call.trace_id = newTraceId()
+    else {
+      const client = call.client_name || text(headers['user-agent'])
+      call.trace_id = runs.traceId(`${call.identity?.caller}\n${client}\n${call.client_version}`, call.received_us, gap_us)
+    }
+    call.trace_source = 'run'
+  }
+  if (call.run_label) {
+    call.run_id = call.run_label
+    call.run_source = 'label'
+  } else if (call.session) {
+    call.run_id = call.session.handle
+    call.run_source = 'session'
+  } else {
+    call.run_id = call.trace_id
+    call.run_source = call.trace_source === 'run' ? 'inferred' : 'trace'
+  }
+}
+
+/** traceparent that a hop with `span_id` sends on. */
+export const traceparent = (call: Call, span_id: string): string => `00-${call.trace_id}-${span_id}-${call.trace_flags}`
+
+export type LabelRule = { readonly label: string; readonly header: string; readonly baggage: string }
+
+export const compileLabels = (labels: Config['labels']): readonly LabelRule[] =>
+  Object.entries(labels).map(([label, from]) => ({ label, header: from.header?.toLowerCase() ?? '', baggage: from.baggage ?? '' }))
+
+/** One member of a W3C baggage list, decoded; '' when it is not there. */
+function baggageValue(list: string, key: string): string {
+  for (const entry of list.split(',')) {
+    const [pair] = entry.split(';', 1)
+    const at = pair!.indexOf('=')
+    if (at > 0 && pair!.slice(0, at).trim() === key) {
+      const raw = pair!.slice(at + 1).trim()
+      try {
+        return decodeURIComponent(raw)
+      } catch {
+        return raw
+      }
+    }
+  }
+  return ''
+}
+
+/** Takes the allowed labels from headers, then `_meta` baggage, then the baggage header; the first that has one wins. */
+export function readLabels(call: Call, rules: readonly LabelRule[]): void {
+  const headers = call.req.headers
+  const metaBaggage = text(call.message?.params?._meta?.baggage)
+  const headerBaggage = text(headers.baggage)
+  for (const { label, header, baggage } of rules) {
+    const value = (
+      (header && text(headers[header])) ||
+      (baggage && metaBaggage && baggageValue(metaBaggage, baggage)) ||
+      (baggage && headerBaggage && baggageValue(headerBaggage, baggage)) ||
+      ''
+    ).slice(0, LABEL_MAX_CHARS)
+    if (!value) continue
+    if (label === 'agent') call.agent = value
+    else if (label === 'run') call.run_label = value
+    else if (label === 'project') call.project = value
+    else call.labels = { ...call.labels, [label]: value }
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * One MCP server as the proxy sees it: where it is, and how to send it a message. Only file besides the roof's collector
+ * that imports undici. A stdio server is one too: its host speaks the same HTTP over a Unix socket.
+ * Long streams have connections of their own: held in the calls' pool they would slow every call down.
+ */
+import { type Dispatcher, Pool } from 'undici'
+import type { ServerConfig } from '../../config/schema.ts'
+
+const KEEP_ALIVE_MS = 4_000
+const CONNECT_TIMEOUT_MS = 10_000
+const HEADER_BYTES_MAX = 65_536
+
+export class Upstream {
+  readonly name: string
+  readonly config: ServerConfig
+  readonly transport: 'http' | 'stdio'
+  /** Without credentials, as recorded. */
+  readonly endpoint: string
+  /** Headers that every request to it carries, flat. */
+  readonly headers: readonly string[]
+  /** What was seen of it last. */
+  health: { isUp: boolean; at_ms: number; reason: string } = { isUp: true, at_ms: 0, reason: 'not contacted yet' }
+  readonly #calls: Pool
+  readonly #streams: Pool
+  readonly #origin: string
+  readonly #path: string
+
+  constructor(name: string, config: ServerConfig, hostSocket: string) {
+    this.name = name
+    this.config = config
+    this.transport = config.url === undefined ? 'stdio' : 'http'
+    const url = new URL(config.url ?? `http://localhost/servers/${name}/mcp`)
+    this.#origin = url.origin
+    this.#path = url.pathname + url.search
+    this.endpoint = config.url === undefined ? `stdio:${name}` : `${url.origin}${url.pathname}`
+    const options = {
+      pipelining: 1,
+      allowH2: false,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      maxHeaderSize: HEADER_BYTES_MAX,
+      ...(config.url === undefined ? { socketPath: hostSocket } : {}),
+    }
+    this.#calls = new Pool(this.#origin, { ...options, connections: config.connections_max })
+    this.#streams = new Pool(this.#origin, { ...options, connections: null })
+    const headers: string[] = ['accept-encoding', 'identity']
+    if (config.credentials.bearer) headers.push('authorization', `Bearer ${config.credentials.bearer}`)
+    else if (url.username) headers.push('authorization', `Basic ${Buffer.from(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`).toString('base64')}`)
+    for (const [key, value] of Object.entries(config.headers)) headers.push(key.toLowerCase(), value)
+    this.headers = headers
+  }
+
+  /** Sends one message. `headers` is flat and already holds this.headers. Everything after is told to `handler`. */
+  send(method: 'POST' | 'GET' | 'DELETE', headers: string[], body: Buffer | string | null, handler: Dispatcher.DispatchHandler, isStream = false): void {
+    const pool = isStream ? this.#streams : this.#calls
+    pool.dispatch({ origin: this.#origin, path: this.#path, method, headers, body }, handler)
+  }
+
+  saw(isUp: boolean, reason: string): void {
+    this.health = { isUp, at_ms: Date.now(), reason }
+  }
+
+  /** Lets requests in flight finish. */
+  async close(): Promise<void> {
+    await Promise.allSettled([this.#calls.close(), this.#streams.close()])
+  }
+
+  /** Ends everything now. */
+  async destroy(): Promise<void> {
+    await Promise.allSettled([this.#calls.destroy(), this.#streams.destroy()])
+  }
+}
+
+/** Headers of a hop; the others of a client travel on. (RFC 9110 section 7.6.1, and what belongs to Weir.) */
+const NOT_FORWARDED = new Set([
+  'connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te', 'trailer', 'transfer-encoding',
+  'upgrade', 'expect', 'host', 'content-length', 'authorization', 'cookie', 'accept-encoding', 'traceparent', 'tracestate',
+  'mcp-session-id', 'weir-principal', 'origin', 'forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto',
+])
+
+/** The client's headers that a server may see, after the upstream's own. Flat. */
+export function forwardedHeaders(upstream: Upstream, rawHeaders: readonly string[], caller: string): string[] {
+  const out = [...upstream.headers]
+  if (upstream.transport === 'stdio') out.push('weir-principal', caller)
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!.toLowerCase()
+    if (!NOT_FORWARDED.has(name) && !(name in upstream.config.headers)) out.push(name, rawHeaders[i + 1]!)
+  }
+  return out
+}
+
+const NOT_RETURNED = new Set([
+  'connection', 'keep-alive', 'proxy-authenticate', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade',
+  'mcp-session-id', 'weir-queue-us',
+])
+
+/** The server's headers that the client may see. Flat. */
+export function returnedHeaders(headers: Readonly<Record<string, string | string[] | undefined>>, keepLength: boolean): string[] {
+  const out: string[] = []
+  for (const name in headers) {
+    if (NOT_RETURNED.has(name) || (name === 'content-length' && !keepLength)) continue
+    const value = headers[name]
+    if (typeof value === 'string') out.push(name, value)
+    else if (value) for (const one of value) out.push(name, one)
+  }
+  return out
+}

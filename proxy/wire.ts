@@ -1,0 +1,183 @@
+/**
+ * Builds a worker's objects by hand, in the order data flows. A reload builds a new set and swaps one reference;
+ * servers that did not change keep their connections. No globals, no container.
+ */
+import { readFileSync } from 'node:fs'
+import type { Config } from '../config/schema.ts'
+import { makeLog } from '../event/log.ts'
+import type { Call } from './call.ts'
+import { Downstream, type Wiring } from './downstream/http.ts'
+import { hopToOwner } from './downstream/hop.ts'
+import { makeKeyRing } from './identity/identity.ts'
+import { SessionSeal } from './identity/session-id.ts'
+import { type WorkerOptions, workerSocket } from './options.ts'
+import type { Stage } from './pipeline.ts'
+import { plainPages } from './pages.ts'
+import { Capture, Recorder } from './record.ts'
+import { Roof } from './roof/roof.ts'
+import { RoofSessions } from './roof/session.ts'
+import type { RoofSurroundings } from './roof/surroundings.ts'
+import { type Route, Server } from './serve.ts'
+import { ServerEndpoint } from './server-endpoint.ts'
+import { SpoolWriter } from './spool/writer.ts'
+import { admit } from './stages/admit.ts'
+import { identify } from './stages/identify.ts'
+import { intend } from './stages/intend.ts'
+import { trace } from './stages/trace.ts'
+import { understand } from './stages/understand.ts'
+import { Metrics, type Snapshot } from './telemetry/metrics.ts'
+import { ProcessFigures } from './telemetry/process-figures.ts'
+import { makeRedactor } from './telemetry/redact.ts'
+import { InferredRuns } from './telemetry/trace.ts'
+import { forwardedHeaders, Upstream } from './upstream/upstream.ts'
+
+const SWEEP_MS = 60_000
+/** Descriptors kept for everything that is not a stream. A proxied stream takes two. */
+const DESCRIPTOR_RESERVE = 512
+
+/** The soft limit of open files; Infinity where it cannot be read. */
+export function descriptorLimit(): number {
+  try {
+    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
+    return soft ? Number(soft) : Number.POSITIVE_INFINITY
+  } catch {
+    return Number.POSITIVE_INFINITY
+  }
+}
+
+/** Values of the config that must never be seen in a text, however they got there. */
+export const configSecrets = (config: Config): string[] =>
+  Object.values(config.servers).flatMap((s) => [...(s.credentials.bearer ? [s.credentials.bearer] : []), ...Object.values(s.headers), ...Object.values(s.env)])
+
+export class Worker {
+  readonly #options: WorkerOptions
+  readonly #spool: SpoolWriter
+  readonly #metrics = new Metrics()
+  readonly #figures = new ProcessFigures()
+  readonly #recorder: Recorder
+  readonly #server: Server
+  readonly #downstream: Downstream
+  readonly #seal: SessionSeal
+  readonly #runs = new InferredRuns()
+  readonly #sessions: RoofSessions
+  readonly #sweep: NodeJS.Timeout
+  #upstreams = new Map<string, Upstream>()
+  #wiring: Wiring
+  config: Config
+
+  constructor(options: WorkerOptions, onSealed: () => void) {
+    this.#options = options
+    this.config = options.config
+    const { config } = options
+    this.#spool = new SpoolWriter({ folder: options.spool_folder, worker_id: options.worker_id, segment_bytes: config.spool.segment_bytes, segment_age_ms: config.spool.segment_age_ms }, onSealed)
+    this.#recorder = new Recorder({ instance: config.instance, worker: options.slot, env: config.env }, this.#spool, this.#metrics, this.#capture(config))
+    this.#server = new Server(this.#recorder, this.#metrics, makeLog(`proxy/${options.slot}`, config.log.level))
+    this.#seal = new SessionSeal(Buffer.from(options.secrets.session, 'hex'))
+    this.#sessions = new RoofSessions(config.http.sessions_max, config.http.session_idle_ms)
+    this.#sweep = setInterval(() => this.#sessions.sweep(), SWEEP_MS).unref()
+    this.#wiring = this.#wire(config)
+    this.#downstream = new Downstream(this.#server, () => this.#wiring)
+  }
+
+  /** Listens for clients and for other workers. Resolves with the port. */
+  async listen(host: string, port: number): Promise<number> {
+    await this.#downstream.listen({ path: workerSocket(this.#options.run_folder, this.#options.slot) })
+    return this.#downstream.listen({ host, port })
+  }
+
+  /** Swaps in a new config whole, or throws and keeps the old one. */
+  reload(config: Config): void {
+    const before = this.#upstreams
+    const wiring = this.#wire(config)
+    this.#wiring = wiring
+    this.config = config
+    this.#recorder.capture = this.#capture(config)
+    for (const [name, upstream] of before) if (this.#upstreams.get(name) !== upstream) void upstream.close()
+  }
+
+  set isSpoolFull(isFull: boolean) {
+    this.#spool.isFull = isFull
+  }
+
+  snapshot(): Snapshot {
+    const slot = [this.#options.slot]
+    this.#metrics.set('weir_calls_open', this.#recorder.calls_open, slot)
+    this.#metrics.set('weir_streams_open', this.#downstream.streams_open, slot)
+    this.#metrics.set('weir_events_written_total', this.#spool.written)
+    for (const [reason, events] of Object.entries(this.#spool.losses.counts)) this.#metrics.set('weir_events_lost_total', events, [reason])
+    this.#figures.into(this.#metrics, this.#options.slot)
+    return this.#metrics.snapshot()
+  }
+
+  async drain(): Promise<void> {
+    clearInterval(this.#sweep)
+    await this.#downstream.drain(this.config.http.drain_timeout_ms)
+    this.#spool.close()
+    await Promise.all([...this.#upstreams.values()].map((u) => u.destroy()))
+  }
+
+  #capture(config: Config): Capture {
+    return new Capture(config.capture, makeRedactor(config.capture.redact, configSecrets(config)), this.#options.secrets.hash)
+  }
+
+  #wire(config: Config): Wiring {
+    const upstreams = new Map<string, Upstream>()
+    for (const [name, server] of Object.entries(config.servers)) {
+      const known = this.#upstreams.get(name)
+      const isSame = known && JSON.stringify(known.config) === JSON.stringify(server)
+      upstreams.set(name, isSame ? known : new Upstream(name, server, this.#options.host_socket))
+    }
+    this.#upstreams = upstreams
+    const env = this.#surroundings(config)
+    const routes = new Map<string, Route>()
+    const roof = new Roof(config, upstreams, env)
+    routes.set(roof.endpoint.path, roof)
+    for (const upstream of upstreams.values()) {
+      const route = new ServerEndpoint(upstream, this.#server, this.#seal, env)
+      routes.set(route.endpoint.path, route)
+    }
+    const head: Stage[] = [admit(config), identify(makeKeyRing(config.callers))]
+    const params: Stage[] = [understand(this.#seal), trace(config, this.#runs)]
+    if (config.durability === 'strict') params.push(intend(this.#recorder))
+    const free = Math.floor((descriptorLimit() - DESCRIPTOR_RESERVE) / 2)
+    return {
+      routes,
+      stages: { head, params },
+      body_max_bytes: config.http.body_max_bytes,
+      streams_max: Math.max(1, Math.min(config.http.streams_max, free)),
+      plain: plainPages(upstreams, () => this.#downstream.isDraining),
+    }
+  }
+
+  #surroundings(config: Config): RoofSurroundings {
+    const server = this.#server
+    const recorder = this.#recorder
+    const isHashing = config.capture.results === 'hash'
+    return {
+      server,
+      seal: this.#seal,
+      cursorKey: Buffer.from(this.#options.secrets.session, 'hex'),
+      sessions: this.#sessions,
+      slot: this.#options.slot,
+      hop: (call, owner) => hopToOwner(call, workerSocket(this.#options.run_folder, owner)),
+      record: (call) => server.record(call),
+      refuse: (call, error) => server.refuse(call, error),
+      errorText: (call, error) => server.errorText(call, error),
+      hashResult: isHashing ? (bytes) => recorder.capture.digestBytes(bytes) : null,
+      captureResult: (call, text) => {
+        if (recorder.capture.keeps(call).results) call.captured_result = recorder.capture.mask(text)
+      },
+      cancel: (call, reason) => this.#cancel(call, reason),
+    }
+  }
+
+  /** A legacy server learns by a message that nobody waits any more; a modern one by the closed stream. */
+  #cancel(call: Call, reason: string): void {
+    const upstream = this.#upstreams.get(call.server)
+    if (!upstream || call.era !== 'legacy' || call.kind !== 'request' || call.method === 'initialize') return
+    const headers = forwardedHeaders(upstream, call.req.rawHeaders, call.identity!.caller)
+    if (call.session?.upstream_id) headers.push('mcp-session-id', call.session.upstream_id)
+    const quiet = { onResponseStart() {}, onResponseData() {}, onResponseEnd() {}, onResponseError() {} }
+    upstream.send('POST', headers, ServerEndpoint.cancelBody(call, reason), quiet)
+  }
+}

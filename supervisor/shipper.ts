@@ -1,0 +1,303 @@
+/**
+ * From the spool to the collector: sealed segments in order, the same bytes under the same id until it says they are stored.
+ * Takes over what dead workers left, keeps the spool within its budget, and reports losses. Never blocks a worker.
+ * Invariant: a segment is deleted only after a 2xx, or counted as lost when the budget forces it out.
+ */
+import { readdirSync, statSync } from 'node:fs'
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
+import type { Log } from '../event/log.ts'
+import { batchId, INTAKE_HEADERS, type Loss, LOSS_REASONS, parseSegmentFile, segmentFile } from '../event/segment.ts'
+import { LossLedger, readLosses } from '../proxy/spool/writer.ts'
+import type { Metrics } from '../proxy/telemetry/metrics.ts'
+
+const POLL_MS = 1_000
+const BACKOFF_MIN_MS = 200
+const BACKOFF_MAX_MS = 10_000
+const SEND_MAX_MS = 120_000
+const LEDGER = /^([0-9a-f]{16})\.lost$/
+
+export type ShipperOptions = {
+  folder: string
+  instance: string
+  max_bytes: number
+  full: 'drop_oldest' | 'drop_newest'
+  token: string
+  /** Where the collector is now; '' while it is not known. */
+  collector(): string
+  /** Workers alive: their open segments are theirs. */
+  living(): ReadonlySet<string>
+  /** Tells the workers that the spool takes nothing, or takes again. */
+  onFull(isFull: boolean): void
+}
+
+type Segment = { file: string; id: string; size_bytes: number; born_ms: number }
+
+export class Shipper {
+  readonly #options: ShipperOptions
+  readonly #metrics: Metrics
+  readonly #log: Log
+  readonly #losses: LossLedger
+  readonly #own_id: string
+  #timer: NodeJS.Timeout | null = null
+  #isRunning = false
+  #isClosed = false
+  #again = false
+  #failures = 0
+  #retryAt_ms = 0
+  readonly #attempts = new Map<string, number>()
+  readonly #reported = new Map<string, string>()
+  #isFull = false
+  #known: Segment[] = []
+  lastError = ''
+
+  constructor(options: ShipperOptions, own_id: string, metrics: Metrics, log: Log) {
+    this.#options = options
+    this.#metrics = metrics
+    this.#log = log
+    this.#own_id = own_id
+    this.#losses = new LossLedger(options.folder, own_id)
+    // What an earlier run left may have been sent already.
+    for (const file of readdirSync(options.folder)) {
+      const name = parseSegmentFile(file)
+      if (name) this.#attempts.set(batchId(name), 1)
+    }
+    this.#schedule(0)
+  }
+
+  /** There is something new: look at once. A waiting backoff stays unless `now` says the collector is back. */
+  nudge(now = false): void {
+    if (now) this.#retryAt_ms = 0
+    this.#again = true
+    this.#schedule(0)
+  }
+
+  #schedule(wait_ms: number): void {
+    if (this.#isRunning || this.#isClosed) return
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => void this.#run(), wait_ms)
+  }
+
+  async #run(): Promise<void> {
+    if (this.#isRunning) return
+    this.#isRunning = true
+    try {
+      do {
+        this.#again = false
+        await this.#adopt()
+        await this.#keepBudget()
+        await this.#ship()
+        await this.#reportLosses()
+      } while (this.#again && !this.#isClosed)
+    } catch (error) {
+      this.#log.error('the spool cannot be read', { reason: (error as Error).message })
+    }
+    this.#isRunning = false
+    this.#schedule(Math.min(POLL_MS, Math.max(20, this.#retryAt_ms - Date.now())))
+  }
+
+  /** Seals what workers that are gone left open. */
+  async #adopt(): Promise<void> {
+    const { folder, living } = this.#options
+    for (const file of await readdir(folder)) {
+      const name = parseSegmentFile(file)
+      if (!name || name.state !== 'open' || living().has(name.worker_id)) continue
+      const { size } = await stat(join(folder, file))
+      if (size === 0) await rm(join(folder, file), { force: true })
+      else await rename(join(folder, file), join(folder, segmentFile({ ...name, state: 'sealed' })))
+    }
+  }
+
+  async #segments(): Promise<Segment[]> {
+    const { folder } = this.#options
+    const found: Segment[] = []
+    for (const file of await readdir(folder)) {
+      const name = parseSegmentFile(file)
+      if (!name || name.state !== 'sealed') continue
+      try {
+        const { size, mtimeMs } = await stat(join(folder, file))
+        found.push({ file, id: batchId(name), size_bytes: size, born_ms: mtimeMs })
+      } catch {
+        // Gone between listing and looking.
+      }
+    }
+    return found.sort((a, b) => a.born_ms - b.born_ms || (a.file < b.file ? -1 : 1))
+  }
+
+  async #keepBudget(): Promise<void> {
+    const { folder, max_bytes, full, onFull } = this.#options
+    const segments = await this.#segments()
+    let total = segments.reduce((sum, s) => sum + s.size_bytes, 0)
+    if (full === 'drop_oldest') {
+      while (total > max_bytes && segments.length > 1) {
+        const oldest = segments.shift()!
+        const bytes = await readFile(join(folder, oldest.file))
+        let events = 0
+        for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) events++
+        // Counted first: a crash in between counts too much rather than too little.
+        this.#losses.add('spool_full', events)
+        await rm(join(folder, oldest.file), { force: true })
+        this.#attempts.delete(oldest.id)
+        total -= oldest.size_bytes
+        this.#log.warn('the spool is full: its oldest segment is dropped', { events, segment: oldest.id })
+      }
+    } else {
+      const isFull = this.#isFull ? total > max_bytes * 0.9 : total > max_bytes
+      if (isFull !== this.#isFull) onFull((this.#isFull = isFull))
+    }
+    this.#known = segments
+  }
+
+  async #ship(): Promise<void> {
+    const collector = this.#options.collector()
+    if (!collector || Date.now() < this.#retryAt_ms) return
+    for (const segment of [...this.#known]) {
+      if (this.#isClosed && this.#failures > 0) return
+      if (!(await this.#send(collector, segment))) return
+    }
+  }
+
+  /** Sends one segment. False: stop for now, the collector is not there or not ready. */
+  async #send(collector: string, segment: Segment): Promise<boolean> {
+    const { folder, instance, token } = this.#options
+    const path = join(folder, segment.file)
+    let body: Buffer
+    try {
+      body = await readFile(path)
+    } catch {
+      return true
+    }
+    const attempt = (this.#attempts.get(segment.id) ?? 0) + 1
+    this.#attempts.set(segment.id, attempt)
+    try {
+      const answer = await fetch(`${collector}/v1/batches/${segment.id}`, {
+        method: 'POST',
+        body: new Uint8Array(body),
+        headers: {
+          'content-type': 'application/x-ndjson',
+          authorization: `Bearer ${token}`,
+          [INTAKE_HEADERS.instance]: encodeURIComponent(instance),
+          [INTAKE_HEADERS.attempt]: String(attempt),
+          [INTAKE_HEADERS.checksum]: crc32(body).toString(16).padStart(8, '0'),
+        },
+        signal: AbortSignal.timeout(SEND_MAX_MS),
+      })
+      const text = await answer.text()
+      if (answer.ok) {
+        await rm(path, { force: true })
+        this.#attempts.delete(segment.id)
+        this.#succeed()
+        return true
+      }
+      if (answer.status === 400 || answer.status === 413 || answer.status === 422) {
+        await this.#setAside(segment, `HTTP ${answer.status}: ${text.slice(0, 300)}`)
+        return true
+      }
+      const after = Number(answer.headers.get('retry-after'))
+      this.#fail(`HTTP ${answer.status}`, `http_${answer.status}`, Number.isFinite(after) ? after * 1000 : 0)
+    } catch (error) {
+      const cause = (error as { cause?: { code?: string } }).cause?.code
+      this.#fail(cause ?? (error as Error).message, cause ?? (error as Error).name)
+    }
+    return false
+  }
+
+  #succeed(): void {
+    if (this.#failures > 0) this.#log.info('the collector takes events again', { failures: this.#failures })
+    this.#failures = 0
+    this.#retryAt_ms = 0
+    this.lastError = ''
+    this.#metrics.add('weir_spool_shipped_total')
+  }
+
+  #fail(reason: string, kind: string, atLeast_ms = 0): void {
+    this.#failures++
+    this.lastError = reason
+    const wait_ms = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(this.#failures - 1, 10))
+    // Half of it at random, so that a fleet does not come back in step.
+    this.#retryAt_ms = Date.now() + Math.max(Math.min(atLeast_ms, BACKOFF_MAX_MS), wait_ms * (0.5 + Math.random() / 2))
+    this.#metrics.add('weir_spool_ship_failures_total', 1, [kind.slice(0, 40)])
+    if (this.#failures === 1 || this.#failures % 20 === 0) this.#log.warn('the collector does not take events; they wait in the spool', { reason, failures: this.#failures })
+  }
+
+  /** A segment the collector will never take is kept apart for a person to look at, and the way is free again. */
+  async #setAside(segment: Segment, reason: string): Promise<void> {
+    const { folder } = this.#options
+    await mkdir(join(folder, 'rejected'), { recursive: true, mode: 0o700 })
+    await rename(join(folder, segment.file), join(folder, 'rejected', segment.file))
+    this.#metrics.add('weir_spool_ship_failures_total', 1, ['rejected'])
+    this.#log.error('the collector refused a segment for good; it was moved to spool/rejected', { segment: segment.id, reason })
+  }
+
+  async #reportLosses(): Promise<void> {
+    const { folder, instance, token, living } = this.#options
+    const collector = this.#options.collector()
+    if (!collector || this.#failures > 0) return
+    const losses: Loss[] = []
+    const seen: { file: string; state: string; worker_id: string; isEmpty: boolean }[] = []
+    for (const file of await readdir(folder)) {
+      const worker_id = LEDGER.exec(file)?.[1]
+      if (!worker_id) continue
+      const counts = readLosses(join(folder, file))
+      if (!counts) continue
+      const state = JSON.stringify(counts)
+      const isEmpty = LOSS_REASONS.every((r) => counts[r] === 0)
+      seen.push({ file, state, worker_id, isEmpty })
+      if (this.#reported.get(worker_id) !== state) for (const reason of LOSS_REASONS) if (counts[reason] > 0) losses.push({ instance, worker_id, reason, events: counts[reason] })
+    }
+    if (losses.length > 0) {
+      const answer = await fetch(`${collector}/v1/losses`, { method: 'POST', body: JSON.stringify(losses), headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` }, signal: AbortSignal.timeout(10_000) }).catch(() => null)
+      if (!answer?.ok) return
+    }
+    for (const { file, state, worker_id, isEmpty } of seen) {
+      if (!isEmpty) this.#reported.set(worker_id, state)
+      if (worker_id !== this.#own_id && !living().has(worker_id)) await rm(join(folder, file), { force: true })
+    }
+  }
+
+  /** What waits, as gauges and for readiness. */
+  state(): { segments: number; bytes: number; age_s: number; lost: number } {
+    let segments = 0
+    let bytes = 0
+    let oldest = Date.now()
+    for (const s of this.#snapshot()) {
+      segments++
+      bytes += s.size_bytes
+      oldest = Math.min(oldest, s.born_ms)
+    }
+    const lost = LOSS_REASONS.reduce((sum, r) => sum + this.#losses.counts[r], 0)
+    return { segments, bytes, age_s: segments > 0 ? (Date.now() - oldest) / 1000 : 0, lost }
+  }
+
+  #snapshot(): Segment[] {
+    return this.#known.filter((s) => {
+      try {
+        statSync(join(this.#options.folder, s.file))
+        return true
+      } catch {
+        return false
+      }
+    })
+  }
+
+  /** Ships what is there, for at most `timeout_ms`. The rest waits for the next start. */
+  async flush(timeout_ms: number): Promise<void> {
+    const end = Date.now() + timeout_ms
+    this.nudge(true)
+    do {
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      await this.#adopt().catch(() => {})
+      const left = await this.#segments().catch(() => [])
+      if (left.length === 0 && !this.#isRunning) break
+      if (this.#failures > 2) break
+      this.nudge()
+    } while (Date.now() < end)
+  }
+
+  close(): void {
+    this.#isClosed = true
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#losses.close()
+  }
+}

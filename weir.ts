@@ -1,0 +1,57 @@
+#!/usr/bin/env node
+/** The command: `weir <verb>`. Finds the verb's file, runs it, turns what it throws into a message and an exit code. */
+import { CliError, type Verb } from './cli/verb.ts'
+import { ConfigError } from './config/load.ts'
+
+/** One line per verb; the file is only loaded when it is asked for. */
+const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }> }> = {
+  up: { about: 'run everything on this machine: proxy, collector, store', load: () => import('./cli/up.ts') },
+  proxy: { about: 'run the proxy alone, for a fleet', load: () => import('./cli/proxy.ts') },
+  collector: { about: 'run the collector alone, for a fleet', load: () => import('./cli/collector.ts') },
+  store: { about: 'run the embedded ClickHouse alone', load: () => import('./cli/store.ts') },
+  init: { about: 'write a weir.yaml to start from', load: () => import('./cli/init.ts') },
+  check: { about: 'check weir.yaml: the exact place of every problem, and the fix', load: () => import('./cli/check.ts') },
+  tail: { about: 'calls as they come', load: () => import('./cli/tail.ts') },
+  top: { about: 'tools by calls, errors and latency, now', load: () => import('./cli/top.ts') },
+  trace: { about: 'one trace as a waterfall', load: () => import('./cli/trace.ts') },
+  query: { about: 'SQL to the store, read-only', load: () => import('./cli/query.ts') },
+  doctor: { about: 'look at everything that can be wrong: ports, versions, servers, spool, store', load: () => import('./cli/doctor.ts') },
+}
+
+function help(): string {
+  const width = Math.max(...Object.keys(VERBS).map((v) => v.length))
+  const lines = Object.entries(VERBS).map(([name, { about }]) => `  weir ${name.padEnd(width)}  ${about}`)
+  return `Weir: one endpoint in front of all your MCP servers; every call recorded.\n\n${lines.join('\n')}\n\n  weir <command> --help for its options\n`
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    process.stdout.write(help())
+    return name === undefined ? 2 : 0
+  }
+  if (name === '--version' || name === '-v') {
+    const { version } = await import('./cli/version.ts')
+    process.stdout.write(`${version()}\n`)
+    return 0
+  }
+  const entry = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined
+  if (!entry) {
+    process.stderr.write(`weir: there is no command "${name}"\n\n${help()}`)
+    return 2
+  }
+  const { verb } = await entry.load()
+  return verb(rest)
+}
+
+main(process.argv.slice(2)).then(
+  (code) => {
+    process.exitCode = code
+  },
+  (error: unknown) => {
+    if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`)
+    else if (error instanceof CliError) process.stderr.write(`weir: ${error.message}${error.fix ? `\n  fix: ${error.fix}` : ''}\n`)
+    else process.stderr.write(`weir: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+    process.exitCode = error instanceof CliError ? error.exit_code : 1
+  },
+)
