@@ -18,45 +18,35 @@ export class StoreError extends Error {
   }
 }
 
-const statusByCode = new Map([
-  [6, 400],
-  [26, 400],
-  [27, 400],
-  [36, 400],
-  [38, 400],
-  [41, 400],
-  [47, 400],
-  [48, 501],
-  [53, 400],
-  [62, 400],
-  [72, 400],
-  [117, 400],
-  [130, 400],
-  [457, 400],
-  [46, 404],
-  [50, 404],
-  [60, 404],
-  [73, 404],
-  [81, 404],
-  [115, 404],
-  [164, 403],
-  [192, 403],
-  [193, 403],
-  [194, 401],
-  [202, 503],
-  [307, 413],
-  [452, 403],
-  [497, 403],
-  [516, 403],
-])
+/** All others are 500. */
+const codesByStatus: Record<number, number[]> = {
+  400: [6, 26, 27, 36, 38, 41, 47, 53, 62, 72, 117, 130, 457],
+  401: [194],
+  403: [164, 192, 193, 452, 497, 516],
+  404: [46, 50, 60, 73, 81, 115],
+  413: [307],
+  501: [48],
+  503: [202],
+}
+
+const statusByCode = new Map(
+  Object.entries(codesByStatus).flatMap(([status, codes]) =>
+    codes.map((code) => [code, Number(status)] as const),
+  ),
+)
 
 export function statusOf(error: StoreError): number {
   return error.status ?? statusByCode.get(error.code) ?? 500
 }
 
+/** The engine repeats a statement in its errors; a megabyte of it helps nobody. */
+const words_max = 8192
+
 /** The text a client gets, one line end included. */
 export function wordsOf(error: StoreError, version: string): string {
-  return `Code: ${error.code}. DB::Exception: ${error.message}. (${error.label}) (version ${version} (official build))\n`
+  const { message } = error
+  const text = message.length > words_max ? `${message.slice(0, words_max)} ...` : message
+  return `Code: ${error.code}. DB::Exception: ${text}. (${error.label}) (version ${version} (official build))\n`
 }
 
 const shape = /^Code: (\d+)\. DB::Exception: ([\s\S]*?)\.? \(([A-Z0-9_]+)\)(?: \(version [^)]*\)+)?\.?\s*$/

@@ -3,8 +3,9 @@
  * Each request passes the same stations: who is it, what does it ask, may it run now, run, answer.
  */
 import { randomUUID } from 'node:crypto'
-import { rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { join } from 'node:path'
 import type { Admission } from './admission.ts'
 import { commonHeaders, encodingFor, sendError, sendOutcome } from './answer.ts'
 import { receive } from './body.ts'
@@ -74,7 +75,8 @@ async function serve(
   const isReadonly = req.method !== 'POST'
   const allowsData = role === 'writer' && !isReadonly
   const max_bytes = allowsData ? limits.insert_max_bytes : readerStatementMax_bytes
-  const { text, insert } = await receive(req, ask.query, id, parts.inserts_path, allowsData, max_bytes)
+  const path = join(parts.inserts_path, id)
+  const { text, insert } = await receive(req, { query: ask.query, path, allowsData, max_bytes })
   try {
     if (isHello(text, ask.client_revision)) {
       const block = helloBlock(ask.client_revision, version)
@@ -86,14 +88,17 @@ async function serve(
     const gone = new AbortController()
     res.once('close', () => gone.abort())
     const release = await admission.enter(role, gone.signal)
-    const outcome = await statements.run({ ...ask, role, text, insert, isReadonly }).catch((error: unknown) => {
-      release()
-      throw error
-    })
+    const outcome = await statements
+      .run({ ...ask, role, text, insert, isReadonly })
+      .catch((error: unknown) => {
+        release()
+        throw error
+      })
     // The place is free when the engine is done, which may be later or earlier than the client.
     outcome.settled.then(release, release)
     if (res.destroyed) outcome.cancel()
-    else gone.signal.addEventListener('abort', () => !res.writableFinished && outcome.cancel(), { once: true })
+    else
+      gone.signal.addEventListener('abort', () => !res.writableFinished && outcome.cancel(), { once: true })
     try {
       await sendOutcome(res, outcome, {
         id: queryId,
@@ -107,7 +112,7 @@ async function serve(
       throw error
     }
   } finally {
-    if (insert) await rm(insert.file, { force: true })
+    if (insert) rmSync(path, { force: true })
   }
 }
 

@@ -25,7 +25,9 @@ export type Pipes = {
 async function makePipes(paths: string[]): Promise<string[]> {
   try {
     // The process runs with an empty environment, so the search path is named here.
-    await promisify(execFile)('mkfifo', ['-m', '600', ...paths], { env: { PATH: '/usr/bin:/bin:/usr/local/bin' } })
+    await promisify(execFile)('mkfifo', ['-m', '600', ...paths], {
+      env: { PATH: '/usr/bin:/bin:/usr/local/bin' },
+    })
     return paths
   } catch (error) {
     const why = error instanceof Error ? error.message : error

@@ -24,33 +24,10 @@ export type Ask = {
 
 /** Parameters of the interface itself; what is neither here nor `param_*` is a setting. */
 const own = new Set(
-  [
-    'query',
-    'database',
-    'default_format',
-    'query_id',
-    'user',
-    'password',
-    'session_id',
-    'session_timeout',
-    'session_check',
-    'role',
-  ]
-    .concat([
-      'quota_key',
-      'compress',
-      'decompress',
-      'client_protocol_version',
-      'wait_end_of_query',
-      'buffer_size',
-    ])
-    .concat(['enable_http_compression', 'send_progress_in_http_headers', 'http_headers_progress_interval_ms'])
-    .concat([
-      'cancel_http_readonly_queries_on_client_close',
-      'http_zlib_compression_level',
-      'session_affinity',
-      'close_session',
-    ]),
+  `query database default_format query_id user password session_id session_timeout session_check close_session
+  session_affinity role quota_key compress decompress client_protocol_version wait_end_of_query buffer_size
+  enable_http_compression http_zlib_compression_level send_progress_in_http_headers
+  http_headers_progress_interval_ms cancel_http_readonly_queries_on_client_close`.split(/\s+/),
 )
 
 const isOn = (value: string | null): boolean => value === '1' || value === 'true'

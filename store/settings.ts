@@ -140,7 +140,7 @@ export function parameterAssignments(parameters: Iterable<[string, string]>): st
 const set = (assignments: string[]): string =>
   assignments.length > 0 ? `; SET ${assignments.join(', ')}` : ''
 
-/** The statements that make a session a reader's. `readonly` goes last: nothing can be changed, or undone, after it. */
+/** The statements that make a session a reader's, all but the last: `readonly`, after which nothing can be changed or undone. */
 export function readerPrologue(
   database: string,
   id: string,
@@ -154,7 +154,7 @@ export function readerPrologue(
     "timeout_overflow_mode = 'throw'",
     `log_comment = ${literal(id)}`,
   ]
-  return `SET ROLE reader; USE ${database}; SET ${[...assignments, ...fixed].join(', ')}${set(parameters)}; SET readonly = 1`
+  return `SET ROLE reader; USE ${database}; SET ${[...assignments, ...fixed].join(', ')}${set(parameters)}`
 }
 
 /** The statements that make a session a writer's, with whatever settings it brought. */

@@ -84,7 +84,8 @@ function tokenAt(sql: string, from: number, isCanonical = false): Token | null {
 /** All tokens of `sql`; `isCanonical` for text the engine itself rendered. */
 export function tokensOf(sql: string, isCanonical = false): Token[] {
   const tokens: Token[] = []
-  for (let token = tokenAt(sql, 0, isCanonical); token; token = tokenAt(sql, token.end, isCanonical)) tokens.push(token)
+  for (let token = tokenAt(sql, 0, isCanonical); token; token = tokenAt(sql, token.end, isCanonical))
+    tokens.push(token)
   return tokens
 }
 

@@ -8,7 +8,7 @@ import { type Engine, openEngine } from './engine.ts'
 import { createStoreServer, listen } from './http.ts'
 import { checkOptions, limitsOf, type StoreOptions } from './options.ts'
 import { createPipes } from './pipes.ts'
-import { extendTableFunctions } from './reader-guard.ts'
+import { extendTableFunctions } from './reader-names.ts'
 import { clearLeftovers, prepareFiles } from './server-files.ts'
 import { readerPrologue, readerSettings } from './settings.ts'
 import { createStatements, type Statements } from './statement.ts'
@@ -94,8 +94,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     async beat() {
       const session = engine.open()
       try {
-        await session.run(readerPrologue(database, 'beat', beatAssignments, []))
-        const answer = (await session.run('SELECT 1')).bytes.toString()
+        const prologue = readerPrologue(database, 'beat', beatAssignments, [])
+        const answer = (await session.run(`${prologue}; SET readonly = 1; SELECT 1`)).bytes.toString()
         if (answer !== '1\n') throw new Error(`the engine answered SELECT 1 with ${JSON.stringify(answer)}`)
       } finally {
         session.close()

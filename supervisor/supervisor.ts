@@ -76,12 +76,11 @@ export class Supervisor {
     const starting: Promise<unknown>[] = []
     try {
       if (this.#parts.has('store') && !this.#config.store.url) starting.push(this.#startStore())
-      // The collector needs the store's port, the proxy needs neither: they come up side by side.
+      // The collector needs the store, the proxy needs neither: it takes calls meanwhile.
+      const store = starting[0]
       if (this.#parts.has('proxy')) starting.push(this.#startProxy())
-      if (this.#parts.has('collector')) {
-        if (portOf(this.#config.store.listen) === 0) await starting[0]
-        starting.push(this.#startCollector())
-      }
+      await store
+      if (this.#parts.has('collector')) starting.push(this.#startCollector())
       await Promise.all(starting)
     } catch (error) {
       await Promise.allSettled(starting)

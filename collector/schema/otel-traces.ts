@@ -85,12 +85,12 @@ export function otelTracesView(database: string): string {
   const single = span({
     ...client,
     timestamp: `CAST(c.ts + toIntervalMicrosecond(${CLIENT_START_SQL}), 'DateTime64(9)')`,
-    from: `(SELECT *, ${SINGLE_ATTEMPT_SQL} AS a FROM ${calls}) AS c WHERE c.client_span_id != '' AND empty(c.upstream_attempts)`,
+    from: `(SELECT *, ${SINGLE_ATTEMPT_SQL} AS a FROM ${calls}) AS c WHERE c.span_id != '' AND c.client_span_id != '' AND empty(c.upstream_attempts)`,
   })
   const several = span({
     ...client,
     timestamp: "CAST(c.ts + toIntervalMicrosecond(a.start_us), 'DateTime64(9)')",
-    from: `${calls} ARRAY JOIN c.upstream_attempts AS a WHERE notEmpty(c.upstream_attempts)`,
+    from: `${calls} ARRAY JOIN c.upstream_attempts AS a WHERE c.span_id != '' AND notEmpty(c.upstream_attempts)`,
   })
   return `CREATE OR REPLACE VIEW ${database}.otel_traces AS\n${[server, single, several, FOREIGN(database)].join('\nUNION ALL\n')};\n`
 }

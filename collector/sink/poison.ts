@@ -12,7 +12,7 @@ const STRUCTURE = [
 ].join(', ')
 
 /** More than this is no poison but a defect of ours: the batch stays with its sender until that is mended. */
-const POISON_MAX = 256
+const POISON_MAX = 100
 
 export type Poison = { index: number; error: string }
 

@@ -3,13 +3,22 @@ import { engineError, StoreError, statusOf, wordsOf } from '../../store/errors.t
 
 describe('engineError', () => {
   it('reads code, label and sentence', () => {
-    const error = engineError(new Error("Code: 60. DB::Exception: Table x does not exist. (UNKNOWN_TABLE)"))
-    expect([error.code, error.label, error.message, statusOf(error)]).toEqual([60, 'UNKNOWN_TABLE', 'Table x does not exist', 404])
+    const error = engineError(new Error('Code: 60. DB::Exception: Table x does not exist. (UNKNOWN_TABLE)'))
+    expect([error.code, error.label, error.message, statusOf(error)]).toEqual([
+      60,
+      'UNKNOWN_TABLE',
+      'Table x does not exist',
+      404,
+    ])
   })
 
   it('unwraps errors of errors', () => {
     const inner = "Code: 164. DB::Exception: Cannot modify 'x'. (READONLY) (version 26.7.2.1)"
-    const error = engineError(new Error(`Code: 164. DB::Exception: Code: 164. DB::Exception: ${inner}. (READONLY) (version 26.7.2.1). (READONLY)`))
+    const error = engineError(
+      new Error(
+        `Code: 164. DB::Exception: Code: 164. DB::Exception: ${inner}. (READONLY) (version 26.7.2.1). (READONLY)`,
+      ),
+    )
     expect([error.code, error.message]).toEqual([164, "Cannot modify 'x'"])
   })
 

@@ -35,35 +35,64 @@ const victims = async () => (await ask(store, writer, 'EXISTS TABLE victim')).te
 
 describe('an insert', () => {
   it.each([
-    ['statement and rows in the body', 'INSERT INTO t FORMAT JSONEachRow\n{"id":1,"s":"a"}\n{"id":2,"s":"b"}', undefined],
+    [
+      'statement and rows in the body',
+      'INSERT INTO t FORMAT JSONEachRow\n{"id":1,"s":"a"}\n{"id":2,"s":"b"}',
+      undefined,
+    ],
     ['statement in the URL', '{"id":1,"s":"a"}\n{"id":2,"s":"b"}\n', 'INSERT INTO t FORMAT JSONEachRow'],
     ['split before FORMAT', 'FORMAT JSONEachRow {"id":1,"s":"a"}{"id":2,"s":"b"}', 'INSERT INTO t'],
-    ['with columns and SETTINGS', '["a",1]\n["b",2]', 'INSERT INTO weir.t (s, `id`) SETTINGS max_insert_threads = 1 FORMAT JSONCompactEachRow'],
+    [
+      'with columns and SETTINGS',
+      '["a",1]\n["b",2]',
+      'INSERT INTO weir.t (s, `id`) SETTINGS max_insert_threads = 1 FORMAT JSONCompactEachRow',
+    ],
     ['as values', "(1, 'a'), (2, 'b')", 'INSERT INTO t (id, s) VALUES'],
     ['as values in the statement', '', "INSERT INTO TABLE t VALUES (1, 'a'), (2, 'b')"],
     ['as CSV with names', 'id,s\n1,a\n2,b\n', 'INSERT INTO t FORMAT CSVWithNames'],
     ['as TSV', '1\ta\n2\tb\n', '/* c */ insert into t format TSV'],
     ['by select', "SELECT 1, 'a' UNION ALL SELECT 2, 'b'", 'INSERT INTO t'],
-    ['by select with CTE', "WITH x AS (SELECT 1 AS id) SELECT id, 'a' FROM x UNION ALL SELECT 2, 'b'", 'INSERT INTO t'],
+    [
+      'by select with CTE',
+      "WITH x AS (SELECT 1 AS id) SELECT id, 'a' FROM x UNION ALL SELECT 2, 'b'",
+      'INSERT INTO t',
+    ],
   ])('arrives, %s', async (_, body, query) => {
     const answer = await ask(store, writer, body, query === undefined ? {} : { query })
     expect(answer.text).toBe('')
     expect(written(answer.headers)).toBe('2')
-    expect(await rows()).toEqual([[1, 'a'], [2, 'b']])
+    expect(await rows()).toEqual([
+      [1, 'a'],
+      [2, 'b'],
+    ])
   })
 
-  it.each(['Native', 'RowBinary', 'RowBinaryWithNamesAndTypes', 'Parquet', 'ArrowStream', 'CSV', 'TSKV', 'MsgPack'])(
-    'brings %s back byte for byte',
-    async (format) => {
-      const strange = "SELECT number AS id, concat('\\n\\nDROP TABLE victim;\\n', char(0), toString(number), '\\'\"') AS s FROM numbers(5000)"
-      const response = await fetch(`${store.url}/?user=${writer.user}&password=${writer.password}`, { method: 'POST', body: `${strange} FORMAT ${format}` })
-      const answer = await ask(store, writer, new Uint8Array(await response.arrayBuffer()), { query: `INSERT INTO t FORMAT ${format}` })
-      expect([answer.text, written(answer.headers)]).toEqual(['', '5000'])
-      const sum = 'SELECT count(), sum(cityHash64(id, s))'
-      expect((await ask(store, writer, `${sum} FROM t`)).text).toBe((await ask(store, writer, `${sum} FROM (${strange})`)).text)
-      expect(await victims()).toBe('1\n')
-    },
-  )
+  it.each([
+    'Native',
+    'RowBinary',
+    'RowBinaryWithNamesAndTypes',
+    'Parquet',
+    'ArrowStream',
+    'CSV',
+    'TSKV',
+    'MsgPack',
+  ])('brings %s back byte for byte', async (format) => {
+    const strange =
+      "SELECT number AS id, concat('\\n\\nDROP TABLE victim;\\n', char(0), toString(number), '\\'\"') AS s FROM numbers(5000)"
+    const response = await fetch(`${store.url}/?user=${writer.user}&password=${writer.password}`, {
+      method: 'POST',
+      body: `${strange} FORMAT ${format}`,
+    })
+    const answer = await ask(store, writer, new Uint8Array(await response.arrayBuffer()), {
+      query: `INSERT INTO t FORMAT ${format}`,
+    })
+    expect([answer.text, written(answer.headers)]).toEqual(['', '5000'])
+    const sum = 'SELECT count(), sum(cityHash64(id, s))'
+    expect((await ask(store, writer, `${sum} FROM t`)).text).toBe(
+      (await ask(store, writer, `${sum} FROM (${strange})`)).text,
+    )
+    expect(await victims()).toBe('1\n')
+  })
 
   it.each([
     ['JSONEachRow', '{"id":1,"s":"a"}\n\nDROP TABLE victim'],
@@ -78,14 +107,29 @@ describe('an insert', () => {
   })
 
   it('takes empty lines between rows and inside values', async () => {
-    await ask(store, writer, '{"id":1,"s":"a"}\n\n\n{"id":2,"s":"b"}\n\n', { query: 'INSERT INTO t FORMAT JSONEachRow' })
+    await ask(store, writer, '{"id":1,"s":"a"}\n\n\n{"id":2,"s":"b"}\n\n', {
+      query: 'INSERT INTO t FORMAT JSONEachRow',
+    })
     await ask(store, writer, "INSERT INTO t VALUES (3, 'x\n\ny'), (4, '\n\n')")
-    expect(await rows()).toEqual([[1, 'a'], [2, 'b'], [3, 'x\n\ny'], [4, '\n\n']])
+    expect(await rows()).toEqual([
+      [1, 'a'],
+      [2, 'b'],
+      [3, 'x\n\ny'],
+      [4, '\n\n'],
+    ])
   })
 
   it('takes a packed body and a large one, past what is kept in memory', async () => {
-    const many = Array.from({ length: 40_000 }, (_, id) => JSON.stringify({ id, s: 'x'.repeat(40) })).join('\n')
-    const answer = await ask(store, writer, new Uint8Array(gzipSync(many)), { query: 'INSERT INTO t FORMAT JSONEachRow' }, { 'content-encoding': 'gzip' })
+    const many = Array.from({ length: 40_000 }, (_, id) => JSON.stringify({ id, s: 'x'.repeat(40) })).join(
+      '\n',
+    )
+    const answer = await ask(
+      store,
+      writer,
+      new Uint8Array(gzipSync(many)),
+      { query: 'INSERT INTO t FORMAT JSONEachRow' },
+      { 'content-encoding': 'gzip' },
+    )
     expect([answer.text, written(answer.headers)]).toEqual(['', '40000'])
     const inBody = await ask(store, writer, `INSERT INTO t FORMAT JSONEachRow\n${many}`)
     expect(written(inBody.headers)).toBe('40000')
@@ -106,7 +150,9 @@ describe('an insert', () => {
   })
 
   it('that cannot be parsed says where', async () => {
-    const answer = await ask(store, writer, '{"id":1}\n{"id":"x"}\n', { query: 'INSERT INTO t FORMAT JSONEachRow' })
+    const answer = await ask(store, writer, '{"id":1}\n{"id":"x"}\n', {
+      query: 'INSERT INTO t FORMAT JSONEachRow',
+    })
     expect(answer.status).toBeGreaterThanOrEqual(400)
     expect(answer.text).toMatch(/at row 2|row 1|\(at row/)
     expect(answer.text).not.toContain('inserts/')
@@ -135,7 +181,8 @@ describe('a deduplication token', () => {
     ask(store, writer, body, { query: 'INSERT INTO t FORMAT JSONEachRow', ...search })
 
   it('stores a batch once however often it is sent', async () => {
-    for (let i = 0; i < 3; i++) expect((await send('{"id":1}', { insert_deduplication_token: 'A' })).status).toBe(200)
+    for (let i = 0; i < 3; i++)
+      expect((await send('{"id":1}', { insert_deduplication_token: 'A' })).status).toBe(200)
     expect(await rows()).toHaveLength(1)
   })
 
@@ -154,7 +201,11 @@ describe('a deduplication token', () => {
   })
 
   it('holds in the target of a view', async () => {
-    await ask(store, writer, 'CREATE OR REPLACE TABLE sums (k UInt8, n SimpleAggregateFunction(sum, UInt64)) ENGINE = AggregatingMergeTree ORDER BY k SETTINGS non_replicated_deduplication_window = 100')
+    await ask(
+      store,
+      writer,
+      'CREATE OR REPLACE TABLE sums (k UInt8, n SimpleAggregateFunction(sum, UInt64)) ENGINE = AggregatingMergeTree ORDER BY k SETTINGS non_replicated_deduplication_window = 100',
+    )
     await ask(store, writer, 'DROP VIEW IF EXISTS to_sums')
     await ask(store, writer, 'CREATE MATERIALIZED VIEW to_sums TO sums AS SELECT 1 AS k, count() AS n FROM t')
     for (let i = 0; i < 2; i++) await send('{"id":1}\n{"id":2}', { insert_deduplication_token: 'V' })
@@ -166,7 +217,11 @@ describe('a deduplication token', () => {
 
 describe('one statement a request', () => {
   it('is the rule for writers too', async () => {
-    for (const sql of ['SELECT 1; SELECT 2', 'DROP TABLE t; DROP TABLE victim', "INSERT INTO t SELECT 1, 'a'; DROP TABLE victim"]) {
+    for (const sql of [
+      'SELECT 1; SELECT 2',
+      'DROP TABLE t; DROP TABLE victim',
+      "INSERT INTO t SELECT 1, 'a'; DROP TABLE victim",
+    ]) {
       const answer = await ask(store, writer, sql)
       expect([answer.status, answer.headers.get('x-clickhouse-exception-code')]).toEqual([400, '62'])
     }

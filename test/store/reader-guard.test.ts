@@ -17,7 +17,11 @@ let store: StoreChild
 beforeAll(async () => {
   writeFileSync(secret, canary)
   store = await startStore()
-  await ask(store, writer, 'CREATE TABLE calls (id UInt64, team String, path String) ENGINE = MergeTree ORDER BY id')
+  await ask(
+    store,
+    writer,
+    'CREATE TABLE calls (id UInt64, team String, path String) ENGINE = MergeTree ORDER BY id',
+  )
   await ask(store, writer, 'INSERT INTO calls FORMAT CSV\n1,red,/a\n2,blue,/b\n')
   await ask(store, writer, `CREATE VIEW named AS SELECT id FROM calls`)
 }, 60_000)
@@ -59,11 +63,27 @@ const attempts: [string, string, number[]][] = [
   ['file in a union', `SELECT 1 UNION ALL SELECT length(file('${secret}'))`, [497]],
   ['file in ILIKE of SHOW', `SHOW TABLES WHERE name = file('${secret}')`, [497]],
   ['file through implicit select', `file('${secret}')`, [62, 497]],
-  ['file in a nested SETTINGS filter', `SELECT * FROM (SELECT * FROM calls SETTINGS additional_table_filters = {'calls': 'length(file(\\'${secret}\\')) > 0'})`, [497]],
-  ['file in a closing SETTINGS filter', `SELECT count() FROM calls SETTINGS additional_table_filters = {'weir.calls': 'length(file(\\'${secret}\\')) > 0'}`, [497]],
-  ['file in a closing result filter', `SELECT id FROM calls SETTINGS additional_result_filter = 'length(file(\\'${secret}\\')) > 0'`, [497]],
+  [
+    'file in a nested SETTINGS filter',
+    `SELECT * FROM (SELECT * FROM calls SETTINGS additional_table_filters = {'calls': 'length(file(\\'${secret}\\')) > 0'})`,
+    [497],
+  ],
+  [
+    'file in a closing SETTINGS filter',
+    `SELECT count() FROM calls SETTINGS additional_table_filters = {'weir.calls': 'length(file(\\'${secret}\\')) > 0'}`,
+    [497],
+  ],
+  [
+    'file in a closing result filter',
+    `SELECT id FROM calls SETTINGS additional_result_filter = 'length(file(\\'${secret}\\')) > 0'`,
+    [497],
+  ],
   ['a function call as a setting', `SELECT 1 SETTINGS limit = length(file('${secret}'))`, [36, 62, 497]],
-  ['an expression hidden in a map call', `SELECT id FROM calls SETTINGS additional_table_filters = map('weir.calls', concat('fi', 'le(1)'))`, [36]],
+  [
+    'an expression hidden in a map call',
+    `SELECT id FROM calls SETTINGS additional_table_filters = map('weir.calls', concat('fi', 'le(1)'))`,
+    [36],
+  ],
   ['table function file', `SELECT * FROM file('${secret}', 'LineAsString')`, [497]],
   ['DESCRIBE file', `DESCRIBE TABLE file('${secret}')`, [497]],
   ['a path as a table', `SELECT * FROM default.\`${secret}\``, [497]],
@@ -106,7 +126,11 @@ const attempts: [string, string, number[]][] = [
   ['CREATE', `CREATE TABLE x (a Int8) ENGINE = Memory`, [164]],
   ['CREATE TEMPORARY', `CREATE TEMPORARY TABLE x (a Int8)`, [164]],
   ['CREATE FUNCTION', `CREATE FUNCTION f AS x -> file(x)`, [164]],
-  ['CREATE DICTIONARY', `CREATE DICTIONARY d (a UInt64) PRIMARY KEY a SOURCE(EXECUTABLE(COMMAND 'id' FORMAT TSV)) LAYOUT(FLAT()) LIFETIME(1)`, [164]],
+  [
+    'CREATE DICTIONARY',
+    `CREATE DICTIONARY d (a UInt64) PRIMARY KEY a SOURCE(EXECUTABLE(COMMAND 'id' FORMAT TSV)) LAYOUT(FLAT()) LIFETIME(1)`,
+    [164],
+  ],
   ['DROP', `DROP TABLE calls`, [164]],
   ['TRUNCATE', `TRUNCATE TABLE calls`, [164]],
   ['ALTER', `ALTER TABLE calls DELETE WHERE 1`, [164]],
@@ -129,6 +153,8 @@ const attempts: [string, string, number[]][] = [
   ['processes by escape', `SELECT query FROM \`sys\\x74em\`.processes`, [497]],
   ['processes in IN', `SELECT 1 IN system.processes`, [497]],
   ['processes by SHOW', `SHOW PROCESSLIST`, [497]],
+  ['processes by SHOW FULL', `SHOW FULL PROCESSLIST`, [497, 62]],
+  ["others' errors", `SELECT * FROM system.errors`, [497]],
   ['processes through a join', `SELECT * FROM calls AS c, system.processes AS p`, [497]],
   ['processes by merge', `SELECT * FROM merge('system', '^processes$')`, [497]],
   ['processes by cluster', `SELECT * FROM clusterAllReplicas('default', system.processes)`, [497]],
@@ -166,14 +192,39 @@ const attempts: [string, string, number[]][] = [
   ['prometheus', `SELECT * FROM prometheusQuery('t', 'up', now())`, [497]],
   ['a language model', `SELECT aiGenerate('c', 'x')`, [497]],
   ['a catboost model', `SELECT catboostEvaluate('${secret}', 1)`, [497]],
-  ['EXPLAIN TABLE OVERRIDE', `EXPLAIN TABLE OVERRIDE mysql('127.0.0.1:1', 'a', 'b', 'c', 'd') PARTITION BY a`, [497, 62, 164]],
+  [
+    'EXPLAIN TABLE OVERRIDE',
+    `EXPLAIN TABLE OVERRIDE mysql('127.0.0.1:1', 'a', 'b', 'c', 'd') PARTITION BY a`,
+    [497, 62, 164],
+  ],
   ['another database', `SELECT * FROM other.t`, [60, 81, 497]],
   ['more time by nested SETTINGS', `SELECT * FROM (SELECT 1 SETTINGS max_execution_time = 0)`, [497]],
-  ['readonly off by closing SETTINGS, then a write', `INSERT INTO calls SELECT 3, 'x', 'y' SETTINGS readonly = 0`, [164]],
-  ['a schema written by a setting', `SELECT 1 FORMAT Protobuf SETTINGS output_format_schema = '${target}'`, [73, 452]],
-  ['a template read by a setting', `SELECT 1 FORMAT Template SETTINGS format_template_row = '${secret}'`, [73]],
-  ['a template read by a setting, plain format', `SELECT 1 SETTINGS format_template_row = '${secret}'`, [452]],
+  [
+    'readonly off by closing SETTINGS, then a write',
+    `INSERT INTO calls SELECT 3, 'x', 'y' SETTINGS readonly = 0`,
+    [164],
+  ],
+  [
+    'a schema written by a setting',
+    `SELECT 1 FORMAT Protobuf SETTINGS output_format_schema = '${target}'`,
+    [73, 452],
+  ],
+  [
+    'a template read by a setting',
+    `SELECT 1 FORMAT Template SETTINGS format_template_row = '${secret}'`,
+    [73],
+  ],
+  [
+    'a template read by a setting, plain format',
+    `SELECT 1 SETTINGS format_template_row = '${secret}'`,
+    [452],
+  ],
   ['a schema file', `SELECT 1 SETTINGS format_schema = '${secret}'`, [452]],
+  [
+    'nested SETTINGS beside system.settings',
+    `SELECT * FROM (SELECT name FROM system.settings SETTINGS max_memory_usage = 0)`,
+    [497],
+  ],
   ['nested SETTINGS in backticks', `SELECT * FROM (SELECT 1 settings \`max_execution_time\` = 0)`, [497]],
   ['SETTINGS in a CTE', `WITH x AS (SELECT 1 SETTINGS max_memory_usage = 0) SELECT * FROM x`, [497]],
   ['SETTINGS in a view function', `SELECT * FROM view(SELECT 1 SETTINGS max_memory_usage = 0)`, [497]],
@@ -210,11 +261,18 @@ describe('a reader', () => {
   })
 
   it('cannot call file through a filter that came by URL', async () => {
-    for (const filter of [`{'weir.calls':'length(file(\\'${secret}\\')) > 0'}`, `{'weir.calls','length(file(1)) > 0'}`]) {
-      const answer = await ask(store, reader, 'SELECT count() FROM calls', { additional_table_filters: filter })
+    for (const filter of [
+      `{'weir.calls':'length(file(\\'${secret}\\')) > 0'}`,
+      `{'weir.calls','length(file(1)) > 0'}`,
+    ]) {
+      const answer = await ask(store, reader, 'SELECT count() FROM calls', {
+        additional_table_filters: filter,
+      })
       expect(Number(answer.headers.get('x-clickhouse-exception-code'))).not.toBe(0)
     }
-    const result = await ask(store, reader, 'SELECT id FROM calls', { additional_result_filter: `length(file('${secret}')) > 0` })
+    const result = await ask(store, reader, 'SELECT id FROM calls', {
+      additional_result_filter: `length(file('${secret}')) > 0`,
+    })
     expect(result.headers.get('x-clickhouse-exception-code')).toBe('497')
   })
 
@@ -225,16 +283,39 @@ describe('a reader', () => {
       expect((await ask(store, reader, sql, { max_execution_time: value })).text).toBe(own)
       expect((await ask(store, reader, `${sql} SETTINGS max_execution_time = ${value}`)).text).toBe(own)
     }
-    expect((await ask(store, reader, "SELECT getSetting('max_execution_time')", { max_execution_time: '3' })).text).toBe('3\n')
+    expect(
+      (await ask(store, reader, "SELECT getSetting('max_execution_time')", { max_execution_time: '3' })).text,
+    ).toBe('3\n')
+  })
+
+  it('is locked by the engine as well', async () => {
+    expect((await ask(store, reader, "SELECT getSetting('readonly'), currentRoles()")).text).toBe(
+      "1\t['reader']\n",
+    )
+    const changeable =
+      "SELECT count() FROM system.settings WHERE readonly = 0 AND name = 'max_execution_time'"
+    expect((await ask(store, reader, changeable)).text).toBe('1\n')
+  })
+
+  it('may tighten and shape by URL', async () => {
+    const limited = await ask(store, reader, 'SELECT number FROM numbers(10)', {
+      limit: '2',
+      max_threads: '1',
+    })
+    expect(limited.text).toBe('0\n1\n')
   })
 
   it('cannot use another database by URL', async () => {
     for (const database of ['system', 'nope'])
-      expect((await ask(store, reader, 'SELECT 1', { database })).headers.get('x-clickhouse-exception-code')).toBe('81')
+      expect(
+        (await ask(store, reader, 'SELECT 1', { database })).headers.get('x-clickhouse-exception-code'),
+      ).toBe('81')
   })
 
   it('cannot write by a crafted parameter', async () => {
-    const answer = await ask(store, reader, 'SELECT {x:String}', { param_x: "'; SET readonly = 0; DROP TABLE calls; --" })
+    const answer = await ask(store, reader, 'SELECT {x:String}', {
+      param_x: "'; SET readonly = 0; DROP TABLE calls; --",
+    })
     expect(answer.text).toBe("\\'; SET readonly = 0; DROP TABLE calls; --\n")
     const name = await ask(store, reader, 'SELECT 1', { "param_x = '1'; DROP TABLE calls; SET y": '1' })
     expect(name.status).toBe(400)
@@ -250,7 +331,11 @@ const harmless: [string, string, string | RegExp][] = [
   ['generateSeries', 'SELECT count() FROM generateSeries(1, 3)', '3\n'],
   ['values', `SELECT * FROM values('a Int8', 7)`, '7\n'],
   ['view()', 'SELECT * FROM view(SELECT 5)', '5\n'],
-  ['a column called settings', 'SELECT settings, settings = 1 FROM (SELECT 1 AS settings) WHERE settings = 1', '1\t1\n'],
+  [
+    'a column called settings',
+    'SELECT settings, settings = 1 FROM (SELECT 1 AS settings) WHERE settings = 1',
+    '1\t1\n',
+  ],
   ['a bracketed select', '(SELECT 1)', '1\n'],
   ['FROM first', 'FROM calls SELECT count()', '2\n'],
   ['SHOW TABLES', 'SHOW TABLES', 'calls\nnamed\n'],
@@ -260,15 +345,28 @@ const harmless: [string, string, string | RegExp][] = [
   ['DESCRIBE', 'DESC TABLE "weir"."calls"', /^id\tUInt64/],
   ['EXISTS', 'EXISTS TABLE calls', '1\n'],
   ['EXPLAIN ESTIMATE', 'EXPLAIN ESTIMATE SELECT * FROM calls', /calls/],
-  ['system.columns', "SELECT name, type, table FROM system.columns WHERE database = 'weir' AND table = 'calls' ORDER BY position LIMIT 1", 'id\tUInt64\tcalls\n'],
-  ['system.settings', "SELECT count() > 100 FROM system.settings", '1\n'],
+  [
+    'system.columns',
+    "SELECT name, type, table FROM system.columns WHERE database = 'weir' AND table = 'calls' ORDER BY position LIMIT 1",
+    'id\tUInt64\tcalls\n',
+  ],
+  ['system.settings', 'SELECT count() > 100 FROM system.settings', '1\n'],
   ['system.functions', 'SELECT count() > 100 FROM system.functions', '1\n'],
   ['system.parts', "SELECT sum(rows) FROM system.parts WHERE active AND table = 'calls'", '2\n'],
   ['information_schema', "SELECT count() FROM information_schema.tables WHERE table_name = 'calls'", '1\n'],
-  ["Grafana's ad-hoc filter", `SELECT id FROM calls settings additional_table_filters={'weir.calls' : ' team = \\'blue\\' '}`, '2\n'],
-  ['a filter and a format', `SELECT id FROM calls SETTINGS additional_table_filters={'weir.calls':'id = 1'}, max_threads=1 FORMAT TSV`, '1\n'],
+  [
+    "Grafana's ad-hoc filter",
+    `SELECT id FROM calls settings additional_table_filters={'weir.calls' : ' team = \\'blue\\' '}`,
+    '2\n',
+  ],
+  [
+    'a filter and a format',
+    `SELECT id FROM calls SETTINGS additional_table_filters={'weir.calls':'id = 1'}, max_threads=1 FORMAT TSV`,
+    '1\n',
+  ],
   ['a closing semicolon', 'SELECT 1;', '1\n'],
   ['a closing comment', 'SELECT 1 -- done', '1\n'],
+  ['EXPLAIN SYNTAX', 'EXPLAIN SYNTAX SELECT 1', /SELECT 1/],
   ['heredocs', "SELECT $a$it's$a$", "it\\'s\n"],
 ]
 
@@ -283,7 +381,12 @@ describe('a reader still may use', () => {
 
 describe('checkNames', () => {
   it('finds a name behind what looks like a comment or a heredoc', () => {
-    for (const canonical of ["SELECT 1 --file('x')", "SELECT 1 /* file('x')", "SELECT $$ file('x') $$", "SELECT '\\'', file('x')"])
+    for (const canonical of [
+      "SELECT 1 --file('x')",
+      "SELECT 1 /* file('x')",
+      "SELECT $$ file('x') $$",
+      "SELECT '\\'', file('x')",
+    ])
       expect(() => checkNames(canonical)).toThrow(/"file"/)
   })
 

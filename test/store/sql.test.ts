@@ -5,7 +5,16 @@ const values = (sql: string, isCanonical = false) => tokensOf(sql, isCanonical).
 
 describe('tokensOf', () => {
   it('reads names, text, numbers and signs, and skips comments', () => {
-    expect(values('SELECT `a b`, "c""d", \'e\'\'f\\n\' -- g\n/* h */ + 1.5e3 # i\n')).toEqual(['SELECT', 'a b', ',', 'c"d', ',', "e'f\n", '+', '1.5e3'])
+    expect(values('SELECT `a b`, "c""d", \'e\'\'f\\n\' -- g\n/* h */ + 1.5e3 # i\n')).toEqual([
+      'SELECT',
+      'a b',
+      ',',
+      'c"d',
+      ',',
+      "e'f\n",
+      '+',
+      '1.5e3',
+    ])
   })
 
   it('reads heredocs, escapes and text that never ends', () => {
@@ -24,7 +33,7 @@ describe('dissect', () => {
     ['SELECT 1 -- end', 'SELECT 1', null, []],
     ['SELECT 1 FORMAT JSON', 'SELECT 1', 'JSON', []],
     ['SELECT 1 format JSON;', 'SELECT 1', 'JSON', []],
-    ['SELECT 1 FORMAT JSON SETTINGS a = 1, b = \'x, y\'', 'SELECT 1', 'JSON', ['a=1', "b='x, y'"]],
+    ["SELECT 1 FORMAT JSON SETTINGS a = 1, b = 'x, y'", 'SELECT 1', 'JSON', ['a=1', "b='x, y'"]],
     ['SELECT 1 settings a = -1 FORMAT JSON', 'SELECT 1', 'JSON', ['a=-1']],
     ["SELECT 1 settings f={'t' : ' a = \\'b\\' '}", 'SELECT 1', null, ["f={'t' : ' a = \\'b\\' '}"]],
     ['SELECT 1 AS format', 'SELECT 1 AS format', null, []],
@@ -35,7 +44,11 @@ describe('dissect', () => {
     ['', '', null, []],
   ])('takes %j apart', (sql, body, format, settings) => {
     const parts = dissect(sql)
-    expect([parts.body, parts.format, parts.settings.map(({ name, raw }) => `${name}=${raw}`)]).toEqual([body, format, settings])
+    expect([parts.body, parts.format, parts.settings.map(({ name, raw }) => `${name}=${raw}`)]).toEqual([
+      body,
+      format,
+      settings,
+    ])
   })
 })
 
@@ -44,20 +57,41 @@ describe('insertOf', () => {
     ['INSERT INTO t FORMAT CSV\n1,2', 'INSERT INTO t', '', 'CSV', '1,2'],
     ['INSERT INTO t FORMAT CSV 1,2', 'INSERT INTO t', '', 'CSV', '1,2'],
     ['INSERT INTO t FORMAT CSV\n\n1,2', 'INSERT INTO t', '', 'CSV', '\n1,2'],
-    ['-- why\nINSERT INTO db.t (a, `b c`) SETTINGS x = 1, y = \'FORMAT Z\' FORMAT Native\r\nxyz', '-- why\nINSERT INTO db.t (a, `b c`)', "x = 1, y = 'FORMAT Z'", 'Native', 'xyz'],
+    [
+      "-- why\nINSERT INTO db.t (a, `b c`) SETTINGS x = 1, y = 'FORMAT Z' FORMAT Native\r\nxyz",
+      '-- why\nINSERT INTO db.t (a, `b c`)',
+      "x = 1, y = 'FORMAT Z'",
+      'Native',
+      'xyz',
+    ],
     ['INSERT INTO values VALUES (1)', 'INSERT INTO values', '', 'Values', ' (1)'],
     ['INSERT INTO TABLE db.format FORMAT TSV\n1', 'INSERT INTO TABLE db.format', '', 'TSV', '1'],
-    ['INSERT INTO FUNCTION null(\'a Int8\') FORMAT TSV\n1', "INSERT INTO FUNCTION null('a Int8')", '', 'TSV', '1'],
+    [
+      "INSERT INTO FUNCTION null('a Int8') FORMAT TSV\n1",
+      "INSERT INTO FUNCTION null('a Int8')",
+      '',
+      'TSV',
+      '1',
+    ],
     ['INSERT INTO t (* EXCEPT(format)) FORMAT TSV\n1', 'INSERT INTO t (* EXCEPT(format))', '', 'TSV', '1'],
   ])('splits %j', (sql, target, settings, format, data) => {
     const insert = insertOf(sql)!
-    expect([insert.target, insert.settings.trim(), insert.format, sql.slice(insert.data_start)]).toEqual([target, settings, format, data])
+    expect([insert.target, insert.settings.trim(), insert.format, sql.slice(insert.data_start)]).toEqual([
+      target,
+      settings,
+      format,
+      data,
+    ])
   })
 
-  it.each(['INSERT INTO t SELECT 1 FORMAT CSV', "INSERT INTO t WITH 1 AS x SELECT x", "INSERT INTO t FROM INFILE 'x' FORMAT CSV", 'SELECT 1 FORMAT CSV', 'INSERT INTO t', ''])(
-    'leaves %j whole',
-    (sql) => expect(insertOf(sql)).toBe(null),
-  )
+  it.each([
+    'INSERT INTO t SELECT 1 FORMAT CSV',
+    'INSERT INTO t WITH 1 AS x SELECT x',
+    "INSERT INTO t FROM INFILE 'x' FORMAT CSV",
+    'SELECT 1 FORMAT CSV',
+    'INSERT INTO t',
+    '',
+  ])('leaves %j whole', (sql) => expect(insertOf(sql)).toBe(null))
 })
 
 describe('small things', () => {
@@ -66,6 +100,7 @@ describe('small things', () => {
   })
 
   it('writes literals that read back the same', () => {
-    for (const value of ["it's", '\\', "\\'", 'a\nb\0c', "'; DROP TABLE t; --"]) expect(tokensOf(literal(value))[0]!.value).toBe(value)
+    for (const value of ["it's", '\\', "\\'", 'a\nb\0c', "'; DROP TABLE t; --"])
+      expect(tokensOf(literal(value))[0]!.value).toBe(value)
   })
 })

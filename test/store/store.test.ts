@@ -19,7 +19,11 @@ afterEach(async () => {
   for (const store of started.splice(0)) await store.remove()
 })
 
-const isGone = (url: string) => fetch(`${url}/ping`).then(() => false, () => true)
+const isGone = (url: string) =>
+  fetch(`${url}/ping`).then(
+    () => false,
+    () => true,
+  )
 
 describe('start', () => {
   it('makes the directory and the database, and takes a free port', async () => {
@@ -30,13 +34,20 @@ describe('start', () => {
 
   it('pins what must not depend on the machine', async () => {
     const store = await start({ memory_max_bytes: 700_000_000 })
-    const values = await ask(store, writer, "SELECT getSetting('async_insert'), timezone(), getServerSetting('max_server_memory_usage'), getServerSetting('mark_cache_size')")
+    const values = await ask(
+      store,
+      writer,
+      "SELECT getSetting('async_insert'), timezone(), getServerSetting('max_server_memory_usage'), getServerSetting('mark_cache_size')",
+    )
     expect(values.text).toBe('false\tUTC\t700000000\t67108864\n')
   })
 
   it('does not read a config.xml of the working directory', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'weir-cwd-'))
-    writeFileSync(join(directory, 'config.xml'), '<clickhouse><mark_cache_size>12345</mark_cache_size></clickhouse>')
+    writeFileSync(
+      join(directory, 'config.xml'),
+      '<clickhouse><mark_cache_size>12345</mark_cache_size></clickhouse>',
+    )
     mkdirSync(join(directory, '.clickhouse-local'))
     const store = await start({}, directory)
     expect((await ask(store, writer, "SELECT getServerSetting('mark_cache_size')")).text).toBe('67108864\n')
@@ -46,7 +57,9 @@ describe('start', () => {
   it('tells who holds the directory', async () => {
     const first = await start()
     await expect(startStore({ data_path: first.data_path })).rejects.toThrow(
-      new RegExp(`cannot open .*: process ${first.process.pid} already has it open; stop that process or set another`),
+      new RegExp(
+        `cannot open .*: process ${first.process.pid} already has it open; stop that process or set another`,
+      ),
     )
     expect((await ask(first, reader, 'SELECT 1')).text).toBe('1\n')
   })
@@ -54,7 +67,9 @@ describe('start', () => {
   it('tells who holds the port', async () => {
     const first = await start()
     const port = Number(new URL(first.url).port)
-    await expect(startStore({ listen: { host: '127.0.0.1', port } })).rejects.toThrow(/port \d+ is taken; stop what uses it/)
+    await expect(startStore({ listen: { host: '127.0.0.1', port } })).rejects.toThrow(
+      /port \d+ is taken; stop what uses it/,
+    )
   })
 
   it.each([
@@ -72,7 +87,8 @@ describe('memory', () => {
     const store = await start({ memory_max_bytes: 400_000_000 })
     await ask(store, writer, 'CREATE TABLE t (id UInt64) ENGINE = MergeTree ORDER BY id')
     const starving = ask(store, writer, 'SELECT length(groupArray(number)) FROM numbers(200000000)')
-    for (let i = 0; i < 10; i++) expect((await ask(store, writer, `${i}\n`, { query: 'INSERT INTO t FORMAT TSV' })).text).toBe('')
+    for (let i = 0; i < 10; i++)
+      expect((await ask(store, writer, `${i}\n`, { query: 'INSERT INTO t FORMAT TSV' })).text).toBe('')
     expect((await starving).text).toMatch(/Code: 241\./)
   }, 30_000)
 })
@@ -81,11 +97,21 @@ describe('kill -9 during inserts', () => {
   it('loses nothing acknowledged and doubles nothing sent again under its token', async () => {
     const data_path = freshDirectory()
     let store = await start({ data_path })
-    await ask(store, writer, 'CREATE TABLE t (ts DateTime, batch UInt32, n UInt32) ENGINE = MergeTree PARTITION BY toDate(ts) ORDER BY (batch, n) SETTINGS non_replicated_deduplication_window = 1000')
+    await ask(
+      store,
+      writer,
+      'CREATE TABLE t (ts DateTime, batch UInt32, n UInt32) ENGINE = MergeTree PARTITION BY toDate(ts) ORDER BY (batch, n) SETTINGS non_replicated_deduplication_window = 1000',
+    )
     // Each batch spans two partitions: it is atomic in each, not in both.
-    const body = (batch: number) => Array.from({ length: 200 }, (_, n) => JSON.stringify([1_700_000_000 + (n % 2) * 86_400, batch, n])).join('\n')
+    const body = (batch: number) =>
+      Array.from({ length: 200 }, (_, n) =>
+        JSON.stringify([1_700_000_000 + (n % 2) * 86_400, batch, n]),
+      ).join('\n')
     const send = (batch: number) =>
-      ask(store, writer, body(batch), { query: 'INSERT INTO t FORMAT JSONCompactEachRow', insert_deduplication_token: `batch-${batch}` }).then(
+      ask(store, writer, body(batch), {
+        query: 'INSERT INTO t FORMAT JSONCompactEachRow',
+        insert_deduplication_token: `batch-${batch}`,
+      }).then(
         ({ status }) => status === 200,
         () => false,
       )
@@ -132,7 +158,11 @@ describe('a sick process', () => {
 describe('drain', () => {
   it('waits for what runs and refuses what comes', async () => {
     const store = await start()
-    const running = ask(store, reader, 'SELECT sum(sleepEachRow(0.3)) FROM numbers(5) SETTINGS max_block_size = 1')
+    const running = ask(
+      store,
+      reader,
+      'SELECT sum(sleepEachRow(0.3)) FROM numbers(5) SETTINGS max_block_size = 1',
+    )
     while (((await store.ask('metrics')) as { running: number }).running === 0);
     const ended = store.drain()
     expect((await running).text).toBe('0\n')
@@ -142,7 +172,11 @@ describe('drain', () => {
 
   it('kills what runs longer than its bound', async () => {
     const store = await start({ drain_max_ms: 300 })
-    const running = ask(store, writer, 'SELECT count() FROM system.numbers WHERE NOT ignore(sipHash64(number))')
+    const running = ask(
+      store,
+      writer,
+      'SELECT count() FROM system.numbers WHERE NOT ignore(sipHash64(number))',
+    )
     while (((await store.ask('metrics')) as { running: number }).running === 0);
     expect(await store.drain()).toBe(0)
     expect((await running).headers.get('x-clickhouse-exception-code')).toBe('394')

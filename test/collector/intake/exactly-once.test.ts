@@ -24,7 +24,7 @@ beforeAll(async () => {
   store = openStore(collectorOptions(store_.address).store)
 }, 60_000)
 beforeEach(() => {
-  gate.onInsert = () => {}
+  gate.onInsert = () => undefined
 })
 afterAll(async () => {
   for (const collector of collectors) await collector.kill()
@@ -81,10 +81,12 @@ test.each(TABLES.flatMap((table) => [['before', table] as const, ['after', table
     const sent = batch(`killed-${when}-${table}`)
     const first = await newCollector()
     gate.onInsert = async (at, moment) => {
-      if (at === table && moment === when) await first.kill()
+      if (at !== table || moment !== when) return
+      await first.kill()
+      return 'stop'
     }
     await expect(sendBatch(first.address, sent.id, sent.bytes)).rejects.toThrow()
-    gate.onInsert = () => {}
+    gate.onInsert = () => undefined
     const second = await newCollector()
     const again = await sendBatch(second.address, sent.id, sent.bytes, { attempt: 2 })
     expect(again).toMatchObject({ status: 200, body: { rows: 20, dead: 1 } })
@@ -117,6 +119,7 @@ test('a store killed in the middle of inserts has every batch once when it is ba
     gate.onInsert = (_table, when) => {
       // The request is on its way while the store dies: some inserts were done, some half, some not at all.
       if (when === 'before' && ++inserts === 3 + round * 4) setTimeout(() => (killed = store_.kill()), round * 7)
+      return undefined
     }
     const answers = await Promise.all(batches.map(({ id, bytes }) => sendBatch(collector.address, id, bytes)))
     await until(() => killed !== null, 'the store is killed')

@@ -3,8 +3,8 @@ import { createServer, request, type Server } from 'node:http'
 
 export type Gate = {
   readonly address: string
-  /** Called before an insert is passed on, and again after the store answered; the insert waits for it. */
-  onInsert: (table: string, when: 'before' | 'after') => Promise<void> | void
+  /** Called before an insert is passed on, and again after the store answered; the insert waits for it. 'stop' ends it there. */
+  onInsert: (table: string, when: 'before' | 'after') => Promise<'stop' | undefined> | 'stop' | undefined
   /** When set, inserts are answered with this instead of being passed on. */
   refuse: { status: number; code: number; text: string } | null
   close(): Promise<void>
@@ -23,7 +23,10 @@ export async function openGate(target: string): Promise<Gate> {
         outgoing.writeHead(status, { 'x-clickhouse-exception-code': String(code) }).end(`Code: ${code}. DB::Exception: ${text}. (SOME_CODE) (version 26.7)`)
         return
       }
-      if (table) await gate.onInsert(table, 'before')
+      if (table && (await gate.onInsert(table, 'before')) === 'stop') {
+        outgoing.destroy()
+        return
+      }
       const onward = request(
         { host: to.hostname, port: to.port, method: incoming.method, path: incoming.url, headers: incoming.headers },
         async (answer) => {
@@ -42,7 +45,7 @@ export async function openGate(target: string): Promise<Gate> {
   const { port } = server.address() as { port: number }
   const gate: Gate = {
     address: `http://127.0.0.1:${port}`,
-    onInsert: () => {},
+    onInsert: () => undefined,
     refuse: null,
     close: () =>
       new Promise((resolve) => {

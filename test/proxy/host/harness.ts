@@ -44,6 +44,7 @@ export type Stream = {
   next(): Promise<string | null>
   close(): void
   pause(): void
+  resume(): void
 }
 
 export type Harness = {
@@ -156,6 +157,7 @@ function streamOf(answer: IncomingMessage): Stream {
     },
     close: () => answer.destroy(),
     pause: () => answer.pause(),
+    resume: () => answer.resume(),
   }
 }
 

@@ -12,7 +12,7 @@ import {
 
 let harness: Harness
 beforeAll(async () => {
-  harness = await startHost({ one: fixture(), modern_only: fixture(['--modern'], { era: 'modern' }) })
+  harness = await startHost({ one: fixture(), 'modern-only': fixture(['--modern'], { era: 'modern' }) })
 })
 afterAll(() => harness.close())
 
@@ -69,7 +69,7 @@ describe('before a session', () => {
 
   test('a server that is modern by config has neither GET nor DELETE', async () => {
     for (const method of ['GET', 'DELETE']) {
-      const answer = await harness.send('modern_only', '', {}, method)
+      const answer = await harness.send('modern-only', '', {}, method)
       expect([answer.status, answer.headers.allow]).toEqual([405, 'POST'])
     }
   })

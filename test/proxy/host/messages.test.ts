@@ -3,7 +3,10 @@ import { call, eventsOf, fixture, type Harness, openSession, startHost, textOf, 
 
 let harness: Harness
 beforeAll(async () => {
-  harness = await startHost({ one: fixture(), shared: fixture([], { isolation: 'shared' }) })
+  harness = await startHost({
+    one: fixture([], { processes_max: 100 }),
+    shared: fixture([], { isolation: 'shared' }),
+  })
 })
 afterAll(() => harness.close())
 
@@ -250,7 +253,10 @@ describe('messages without an address', () => {
       params: { requestId: 77 },
     })
     await harness.send('one', { jsonrpc: '2.0', id: 77, result: {} }, session)
-    expect(textOf(await harness.send('one', call('seen', {}, 3), session))).not.toContain('"id\\":77')
+    expect(textOf(await harness.send('one', call('seen', {}, 3), session))).not.toContain(
+      '\\"id\\":77,\\"result',
+    )
+    await harness.send('one', '', session, 'DELETE')
   })
 
   test('late progress is counted and reaches nobody', async () => {

@@ -38,7 +38,8 @@ afterAll(async () => {
 const output = (program: Promise<{ stdout: string }>): Promise<string> =>
   program.then(
     ({ stdout }) => stdout.trim(),
-    (error: { stdout?: string; stderr?: string; message: string }) => `${error.stdout}\n${error.stderr || error.message}`,
+    (error: { stdout?: string; stderr?: string; message: string }) =>
+      `${error.stdout}\n${error.stderr || error.message}`,
   )
 
 describe.skipIf(!has('python3', '-m', 'venv', '--help'))('Python', () => {
@@ -46,7 +47,12 @@ describe.skipIf(!has('python3', '-m', 'venv', '--help'))('Python', () => {
     const venv = join(workshop, 'venv')
     try {
       await run('python3', ['-m', 'venv', venv])
-      await run(join(venv, 'bin', 'pip'), ['install', '--quiet', '--disable-pip-version-check', 'clickhouse-connect==1.12.0'])
+      await run(join(venv, 'bin', 'pip'), [
+        'install',
+        '--quiet',
+        '--disable-pip-version-check',
+        'clickhouse-connect==1.12.0',
+      ])
     } catch (error) {
       skip(`no clickhouse-connect to be had: ${String(error).slice(0, 200)}`)
     }
@@ -57,8 +63,7 @@ describe.skipIf(!has('python3', '-m', 'venv', '--help'))('Python', () => {
 })
 
 describe.skipIf(!has('go', 'version'))('Go', () => {
-  // 2.47.0 is what Grafana's ClickHouse plugin pins; 2.50.0 is the newest.
-  it.each(['2.47.0', '2.50.0'])('clickhouse-go %s works', async (version) => {
+  it("clickhouse-go works, in the version that Grafana's plugin pins", async ({ skip }) => {
     const module = mkdtempSync(join(workshop, 'go-'))
     copyFileSync(join(here, 'go', 'main.go'), join(module, 'main.go'))
     const env = { ...process.env, GOFLAGS: '-mod=mod', GOMAXPROCS: '1' }

@@ -62,11 +62,18 @@ describe('@clickhouse/client', () => {
   })
 
   it('writes arrays, columns and streams', async () => {
-    await client.insert({ table: 'rows', values: [[3, 'z']], columns: ['id', 'list'], format: 'JSONCompactEachRow' }).then(
-      () => expect.unreachable(),
-      (error) => expect(error.code).toMatch(/^\d+$/),
-    )
-    await client.insert({ table: 'rows', values: [[3, ['z']]], columns: ['id', 'list'], format: 'JSONCompactEachRow' })
+    await client
+      .insert({ table: 'rows', values: [[3, 'z']], columns: ['id', 'list'], format: 'JSONCompactEachRow' })
+      .then(
+        () => expect.unreachable(),
+        (error) => expect(error.code).toMatch(/^\d+$/),
+      )
+    await client.insert({
+      table: 'rows',
+      values: [[3, ['z']]],
+      columns: ['id', 'list'],
+      format: 'JSONCompactEachRow',
+    })
     await client.insert({ table: 'rows', values: Readable.from(values), format: 'JSONEachRow' })
     expect(await all(client)).toHaveLength(3)
   })
@@ -88,8 +95,16 @@ describe('@clickhouse/client', () => {
 
   it('binds parameters of many types', async () => {
     const result = await dashboards.query({
-      query: 'SELECT {s:String} AS s, {n:Int32} AS n, {d:DateTime} AS d, {a:Array(String)} AS a, {m:Map(String, UInt8)} AS m, {z:Nullable(String)} AS z',
-      query_params: { s: "it's\na\t\\ 'line'", n: -5, d: new Date('2026-11-20T10:00:00Z'), a: ["x'y", 'z'], m: { k: 1 }, z: null },
+      query:
+        'SELECT {s:String} AS s, {n:Int32} AS n, {d:DateTime} AS d, {a:Array(String)} AS a, {m:Map(String, UInt8)} AS m, {z:Nullable(String)} AS z',
+      query_params: {
+        s: "it's\na\t\\ 'line'",
+        n: -5,
+        d: new Date('2026-11-20T10:00:00Z'),
+        a: ["x'y", 'z'],
+        m: { k: 1 },
+        z: null,
+      },
       format: 'JSONEachRow',
     })
     expect(await result.json()).toEqual([
@@ -97,15 +112,21 @@ describe('@clickhouse/client', () => {
     ])
   })
 
-  it.each(['JSON', 'JSONCompact', 'JSONEachRow', 'JSONCompactEachRowWithNames'] as const)('reads %s', async (format) => {
-    const result = await dashboards.query({ query: 'SELECT number FROM numbers(3)', format })
-    expect(JSON.stringify(await result.json())).toContain('2')
-    expect(result.query_id).toMatch(/^[\w-]{36}$/)
-  })
+  it.each(['JSON', 'JSONCompact', 'JSONEachRow', 'JSONCompactEachRowWithNames'] as const)(
+    'reads %s',
+    async (format) => {
+      const result = await dashboards.query({ query: 'SELECT number FROM numbers(3)', format })
+      expect(JSON.stringify(await result.json())).toContain('2')
+      expect(result.query_id).toMatch(/^[\w-]{36}$/)
+    },
+  )
 
   it.each([false, true])('streams a large result, packed: %s', async (packed) => {
     const own = clientFor(reader, packed)
-    const result = await own.query({ query: 'SELECT number, toString(number) AS s FROM numbers(500000)', format: 'JSONEachRow' })
+    const result = await own.query({
+      query: 'SELECT number, toString(number) AS s FROM numbers(500000)',
+      format: 'JSONEachRow',
+    })
     let rows = 0
     for await (const batch of result.stream()) rows += batch.length
     expect(rows).toBe(500_000)
@@ -127,15 +148,29 @@ describe('@clickhouse/client', () => {
   })
 
   it('gets code and type of an error', async () => {
-    await expect(dashboards.query({ query: 'SELECT * FROM nope' })).rejects.toMatchObject({ code: '60', type: 'UNKNOWN_TABLE' })
-    await expect(dashboards.command({ query: 'DROP TABLE rows' })).rejects.toMatchObject({ code: '164', type: 'READONLY' })
-    await expect(clientFor({ user: 'x', password: 'y' }).query({ query: 'SELECT 1' })).rejects.toMatchObject({ code: '516' })
+    await expect(dashboards.query({ query: 'SELECT * FROM nope' })).rejects.toMatchObject({
+      code: '60',
+      type: 'UNKNOWN_TABLE',
+    })
+    await expect(dashboards.command({ query: 'DROP TABLE rows' })).rejects.toMatchObject({
+      code: '164',
+      type: 'READONLY',
+    })
+    await expect(clientFor({ user: 'x', password: 'y' }).query({ query: 'SELECT 1' })).rejects.toMatchObject({
+      code: '516',
+    })
   })
 
   it('applies settings to one query alone', async () => {
     const settings = { max_result_rows: '1' }
-    await expect(client.query({ query: 'SELECT number FROM numbers(3)', clickhouse_settings: settings }).then((r) => r.text())).rejects.toMatchObject({ code: '396' })
-    expect(await (await client.query({ query: 'SELECT number FROM numbers(3)', format: 'TabSeparated' })).text()).toBe('0\n1\n2\n')
+    await expect(
+      client
+        .query({ query: 'SELECT number FROM numbers(3)', clickhouse_settings: settings })
+        .then((r) => r.text()),
+    ).rejects.toMatchObject({ code: '396' })
+    expect(
+      await (await client.query({ query: 'SELECT number FROM numbers(3)', format: 'TabSeparated' })).text(),
+    ).toBe('0\n1\n2\n')
   })
 
   it('cancels a query', async () => {
@@ -150,7 +185,10 @@ describe('@clickhouse/client', () => {
     const file = await client.exec({ query: "SELECT toUInt64(7) AS id, ['p'] AS list FORMAT Parquet" })
     const chunks: Buffer[] = []
     for await (const chunk of file.stream) chunks.push(chunk as Buffer)
-    await client.exec({ query: 'INSERT INTO rows (id, list) FORMAT Parquet', values: Readable.from(chunks, { objectMode: false }) })
+    await client.exec({
+      query: 'INSERT INTO rows (id, list) FORMAT Parquet',
+      values: Readable.from(chunks, { objectMode: false }),
+    })
     expect(await all(client)).toMatchObject([{ id: 7, list: ['p'] }])
   })
 })

@@ -31,7 +31,16 @@ export type StoreChild = {
 export function optionsFor(data_path: string, changes: Partial<StoreOptions> = {}): StoreOptions {
   const listen = { host: '127.0.0.1', port: 0 }
   const memory_max_bytes = 1024 * 1024 * 1024
-  return { listen, data_path, database: 'weir', memory_max_bytes, statements_max: 8, writer, reader, ...changes }
+  return {
+    listen,
+    data_path,
+    database: 'weir',
+    memory_max_bytes,
+    statements_max: 8,
+    writer,
+    reader,
+    ...changes,
+  }
 }
 
 export const freshDirectory = (): string => mkdtempSync(join(tmpdir(), 'weir-store-'))
@@ -45,7 +54,11 @@ const ended = async (child: ChildProcess): Promise<number | null> => {
 export async function startStore(changes: Partial<StoreOptions> = {}, cwd?: string): Promise<StoreChild> {
   const options = optionsFor(changes.data_path ?? freshDirectory(), changes)
   const main = fileURLToPath(new URL('../../../store/main.ts', import.meta.url))
-  const child = fork(main, [], { ...storeProcess, stdio: ['ignore', 'ignore', 'pipe', 'ipc'], ...(cwd ? { cwd } : {}) })
+  const child = fork(main, [], {
+    ...storeProcess,
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    ...(cwd ? { cwd } : {}),
+  })
   let words = ''
   child.stderr!.on('data', (chunk: Buffer) => {
     words += chunk.toString()
@@ -56,10 +69,15 @@ export async function startStore(changes: Partial<StoreOptions> = {}, cwd?: stri
       if (message.type === 'ready') resolve(message.address)
       if (message.type === 'failed') reject(new Error(message.error))
     })
-    child.once('exit', (code, signal) => reject(new Error(`the store ended with ${code ?? signal}: ${words}`)))
+    child.once('exit', (code, signal) =>
+      reject(new Error(`the store ended with ${code ?? signal}: ${words}`)),
+    )
   })
   let nextId = 1
-  const reply = <Kind extends FromChild['type']>(kind: Kind, id: number): Promise<Extract<FromChild, { type: Kind }>> =>
+  const reply = <Kind extends FromChild['type']>(
+    kind: Kind,
+    id: number,
+  ): Promise<Extract<FromChild, { type: Kind }>> =>
     new Promise((resolve) => {
       const listen = (message: FromChild) => {
         if (message.type !== kind || !('id' in message) || message.id !== id) return

@@ -1,0 +1,3 @@
+module weir.bench/stub-upstream
+
+go 1.24

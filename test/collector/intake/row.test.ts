@@ -1,0 +1,102 @@
+import { describe, expect, test } from 'vitest'
+import { DEAD_BODY_MAX, readLines } from '../../../collector/intake/lines.ts'
+import { COLUMN_NAMES } from '../../../collector/schema/columns.ts'
+import type { CallEvent } from '../../../event/fields.ts'
+import { makeEvent, makeIntent } from '../support/events.ts'
+
+const read = (lines: readonly (object | string)[], keepEvents = false) =>
+  readLines(lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n'), 'b-1', keepEvents)
+const value = (row: string, name: string): unknown => (JSON.parse(row) as unknown[])[COLUMN_NAMES.indexOf(name)]
+
+test('an event becomes a row with a value for every column and its batch id last', async () => {
+  const event = makeEvent()
+  const { calls } = await read([event])
+  const row = JSON.parse(calls[0]!) as unknown[]
+  expect(row).toHaveLength(COLUMN_NAMES.length + 1)
+  expect(row.at(-1)).toBe('b-1')
+  expect(Object.fromEntries(COLUMN_NAMES.map((name, i) => [name, row[i]]))).toEqual(
+    Object.fromEntries(COLUMN_NAMES.map((name) => [name, event[name as keyof CallEvent]])),
+  )
+})
+
+test('the same text makes the same rows and the same dead letters', async () => {
+  const lines = [makeEvent(), 'x', makeIntent(makeEvent()), { version: 9 }, makeEvent({ captured_result: 'r' })]
+  expect(await read(lines)).toEqual(await read(lines))
+})
+
+describe('a line that cannot be a row becomes a dead letter and harms no other', () => {
+  const without = (name: string): object => {
+    const { [name]: _, ...rest } = makeEvent() as unknown as Record<string, unknown>
+    return rest
+  }
+  const bad: [string, object | string, string][] = [
+    ['torn', '{"version":1,"ev', 'not_json'],
+    ['a list', '[]', 'not_json'],
+    ['a newer version', { ...makeEvent(), version: 2 }, 'version'],
+    ['no id', without('event_id'), 'field'],
+    ['no outcome', without('outcome'), 'field'],
+    ['an outcome of its own', { ...makeEvent(), outcome: 'fine' }, 'field'],
+    ['a text for a number', { ...makeEvent(), duration_us: '5' }, 'field'],
+    ['a negative duration', { ...makeEvent(), duration_us: -1 }, 'field'],
+    ['a fraction', { ...makeEvent(), duration_us: 1.5 }, 'field'],
+    ['a status beyond its column', { ...makeEvent(), http_status: 70_000 }, 'field'],
+    ['a time in milliseconds', { ...makeEvent(), ts: Date.now() }, 'field'],
+    ['labels that are no texts', { ...makeEvent(), labels: { a: 1 } }, 'field'],
+    ['an attempt without span', { ...makeEvent(), upstream_attempts: [{ server: 'a' }] }, 'field'],
+    ['an intent without id', { ...makeIntent(makeEvent()), event_id: 'x' }, 'field'],
+  ]
+  test.each(bad)('%s', async (_, line, reason) => {
+    const rows = await read([makeEvent(), line, makeEvent()])
+    expect(rows.calls).toHaveLength(2)
+    expect(rows.callRows).toEqual([0, 2])
+    expect(rows.dead).toEqual([{ row_no: 1, reason, error: expect.any(String), body: expect.any(String) }])
+  })
+})
+
+test('no error text carries a value of the line', async () => {
+  const { dead } = await read([{ ...makeEvent(), tool: { secret: 'hunter2' } }, 'hunter2'])
+  expect(dead.map((letter) => letter.error).join()).not.toContain('hunter2')
+})
+
+test('a field the proxy does not know yet is empty, one this version does not know is counted', async () => {
+  const { upstream_attempts: _, era: __, ...older } = makeEvent()
+  const rows = await read([older, { ...makeEvent(), from_the_future: 1, another: 2 }])
+  expect(rows.dead).toEqual([])
+  expect(value(rows.calls[0]!, 'upstream_attempts')).toEqual([])
+  expect(value(rows.calls[0]!, 'era')).toBe('unknown')
+  expect(rows.unknownFields).toBe(2)
+  expect(rows.unknownNames).toEqual(['from_the_future', 'another'])
+})
+
+test('a measure too large for its column is kept as the largest there is', async () => {
+  const { calls } = await read([makeEvent({ queue_us: 2 ** 33, request_bytes: 2 ** 40 })])
+  expect(value(calls[0]!, 'queue_us')).toBe(2 ** 32 - 1)
+  expect(value(calls[0]!, 'request_bytes')).toBe(2 ** 32 - 1)
+})
+
+test('half a surrogate pair is mended, for no database takes it', async () => {
+  const { calls, dead } = await read([JSON.stringify(makeEvent({ tool: 'ab' })).replace('"ab"', '"a\\ud800b"')])
+  expect(dead).toEqual([])
+  expect(value(calls[0]!, 'tool')).toBe('a\uFFFDb')
+})
+
+test('captured content goes to the payloads and never into the row', async () => {
+  const rows = await read([makeEvent({ captured_arguments: '{"iban":"***"}', captured_result: 'text' })])
+  expect(rows.payloads.map((line) => (JSON.parse(line) as unknown[]).slice(6, 8))).toEqual([
+    ['arguments', '{"iban":"***"}'],
+    ['result', 'text'],
+  ])
+  expect(rows.calls[0]).not.toContain('iban')
+})
+
+test('empty lines are nothing, and a dead line is cut', async () => {
+  const rows = await read(['', makeEvent(), '', '', `${'x'.repeat(DEAD_BODY_MAX + 10)}`])
+  expect(rows.calls).toHaveLength(1)
+  expect(rows.dead[0]).toMatchObject({ row_no: 4 })
+  expect(rows.dead[0]!.body).toHaveLength(DEAD_BODY_MAX)
+})
+
+test('events are kept only when somebody wants them', async () => {
+  expect((await read([makeEvent()])).events).toEqual([])
+  expect((await read([makeEvent()], true)).events).toHaveLength(1)
+})
