@@ -99,8 +99,8 @@ export function measuredStore(store: Store, metrics: Metrics): Store {
       // The schema's own bookkeeping is not intake.
       if (!table.startsWith('schema_'))
         metrics.observe('weir_collector_insert_duration_seconds', (performance.now() - started) / 1000, {
-        table,
-      })
+          table,
+        })
     },
   }
 }

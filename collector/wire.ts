@@ -46,6 +46,11 @@ export async function openCollector(
   const schema = bringUp(store, options, log)
   const isReady = (): boolean => schema.state().ok
   const spanExport = openSpanExport(options.export.otlp, metrics, log)
+  const readiness = openReadiness(store, schema.state, options.store.embedded)
+  const metricsText = async (): Promise<string> => {
+    metrics.set('weir_collector_ready', (await readiness()).ready ? 1 : 0)
+    return metrics.text()
+  }
   const app = buildApi({
     guard: openGuard(options),
     batches: openBatchIntake({
@@ -56,7 +61,8 @@ export async function openCollector(
       ...(spanExport ? { onStored: (events) => spanExport.enqueue(events) } : {}),
     }),
     otlp: openOtlpIntake({ store, isReady, calls_days: options.retention.calls_days, metrics, log }),
-    readiness: openReadiness(store, schema.state, options.store.embedded),
+    readiness,
+    metricsText,
     isReady,
     store,
     metrics,
@@ -74,7 +80,7 @@ export async function openCollector(
   log('info', 'collector listens', { address })
   return {
     address,
-    metrics: () => metrics.text(),
+    metrics: metricsText,
     async drain() {
       schema.stop()
       await app.close()

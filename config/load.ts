@@ -262,7 +262,8 @@ export const hostOf = (listen: string): string => listen.slice(0, listen.lastInd
 export const portOf = (listen: string): number => Number(listen.slice(listen.lastIndexOf(':') + 1))
 /** Whether an address or host name stays on this machine. */
 export const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || host.startsWith('127.') || host.startsWith('::ffff:127.')
+  // Digits only: a name like 127.example.com belongs to whoever registered it.
+  host.toLowerCase() === 'localhost' || host === '::1' || /^(?:::ffff:)?127\.\d+\.\d+\.\d+$/i.test(host)
 
 function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {

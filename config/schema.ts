@@ -115,7 +115,7 @@ export const REDACTIONS = ['email', 'card', 'iban', 'secret', 'phone', 'ip'] as 
 export const configSchema = z.strictObject({
   listen: address.default('127.0.0.1:7332').meta(meta('Where clients connect', restart)),
   instance: z.string().max(100).default('').meta(meta('Name of this installation in events; default: the host name', restart)),
-  env: z.string().max(50).default('').meta(meta('Deployment environment in events, for example production')),
+  env: z.string().max(50).default('').meta(meta('Deployment environment in events, for example production', restart)),
   data: z.string().min(1).default('./weir-data').meta(meta('Folder of the embedded ClickHouse, the spool and the secrets made at first start', restart)),
   workers: z.number().int().min(1).max(64).default(1).meta(meta('Proxy worker processes', restart)),
   servers: z.record(serverName, server).default({}).meta(meta('MCP servers behind Weir, by name')),
@@ -152,8 +152,8 @@ export const configSchema = z.strictObject({
       body_max_bytes: byteCount(4_194_304, 1024, 'Largest request body'),
       streams_max: z.number().int().min(1).default(4096).meta(meta('Most open streams per worker; beyond it: 503')),
       drain_timeout_ms: ms(30_000, 'How long a stop waits for calls in flight'),
-      session_idle_ms: ms(3_600_000, 'A session unused for this long is forgotten'),
-      sessions_max: z.number().int().min(1).default(10_000).meta(meta('Most sessions a worker remembers')),
+      session_idle_ms: ms(3_600_000, 'A session unused for this long is forgotten', restart),
+      sessions_max: z.number().int().min(1).default(10_000).meta(meta('Most sessions a worker remembers', restart)),
     })
     .prefault({})
     .meta(meta('HTTP towards clients')),
@@ -173,7 +173,7 @@ export const configSchema = z.strictObject({
       full: z.enum(['drop_oldest', 'drop_newest']).default('drop_oldest').meta(meta('Which events are given up, and counted, when the spool is full')),
     })
     .prefault({})
-    .meta(meta('Events on their way to the collector')),
+    .meta(meta('Events on their way to the collector', restart)),
   collector: z
     .strictObject({
       url: httpUrl.optional().meta(meta('`weir proxy` only: the collector to ship events to; `weir up` starts its own', { ...restart, example: 'https://collector.internal:7333' })),
@@ -200,7 +200,7 @@ export const configSchema = z.strictObject({
         .meta(meta('Database; the embedded store always uses weir', restart)),
       memory_max_bytes: byteCount(1_610_612_736, 268_435_456, 'Memory of the embedded engine', restart),
       reader_password: z.string().default('').meta(meta('Password of the read-only user of the embedded store; empty: none needed', restart)),
-      timeout_ms: ms(60_000, 'How long one insert may take'),
+      timeout_ms: ms(60_000, 'How long one insert may take', restart),
     })
     .prefault({})
     .meta(meta('ClickHouse')),
@@ -234,7 +234,7 @@ export const configSchema = z.strictObject({
       level: z.enum(['debug', 'info', 'warn', 'error']).default('info').meta(meta('Least severe line that is written')),
     })
     .prefault({})
-    .meta(meta('Log on standard error')),
+    .meta(meta('Log on standard error', restart)),
 })
 
 /** The whole configuration, defaults filled in. Frozen; a reload makes a new one. */

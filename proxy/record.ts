@@ -2,7 +2,7 @@
  * The end of every call: one event, written before the answer's last byte leaves. The only place that records.
  * Never throws and never waits: what the spool does not take is counted there.
  */
-import { hash } from 'node:crypto'
+import { createHash, type Hash, hash } from 'node:crypto'
 import type { Config } from '../config/schema.ts'
 import { METRICS } from '../event/proxy-metrics.ts'
 import { type CallEvent, type CallIntent, EVENT_VERSION } from '../event/fields.ts'
@@ -10,6 +10,7 @@ import type { Call } from './call.ts'
 import type { SpoolWriter } from './spool/writer.ts'
 import { nowUs, wallUs } from './telemetry/clock.ts'
 import { type Metrics, observe, type Series } from './telemetry/metrics.ts'
+import { flat } from './telemetry/flat.ts'
 import { newEventId } from './telemetry/random.ts'
 import { fingerprint, type Redactor, redactError } from './telemetry/redact.ts'
 
@@ -17,6 +18,9 @@ export const TOKENS_METHOD = 'bytes/4'
 const SERVER_BOUNDS = METRICS.mcp_server_operation_duration_seconds.buckets
 const OVERHEAD_BOUNDS = METRICS.weir_overhead_seconds.buckets
 const NAME_MAX_CHARS = 256
+const HASH_CHARS = 32
+/** Up to here copying the bytes behind the key is cheaper than a hash object. */
+const ONE_PASS_BYTES = 8192
 
 /** What a capture rule asks to keep of a call. */
 export type Kept = { arguments: boolean; results: boolean }
@@ -35,6 +39,7 @@ export class Capture {
   readonly max_bytes: number
   readonly redact: Redactor
   readonly #hashKey: string
+  readonly #keyBytes: Buffer
 
   constructor(config: Config['capture'], redact: Redactor, hashKey: string) {
     this.#rules = config.keep.map((r) => ({ arguments: r.arguments, results: r.results, tools: wildcard(r.tools), callers: wildcard(r.callers) }))
@@ -43,6 +48,7 @@ export class Capture {
     this.max_bytes = config.max_bytes
     this.redact = redact
     this.#hashKey = hashKey
+    this.#keyBytes = Buffer.from(hashKey)
   }
 
   keeps(call: Call): Kept {
@@ -60,12 +66,18 @@ export class Capture {
 
   /** Keyed, so that short arguments cannot be guessed from the hash. 32 hex digits. */
   digest(text: string): string {
-    return hash('sha256', this.#hashKey + text).slice(0, 32)
+    return flat(hash('sha256', this.#hashKey + text), HASH_CHARS)
   }
 
-  /** As digest, of bytes. */
-  digestBytes(body: Buffer): string {
-    return hash('sha256', this.#hashKey + hash('sha256', body)).slice(0, 32)
+  /** As digest, of bytes. `begun` has taken what came before them: the same bytes give the same hash however they were cut. */
+  digestBytes(bytes: Buffer, begun: Hash | null = null): string {
+    if (begun || bytes.length > ONE_PASS_BYTES) return flat((begun ?? this.beginDigest()).update(bytes).digest('hex'), HASH_CHARS)
+    return flat(hash('sha256', Buffer.concat([this.#keyBytes, bytes])), HASH_CHARS)
+  }
+
+  /** A hash of bytes to come in several parts. */
+  beginDigest(): Hash {
+    return createHash('sha256').update(this.#keyBytes)
   }
 
   mask(text: string): string {
@@ -82,7 +94,6 @@ export class Recorder {
   capture: Capture
   /** Series of the calls seen lately, by what labels them. */
   readonly #series = new Map<string, Series>()
-  calls_open = 0
 
   constructor(options: RecorderOptions, spool: SpoolWriter, metrics: Metrics, capture: Capture) {
     this.#options = options
@@ -95,7 +106,6 @@ export class Recorder {
   record(call: Call): void {
     if (call.isRecorded) return
     call.isRecorded = true
-    this.calls_open--
     const event = this.#event(call)
     this.#spool.append(`${JSON.stringify(event)}\n`)
     this.#count(event)
@@ -154,7 +164,7 @@ export class Recorder {
       trace_source: c.trace_source,
       link_trace_id: c.link_trace_id,
       link_span_id: c.link_span_id,
-      sampled: c.trace_flags === '01',
+      sampled: (Number.parseInt(c.trace_flags, 16) & 1) === 1,
       run_id: c.run_id,
       run_source: c.run_source,
       session_id: c.session ? c.session.handle : '',

@@ -41,6 +41,7 @@ export class Server {
     if (error.code === 'internal') this.log.error('internal error', { detail: error.detail, stack: (error.cause as Error | undefined)?.stack })
     call.fail(error.spec.outcome, error.spec.owner, error.code, error.detail || error.spec.text, error.spec.rpc)
     if (res.headersSent || res.destroyed) {
+      call.http_status ||= error.spec.http
       this.record(call)
       res.destroy()
       return
@@ -62,7 +63,8 @@ export class Server {
 
   /** Answers a call with a JSON body of Weir's own making. */
   answer(call: Call, status: number, body: string, headers: Record<string, string> = {}): void {
-    call.http_status = status
+    if (call.res.destroyed) call.fail('cancelled', 'client', 'client_gone', '')
+    call.http_status = call.res.destroyed ? 499 : status
     call.response_bytes = Buffer.byteLength(body)
     this.record(call)
     if (call.res.destroyed) return

@@ -35,6 +35,7 @@ export class ServerEndpoint implements Route {
   forward(call: Call): void {
     const upstream = this.#upstream
     call.server = upstream.name
+    if (call.res.destroyed) throw new WeirError('client_gone')
     call.upstream_transport = upstream.transport
     call.upstream_endpoint = upstream.endpoint
     call.upstream_protocol_version = call.protocol_version
@@ -44,10 +45,12 @@ export class ServerEndpoint implements Route {
     const headers = this.#headers(call)
     headers.push('traceparent', parent)
     if (call.tracestate) headers.push('tracestate', call.tracestate)
-    const body = call.kind === 'request' ? Buffer.from(withTraceparent(call.text, call.message!, parent)) : call.body
+    const body = call.kind === 'request' ? Buffer.from(withTraceparent(call.text, call.message!, parent, call.tracestate)) : call.body
+    if (call.method === 'notifications/cancelled') this.#env.open.cancel(call)
     call.forwarded_us = nowUs()
     const hooks = call.method === 'initialize' ? { ...TRANSPARENT, sessionId: this.#newSession(call) } : TRANSPARENT
-    upstream.send('POST', headers, body, new Relay(call, upstream, this.#env, hooks), LONG_STREAMS.has(call.method))
+    const isLong = LONG_STREAMS.has(call.method)
+    upstream.send('POST', headers, body, new Relay(call, upstream, this.#env, hooks, isLong), isLong)
   }
 
   openStream(call: Call): void {
@@ -61,7 +64,8 @@ export class ServerEndpoint implements Route {
   #passThrough(call: Call, method: 'GET' | 'DELETE'): void {
     call.session = openSession(call, this.#seal)
     call.forwarded_us = nowUs()
-    this.#upstream.send(method, this.#headers(call), null, new Relay(call, this.#upstream, this.#env, TRANSPARENT), method === 'GET')
+    const isLong = method === 'GET'
+    this.#upstream.send(method, this.#headers(call), null, new Relay(call, this.#upstream, this.#env, TRANSPARENT, isLong), isLong)
   }
 
   #headers(call: Call): string[] {
@@ -92,9 +96,5 @@ export class ServerEndpoint implements Route {
   /** A server that was asked to stop answering: the legacy way is a notification (spec, cancellation). */
   static cancelBody(call: Call, reason: string): string {
     return `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${call.id},"reason":${JSON.stringify(reason)}}}`
-  }
-
-  get unavailable(): WeirError {
-    return new WeirError('upstream_unavailable', this.#upstream.health.reason)
   }
 }

@@ -10,6 +10,7 @@ import { Downstream, type Wiring } from './downstream/http.ts'
 import { hopToOwner } from './downstream/hop.ts'
 import { makeKeyRing } from './identity/identity.ts'
 import { SessionSeal } from './identity/session-id.ts'
+import { OpenCalls } from './open-calls.ts'
 import { type WorkerOptions, workerSocket } from './options.ts'
 import type { Stage } from './pipeline.ts'
 import { plainPages } from './pages.ts'
@@ -59,6 +60,7 @@ export class Worker {
   readonly #downstream: Downstream
   readonly #seal: SessionSeal
   readonly #runs = new InferredRuns()
+  readonly #open = new OpenCalls()
   readonly #sessions: RoofSessions
   readonly #sweep: NodeJS.Timeout
   #upstreams = new Map<string, Upstream>()
@@ -101,7 +103,7 @@ export class Worker {
 
   snapshot(): Snapshot {
     const slot = [this.#options.slot]
-    this.#metrics.set('weir_calls_open', this.#recorder.calls_open, slot)
+    this.#metrics.set('weir_calls_open', this.#downstream.calls_open, slot)
     this.#metrics.set('weir_streams_open', this.#downstream.streams_open, slot)
     this.#metrics.set('weir_events_written_total', this.#spool.written)
     for (const [reason, events] of Object.entries(this.#spool.losses.counts)) this.#metrics.set('weir_events_lost_total', events, [reason])
@@ -163,11 +165,13 @@ export class Worker {
       record: (call) => server.record(call),
       refuse: (call, error) => server.refuse(call, error),
       errorText: (call, error) => server.errorText(call, error),
-      hashResult: isHashing ? (bytes) => recorder.capture.digestBytes(bytes) : null,
+      hashResult: isHashing ? (bytes, begun) => recorder.capture.digestBytes(bytes, begun) : null,
+      beginHash: () => recorder.capture.beginDigest(),
       captureResult: (call, text) => {
         if (recorder.capture.keeps(call).results) call.captured_result = recorder.capture.mask(text)
       },
       cancel: (call, reason) => this.#cancel(call, reason),
+      open: this.#open,
     }
   }
 

@@ -135,6 +135,8 @@ export function createStoreServer(parts: HttpParts): Server {
         res.writeHead(400, { 'Content-Type': 'text/plain' }).end('The request target is not a valid path\n')
         return
       }
+      // While draining, a busy client would otherwise keep its connection, and the process, for ever.
+      if (!server.listening) res.setHeader('Connection', 'close')
       if (answerPlain(req, res, url)) return
       serve(parts, req, res, url, id).catch((error: unknown) => {
         if (res.destroyed || res.headersSent) {

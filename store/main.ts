@@ -15,6 +15,9 @@ serveChild<StoreOptions>({
   async drain() {
     await store?.drain()
   },
+  async reload(options) {
+    store?.reload(options)
+  },
   async beat() {
     await store?.beat()
   },

@@ -89,3 +89,14 @@ export function checkOptions(options: StoreOptions): void {
   if (options.reader && options.reader.user === options.writer.user)
     throw new Error(`store.reader and store.writer are both called "${options.writer.user}"; rename one`)
 }
+
+/** Options that are fixed once the engine runs. */
+const fixed = ['data_path', 'database', 'memory_max_bytes', 'statements_max', 'queue_max'] as const
+
+/** Throws when going from `now` to `next` takes a new process. */
+export function checkReload(now: StoreOptions, next: StoreOptions): void {
+  checkOptions(next)
+  const changed: string[] = fixed.filter((name) => now[name] !== next[name])
+  if (now.listen.host !== next.listen.host || now.listen.port !== next.listen.port) changed.push('listen')
+  if (changed.length > 0) throw new Error(`restart the store to change ${changed.join(', ')}`)
+}

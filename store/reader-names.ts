@@ -41,7 +41,7 @@ export function isRefusedTableFunction(name: string): boolean {
 export const systemTables = words(`
   one numbers numbers_mt zeros zeros_mt databases tables columns functions settings formats time_zones
   data_type_families aggregate_function_combinators table_functions table_engines database_engines keywords collations
-  parts parts_columns projections data_skipping_indices merge_tree_settings events metrics asynchronous_metrics
+  parts parts_columns projections data_skipping_indices merge_tree_settings events metrics
   current_roles enabled_roles`)
 
 /** Views of the SQL standard over the tables above. In lower case. */

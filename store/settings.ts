@@ -52,28 +52,34 @@ function limitTable(limits: StoreLimits): Map<string, number> {
 /** Longest statement of a reader. Also the engine's own default for any statement. */
 export const readerStatementMax_bytes = 256 * 1024
 
-/** One setting as it came: `raw` may stand in a SET, `plain` is its bare value. */
-type Chosen = { raw: string; plain: string; tokens: Token[] }
+/** One setting as it came; `plain` is its bare value. */
+type Chosen = { plain: string; tokens: Token[] }
 
-const plainOf = (raw: string, tokens: Token[]): string =>
-  tokens.length === 1 && tokens[0]!.kind === 'text' ? tokens[0]!.value : raw
+const written = ({ raw, tokens }: Assignment): Chosen => ({
+  plain: tokens.length === 1 && tokens[0]!.kind === 'text' ? tokens[0]!.value : raw,
+  tokens,
+})
 
-function fromUrl(name: string, value: string): Chosen {
+const fromUrl = (name: string, value: string): Chosen => ({
+  plain: value,
   // A map comes as its literal; standing in a SET as such, the engine and the guard read the same thing.
-  const isMap = name === 'additional_table_filters'
-  const raw = isMap ? value : literal(value)
-  return { raw, plain: value, tokens: tokensOf(raw) }
-}
+  tokens: tokensOf(name === 'additional_table_filters' ? value : literal(value)),
+})
 
-/** Throws when a name stands in the value: inside a SET it could call a function. */
-function requireLiterals(name: string, tokens: Token[]): void {
-  const isLiteral = (token: Token) =>
-    token.kind === 'text' ||
-    token.kind === 'number' ||
-    (token.kind === 'sign' && '-+.,:{}[]()'.includes(token.value)) ||
-    (token.kind === 'name' && tokens.length === 1 && /^(true|false|default)$/i.test(token.value))
-  if (!tokens.every(isLiteral))
+/**
+ * The value as it may stand in a SET, written anew from its tokens: nothing of the client's own text gets there, so it
+ * does not matter whether the engine would have read comments and quotes as we did. Throws for anything but literals.
+ */
+function rendered(name: string, tokens: Token[]): string {
+  const isWord = (token: Token) => tokens.length === 1 && /^(true|false|default)$/i.test(token.value)
+  const words = tokens.map((token) => {
+    if (token.kind === 'text') return literal(token.value)
+    if (token.kind === 'number' && /^[\w.]+$/.test(token.value)) return token.value
+    if (token.kind === 'sign' && '-+.,:{}[]()'.includes(token.value)) return token.value
+    if (token.kind === 'name' && isWord(token)) return token.value
     throw new StoreError(36, 'BAD_ARGUMENTS', `Setting ${name} needs a literal value`)
+  })
+  return words.join(' ')
 }
 
 /** The strings of a filter setting but for the keys, which are names of tables and never evaluated. */
@@ -93,30 +99,29 @@ function tightened(name: string, asked: string, own: number): string {
 }
 
 /**
- * Sorts what came by URL (`given`) and in the statement's closing SETTINGS clause (`written`, which wins).
+ * Sorts what came by URL (`given`) and in the statement's closing SETTINGS clause (`clause`, which wins).
  * Throws code 452 with the setting's name for what a reader may not change.
  */
 export function readerSettings(
   given: Iterable<[string, string]>,
-  written: Assignment[],
+  clause: Assignment[],
   limits: StoreLimits,
 ): ReaderSettings {
   const own = limitTable(limits)
   const chosen = new Map<string, Chosen>()
   for (const [name, value] of given) chosen.set(name, fromUrl(name, value))
-  for (const { name, raw, tokens } of written) chosen.set(name, { raw, plain: plainOf(raw, tokens), tokens })
+  for (const assignment of clause) chosen.set(assignment.name, written(assignment))
   const assignments: string[] = []
   const expressions: string[] = []
-  for (const [name, { raw, plain, tokens }] of chosen) {
+  for (const [name, { plain, tokens }] of chosen) {
     if (!isPlainName(name)) throw new StoreError(115, 'UNKNOWN_SETTING', `Unknown setting '${name}'`)
     const limit = own.get(name)
     if (limit !== undefined) {
       own.delete(name)
       assignments.push(tightened(name, plain, limit))
     } else if (!forbidden.has(name) && applied.some((rule) => rule.test(name))) {
-      requireLiterals(name, tokens)
+      assignments.push(`${name} = ${rendered(name, tokens)}`)
       if (holdsExpressions.has(name)) expressions.push(...expressionsIn(tokens))
-      assignments.push(`${name} = ${raw}`)
     } else if (forbidden.has(name) || !ignored.some((rule) => rule.test(name)))
       throw new StoreError(
         452,

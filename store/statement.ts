@@ -79,12 +79,12 @@ type Parts = {
  * through the thread pool. A text that cannot be parsed throws the syntax error.
  */
 function judgeOn(session: Session, prologue: string): Judge {
-  let before = prologue
+  let before = `${prologue}; `
   return {
     classify: (sql) => session.classify(sql),
     async canonical(sql) {
-      const question = `${before}; SELECT formatQuerySingleLine(${literal(sql)})`
-      before = 'SET log_queries = 0'
+      const question = `${before}SELECT formatQuerySingleLine(${literal(sql)})`
+      before = ''
       try {
         return (await session.run(question, 'RawBLOB')).bytes.toString()
       } catch (error) {
@@ -217,9 +217,11 @@ async function runChange(session: Session, prologue: string, statement: Statemen
 }
 
 async function runWriter(parts: Parts, session: Session, statement: Statement): Promise<Outcome> {
-  const { id, text } = statement
+  const { id, text, database } = statement
+  if (!isPlainName(database))
+    throw new StoreError(81, 'UNKNOWN_DATABASE', `Database ${database} does not exist`)
   const parameters = parameterAssignments(statement.parameters)
-  const prologue = writerPrologue(statement.database, id, statement.settings, parameters)
+  const prologue = writerPrologue(database, id, statement.settings, parameters)
   if (statement.insert) return runInsert(session, prologue, statement)
   const queryClass = await checkSingle(text, judgeOn(session, prologue))
   if (queryClass !== 0) return runChange(session, prologue, statement)

@@ -6,7 +6,7 @@ import type { Server } from 'node:http'
 import { type Admission, createAdmission } from './admission.ts'
 import { type Engine, openEngine } from './engine.ts'
 import { createStoreServer, listen } from './http.ts'
-import { checkOptions, limitsOf, type StoreOptions } from './options.ts'
+import { checkOptions, checkReload, limitsOf, type StoreOptions } from './options.ts'
 import { createPipes } from './pipes.ts'
 import { extendTableFunctions } from './reader-names.ts'
 import { clearLeftovers, prepareFiles } from './server-files.ts'
@@ -18,6 +18,8 @@ export type Store = {
   address: string
   /** Runs a guarded SELECT 1 on a session of its own; hangs or rejects when the engine cannot. */
   beat(): Promise<void>
+  /** Takes new credentials and limits of readers at once and whole; throws when more than that has changed. */
+  reload(next: StoreOptions): void
   /** Stops accepting, lets running statements end within the bound, kills the rest, closes the engine. */
   drain(): Promise<void>
   /** What runs and waits now. */
@@ -60,8 +62,10 @@ async function prepareEngine(engine: Engine, database: string): Promise<void> {
   }
 }
 
-export async function openStore(options: StoreOptions): Promise<Store> {
-  checkOptions(options)
+export async function openStore(given: StoreOptions): Promise<Store> {
+  checkOptions(given)
+  // Everybody below holds these two objects, so that a reload is one assignment to each.
+  const options = { ...given }
   const { database } = options
   const limits = limitsOf(options)
   const paths = prepareFiles(options.data_path, database)
@@ -88,18 +92,22 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     statements,
   })
   const address = await listen(server, options.listen.host, options.listen.port)
-  const beatAssignments = readerSettings([], [], limits).assignments
   return {
     address,
     async beat() {
       const session = engine.open()
       try {
-        const prologue = readerPrologue(database, 'beat', beatAssignments, [])
+        const prologue = readerPrologue(database, 'beat', readerSettings([], [], limits).assignments, [])
         const answer = (await session.run(`${prologue}; SET readonly = 1; SELECT 1`)).bytes.toString()
         if (answer !== '1\n') throw new Error(`the engine answered SELECT 1 with ${JSON.stringify(answer)}`)
       } finally {
         session.close()
       }
+    },
+    reload(next) {
+      checkReload(options, next)
+      Object.assign(options, next)
+      Object.assign(limits, limitsOf(next))
     },
     async drain() {
       await serverClosed(server, statements, limits.drain_max_ms)

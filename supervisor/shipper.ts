@@ -8,7 +8,7 @@ import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { Log } from '../event/log.ts'
-import { batchId, INTAKE_HEADERS, type Loss, LOSS_REASONS, parseSegmentFile, segmentFile } from '../event/segment.ts'
+import { batchId, INTAKE_HEADERS, type Loss, LOSS_REASONS, type LossReason, parseSegmentFile, segmentFile } from '../event/segment.ts'
 import { LossLedger, readLosses } from '../proxy/spool/writer.ts'
 import type { Metrics } from '../proxy/telemetry/metrics.ts'
 
@@ -49,6 +49,7 @@ export class Shipper {
   readonly #attempts = new Map<string, number>()
   readonly #reported = new Map<string, string>()
   #isFull = false
+  readonly #retired: Record<LossReason, number> = { spool_full: 0, disk_full: 0, write_error: 0 }
   #known: Segment[] = []
   lastError = ''
 
@@ -235,7 +236,7 @@ export class Shipper {
     const collector = this.#options.collector()
     if (!collector || this.#failures > 0) return
     const losses: Loss[] = []
-    const seen: { file: string; state: string; worker_id: string; isEmpty: boolean }[] = []
+    const seen: { file: string; state: string; worker_id: string; isEmpty: boolean; counts: Record<LossReason, number> }[] = []
     for (const file of await readdir(folder)) {
       const worker_id = LEDGER.exec(file)?.[1]
       if (!worker_id) continue
@@ -243,21 +244,36 @@ export class Shipper {
       if (!counts) continue
       const state = JSON.stringify(counts)
       const isEmpty = LOSS_REASONS.every((r) => counts[r] === 0)
-      seen.push({ file, state, worker_id, isEmpty })
+      seen.push({ file, state, worker_id, isEmpty, counts })
       if (this.#reported.get(worker_id) !== state) for (const reason of LOSS_REASONS) if (counts[reason] > 0) losses.push({ instance, worker_id, reason, events: counts[reason] })
     }
     if (losses.length > 0) {
       const answer = await fetch(`${collector}/v1/losses`, { method: 'POST', body: JSON.stringify(losses), headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` }, signal: AbortSignal.timeout(10_000) }).catch(() => null)
       if (!answer?.ok) return
     }
-    for (const { file, state, worker_id, isEmpty } of seen) {
+    for (const { file, state, worker_id, isEmpty, counts } of seen) {
       if (!isEmpty) this.#reported.set(worker_id, state)
-      if (worker_id !== this.#own_id && !living().has(worker_id)) await rm(join(folder, file), { force: true })
+      if (worker_id !== this.#own_id && !living().has(worker_id)) {
+        for (const reason of LOSS_REASONS) this.#retired[reason] += counts[reason]
+        await rm(join(folder, file), { force: true })
+      }
     }
   }
 
+  /** Losses of everybody but the workers alive, who report their own. */
+  losses(): Record<LossReason, number> {
+    const total = { ...this.#retired }
+    const living = this.#options.living()
+    for (const file of readdirSync(this.#options.folder)) {
+      const worker_id = LEDGER.exec(file)?.[1]
+      const counts = worker_id && !living.has(worker_id) ? readLosses(join(this.#options.folder, file)) : null
+      if (counts) for (const reason of LOSS_REASONS) total[reason] += counts[reason]
+    }
+    return total
+  }
+
   /** What waits, as gauges and for readiness. */
-  state(): { segments: number; bytes: number; age_s: number; lost: number } {
+  state(): { segments: number; bytes: number; age_s: number } {
     let segments = 0
     let bytes = 0
     let oldest = Date.now()
@@ -266,8 +282,7 @@ export class Shipper {
       bytes += s.size_bytes
       oldest = Math.min(oldest, s.born_ms)
     }
-    const lost = LOSS_REASONS.reduce((sum, r) => sum + this.#losses.counts[r], 0)
-    return { segments, bytes, age_s: segments > 0 ? (Date.now() - oldest) / 1000 : 0, lost }
+    return { segments, bytes, age_s: segments > 0 ? (Date.now() - oldest) / 1000 : 0 }
   }
 
   #snapshot(): Segment[] {

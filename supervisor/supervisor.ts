@@ -14,6 +14,7 @@ import { hostOf, portOf } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import type { CollectorOptions } from '../collector/options.ts'
 import { type Log, makeLog } from '../event/log.ts'
+import { METRICS, type MetricName } from '../event/proxy-metrics.ts'
 import type { HostOptions } from '../proxy/host/options.ts'
 import type { WorkerOptions } from '../proxy/options.ts'
 import type { Readiness } from '../proxy/pages.ts'
@@ -54,6 +55,9 @@ export class Supervisor {
   #shipper: Shipper | null = null
   /** Addresses as they came out; a port 0 in the config keeps the port it got first. */
   readonly #at = { proxy: '', collector: '', store: '' }
+  /** Last figures of each worker, and the counts of those that are gone: a counter must never fall. */
+  readonly #seen = new Map<string, Snapshot>()
+  #retired: Snapshot = {}
   #isStopping = false
 
   /** Takes the data folder. Throws FolderBusy when another installation uses it. */
@@ -236,6 +240,7 @@ export class Supervisor {
       },
       onGone: () => {
         this.#ids.delete(slot)
+        this.#retire(slot)
         this.#shipper?.nudge()
       },
       onTell: (topic) => {
@@ -258,12 +263,26 @@ export class Supervisor {
       this.#metrics.set('weir_spool_bytes', spool.bytes)
       this.#metrics.set('weir_spool_segments', spool.segments)
       this.#metrics.set('weir_spool_age_seconds', spool.age_s)
-      this.#metrics.add('weir_events_lost_total', 0, ['spool_full'])
+      for (const [reason, events] of Object.entries(this.#shipper!.losses())) this.#metrics.set('weir_events_lost_total', events, [reason])
     }
     this.#figures.into(this.#metrics, 'supervisor')
-    const asked = await Promise.allSettled([...this.#workers.values()].map((w) => w.ask('metrics')))
-    const snapshots = asked.flatMap((a) => (a.status === 'fulfilled' ? [a.value as Snapshot] : []))
-    return mergeSnapshots([...snapshots, this.#metrics.snapshot()])
+    await Promise.allSettled(
+      [...this.#workers].map(async ([slot, worker]) => {
+        const id = this.#ids.get(slot)
+        const snapshot = (await worker.ask('metrics')) as Snapshot
+        if (id !== undefined && this.#ids.get(slot) === id) this.#seen.set(slot, snapshot)
+      }),
+    )
+    return mergeSnapshots([...this.#seen.values(), this.#retired, this.#metrics.snapshot()])
+  }
+
+  #retire(slot: string): void {
+    const last = this.#seen.get(slot)
+    if (!last) return
+    this.#seen.delete(slot)
+    // Losses of a dead worker are read from its ledger, so they are not kept here a second time.
+    const counts = Object.entries(last).filter(([name]) => METRICS[name as MetricName]?.type !== 'gauge' && name !== 'weir_events_lost_total' && name !== 'process_cpu_seconds_total')
+    this.#retired = mergeSnapshots([this.#retired, Object.fromEntries(counts)])
   }
 
   async #readiness(): Promise<Readiness> {

@@ -23,7 +23,7 @@ const end = started + Number(seconds) * 1000
 function answerLength(bytes: Buffer): number {
   const head = bytes.indexOf(HEAD_END)
   if (head < 0) return 0
-  const text = bytes.latin1Slice(0, head)
+  const text = bytes.toString('latin1', 0, head)
   const length = /\r\ncontent-length: *(\d+)/i.exec(text)?.[1]
   if (length === undefined) {
     const last = bytes.indexOf('0\r\n\r\n', head)
@@ -46,11 +46,11 @@ function open(): Promise<void> {
       socket.write(before + id + after)
     }
     socket.on('connect', send)
-    socket.on('data', (chunk) => {
+    socket.on('data', (chunk: Buffer) => {
       kept = kept.length === 0 ? chunk : Buffer.concat([kept, chunk])
       const length = answerLength(kept)
       if (length === 0) return
-      if (kept.latin1Slice(9, 10) !== '2') failed++
+      if (kept.toString('latin1', 9, 10) !== '2') failed++
       kept = kept.subarray(length)
       latencies.push((performance.now() - sent) * 1000)
       send()

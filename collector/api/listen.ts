@@ -25,6 +25,7 @@ export type ApiParts = {
   isReady(): boolean
   store: Store
   metrics: Metrics
+  metricsText: () => Promise<string>
   log: Log
 }
 
@@ -82,32 +83,59 @@ export function buildApi(parts: ApiParts): FastifyInstance {
   return app
 }
 
-type Admit = (request: FastifyRequest, reply: FastifyReply) => Promise<void>
+type Admit = {
+  /** Hook: waits for a place before the body is read. */
+  place(request: FastifyRequest, reply: FastifyReply): Promise<void>
+  /** Runs a route that keeps its place until it is done, even when the sender has left. */
+  within<T>(request: object, work: () => Promise<T>): Promise<T>
+}
 
-/** Gives each body a place in memory, until its answer is out. */
+/** Gives each body a place in memory, until its answer is out and its route has ended. */
 function admission(metrics: Metrics): Admit {
   const slots = openSlots(BODIES, WAITING)
-  return async (_request, reply) => {
-    const release = await slots.take()
-    metrics.set('weir_collector_batches_in_progress', slots.inUse)
-    reply.raw.once('close', () => {
-      release()
+  const held = new WeakMap<object, { isRunning: boolean; isClosed: boolean; release: () => void }>()
+  return {
+    async place(request, reply) {
+      const release = await slots.take()
+      const hold = {
+        isRunning: false,
+        // The sender may have left while it waited: then 'close' is over already.
+        isClosed: reply.raw.destroyed,
+        release() {
+          if (hold.isRunning || !hold.isClosed) return
+          release()
+          metrics.set('weir_collector_batches_in_progress', slots.inUse)
+        },
+      }
       metrics.set('weir_collector_batches_in_progress', slots.inUse)
-    })
-    // The sender left while waiting: 'close' is over already.
-    if (reply.raw.destroyed) release()
+      held.set(request, hold)
+      reply.raw.once('close', () => {
+        hold.isClosed = true
+        hold.release()
+      })
+      hold.release()
+    },
+    async within(request, work) {
+      const hold = held.get(request)
+      if (hold) hold.isRunning = true
+      try {
+        return await work()
+      } finally {
+        if (hold) hold.isRunning = false
+        hold?.release()
+      }
+    },
   }
 }
 
-function healthRoutes(app: FastifyInstance, { guard, readiness, metrics }: ApiParts): void {
+function healthRoutes(app: FastifyInstance, { guard, readiness, metricsText, metrics }: ApiParts): void {
   app.get('/healthz', async () => ({ alive: true }))
   app.get('/readyz', async (_request, reply) => {
     const state = await readiness()
-    metrics.set('weir_collector_ready', state.ready ? 1 : 0)
     return reply.code(state.ready ? 200 : 503).send(state)
   })
   app.get('/metrics', { onRequest: async (request) => guard.checkReader(request) }, async (_request, reply) =>
-    reply.type(metrics.contentType).send(await metrics.text()),
+    reply.type(metrics.contentType).send(await metricsText()),
   )
 }
 
@@ -119,18 +147,20 @@ function batchRoutes(app: FastifyInstance, parts: ApiParts, admit: Admit): void 
   const intake = async (request: FastifyRequest): Promise<void> => guard.checkIntake(request)
   app.post<{ Params: { batch_id: string } }>(
     '/v1/batches/:batch_id',
-    { onRequest: [intake, admit] },
+    { onRequest: [intake, admit.place] },
     async (request) => {
       const started = performance.now()
       try {
-        const answer = await batches({
-          batch_id: request.params.batch_id,
-          instance: header(request.headers, INTAKE_HEADERS.instance),
-          attempt: header(request.headers, INTAKE_HEADERS.attempt) || '1',
-          checksum: header(request.headers, INTAKE_HEADERS.checksum),
-          encoding: request.headers['content-encoding'],
-          body: bodyOf(request),
-        })
+        const answer = await admit.within(request, () =>
+          batches({
+            batch_id: request.params.batch_id,
+            instance: header(request.headers, INTAKE_HEADERS.instance),
+            attempt: header(request.headers, INTAKE_HEADERS.attempt) || '1',
+            checksum: header(request.headers, INTAKE_HEADERS.checksum),
+            encoding: request.headers['content-encoding'],
+            body: bodyOf(request),
+          }),
+        )
         metrics.count('weir_collector_batches_total', 1, {
           result: answer.duplicate ? 'duplicate' : 'stored',
         })
@@ -143,7 +173,7 @@ function batchRoutes(app: FastifyInstance, parts: ApiParts, admit: Admit): void 
       }
     },
   )
-  app.post('/v1/losses', { onRequest: [intake, admit] }, async (request) => {
+  app.post('/v1/losses', { onRequest: [intake, admit.place] }, async (request) => {
     const losses = readLosses(await inflate(bodyOf(request), request.headers['content-encoding']))
     if (!parts.isReady()) throw storeAway()
     try {
@@ -158,13 +188,19 @@ function batchRoutes(app: FastifyInstance, parts: ApiParts, admit: Admit): void 
 
 function otlpRoute(app: FastifyInstance, { guard, otlp }: ApiParts, admit: Admit): void {
   const caller = async (request: FastifyRequest): Promise<void> => guard.checkCaller(request)
-  app.post('/v1/traces', { bodyLimit: OTLP_BODY_MAX, onRequest: [caller, admit] }, async (request, reply) => {
-    const answer = await otlp({
-      contentType: request.headers['content-type'] ?? '',
-      encoding: request.headers['content-encoding'],
-      body: bodyOf(request),
-    })
-    if (answer.retry_after_s > 0) reply.header('retry-after', String(answer.retry_after_s))
-    return reply.code(answer.status).type(answer.contentType).send(answer.body)
-  })
+  app.post(
+    '/v1/traces',
+    { bodyLimit: OTLP_BODY_MAX, onRequest: [caller, admit.place] },
+    async (request, reply) => {
+      const answer = await admit.within(request, () =>
+        otlp({
+          contentType: request.headers['content-type'] ?? '',
+          encoding: request.headers['content-encoding'],
+          body: bodyOf(request),
+        }),
+      )
+      if (answer.retry_after_s > 0) reply.header('retry-after', String(answer.retry_after_s))
+      return reply.code(answer.status).type(answer.contentType).send(answer.body)
+    },
+  )
 }

@@ -29,7 +29,7 @@ export type BatchRows = {
 export const DEAD_BODY_MAX = 65_536
 /** Characters read before others get their turn: about 5 ms. */
 const SLICE = 1_048_576
-/** A single surrogate is valid in JSON and in no database. */
+/** An escaped surrogate may stand alone: valid in JSON, and in no database. */
 const SURROGATE = /\\u[dD][89a-fA-F]/
 
 type Reviver = (key: string, value: unknown) => unknown
@@ -53,13 +53,15 @@ export async function readLines(text: string, batch_id: string, keepEvents: bool
     if (rows.unknownNames.length < 10 && !rows.unknownNames.includes(name))
       rows.unknownNames.push(name.slice(0, 60))
   }
+  // Asked once for the whole batch: hardly any has one.
+  const reading: Reading = { batch_id, keepEvents, onUnknown, hasSurrogates: SURROGATE.test(text) }
   let slice_end = SLICE
   for (let start = 0, row_no = 0; start < text.length; row_no++) {
     let end = text.indexOf('\n', start)
     if (end < 0) end = text.length
     const line = text.slice(start, end)
     start = end + 1
-    if (line !== '') readLine(line, row_no, batch_id, rows, onUnknown, keepEvents)
+    if (line !== '') readLine(line, row_no, rows, reading)
     if (start > slice_end) {
       slice_end = start + SLICE
       await nextTurn()
@@ -68,26 +70,27 @@ export async function readLines(text: string, batch_id: string, keepEvents: bool
   return rows
 }
 
-function readLine(
-  line: string,
-  row_no: number,
-  batch_id: string,
-  rows: BatchRows,
-  onUnknown: (name: string) => void,
-  keepEvents: boolean,
-): void {
+type Reading = {
+  batch_id: string
+  keepEvents: boolean
+  onUnknown: (name: string) => void
+  hasSurrogates: boolean
+}
+
+function readLine(line: string, row_no: number, rows: BatchRows, reading: Reading): void {
+  const { batch_id } = reading
   try {
-    const value = parse(line)
+    const value = parse(line, reading.hasSurrogates && SURROGATE.test(line))
     if ('intent' in value) {
       rows.intents.push(JSON.stringify(readIntent(value, batch_id)))
       return
     }
-    const row = readEvent(value, onUnknown)
+    const row = readEvent(value, reading.onUnknown)
     row.push(batch_id)
     rows.calls.push(JSON.stringify(row))
     rows.callRows.push(row_no)
     const event = value as CallEvent
-    if (keepEvents) rows.events.push(event)
+    if (reading.keepEvents) rows.events.push(event)
     for (const payload of payloadRows(event, batch_id)) rows.payloads.push(JSON.stringify(payload))
     if (rows.first_ts === 0 || event.ts < rows.first_ts) rows.first_ts = event.ts
     if (event.ts > rows.last_ts) rows.last_ts = event.ts
@@ -102,10 +105,10 @@ function readLine(
   }
 }
 
-function parse(line: string): Record<string, unknown> {
+function parse(line: string, isMended: boolean): Record<string, unknown> {
   let value: unknown
   try {
-    value = JSON.parse(line, SURROGATE.test(line) ? wellFormed : undefined)
+    value = JSON.parse(line, isMended ? wellFormed : undefined)
   } catch {
     throw new RowError('not_json', 'the line is not JSON')
   }

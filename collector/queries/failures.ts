@@ -25,5 +25,7 @@ WHERE f.ts > now64(6) - toIntervalSecond({window_s:UInt32})
 GROUP BY error_fingerprint, outcome, owner, error_type, server, tool, method
 ORDER BY failures DESC, last_ts DESC LIMIT {limit:UInt32}`
 
-export const run = (reader: Reader, { window_s, limit = 50 }: { window_s: number; limit?: number }): Promise<FailureRow[]> =>
-  reader.rows<FailureRow>(sql, { window_s, limit })
+export const run = (
+  reader: Reader,
+  { window_s, limit = 50 }: { window_s: number; limit?: number },
+): Promise<FailureRow[]> => reader.rows<FailureRow>(sql, { window_s, limit })

@@ -10,6 +10,8 @@ export type LossRow = {
   last_reported: string
 }
 
-export const sql = 'SELECT * FROM v_losses ORDER BY last_reported DESC, worker_id, reason LIMIT {limit:UInt32}'
+export const sql =
+  'SELECT * FROM v_losses ORDER BY last_reported DESC, worker_id, reason LIMIT {limit:UInt32}'
 
-export const run = (reader: Reader, { limit = 100 }: { limit?: number } = {}): Promise<LossRow[]> => reader.rows<LossRow>(sql, { limit })
+export const run = (reader: Reader, { limit = 100 }: { limit?: number } = {}): Promise<LossRow[]> =>
+  reader.rows<LossRow>(sql, { limit })

@@ -26,5 +26,7 @@ FROM v_runs
 WHERE started > {since:DateTime64(3)} AND ({caller:String} = '' OR caller = {caller:String})
 ORDER BY started DESC LIMIT {limit:UInt32}`
 
-export const run = (reader: Reader, { since_ms, caller = '', limit = 50 }: { since_ms: number; caller?: string; limit?: number }): Promise<RunRow[]> =>
-  reader.rows<RunRow>(sql, { since: moment(since_ms), caller, limit })
+export const run = (
+  reader: Reader,
+  { since_ms, caller = '', limit = 50 }: { since_ms: number; caller?: string; limit?: number },
+): Promise<RunRow[]> => reader.rows<RunRow>(sql, { since: moment(since_ms), caller, limit })

@@ -43,7 +43,15 @@ export type TopToolsParams = {
   all?: boolean
 }
 
-export async function run(reader: Reader, { window_s, order = 'calls', limit = 30, all = false }: TopToolsParams): Promise<TopToolRow[]> {
-  const rows = await reader.rows<Omit<TopToolRow, 'failed'> & { failed_calls: number }>(sql, { window_s, order, limit, all })
+export async function run(
+  reader: Reader,
+  { window_s, order = 'calls', limit = 30, all = false }: TopToolsParams,
+): Promise<TopToolRow[]> {
+  const rows = await reader.rows<Omit<TopToolRow, 'failed'> & { failed_calls: number }>(sql, {
+    window_s,
+    order,
+    limit,
+    all,
+  })
   return rows.map(({ failed_calls, ...row }) => ({ ...row, failed: failed_calls }))
 }

@@ -34,12 +34,18 @@ ORDER BY Timestamp, kind = 'Client', span_id LIMIT {limit:UInt32}`
 
 type Row = Omit<TraceSpan, 'phases' | 'is_weir'> & { is_weir: number }
 
-export async function run(reader: Reader, { trace_id, limit = 10_000 }: { trace_id: string; limit?: number }): Promise<TraceSpan[]> {
+export async function run(
+  reader: Reader,
+  { trace_id, limit = 10_000 }: { trace_id: string; limit?: number },
+): Promise<TraceSpan[]> {
   const rows = await reader.rows<Row>(sql, { trace_id, limit })
   return rows.map((row) => {
     const is_weir = Boolean(row.is_weir)
     const phase = (name: Phase): number => Number(row.attributes[`weir.phase.${name}`] ?? 0)
-    const phases = is_weir && row.kind === 'Server' ? (Object.fromEntries(PHASES.map((name) => [name, phase(name)])) as Record<Phase, number>) : null
+    const phases =
+      is_weir && row.kind === 'Server'
+        ? (Object.fromEntries(PHASES.map((name) => [name, phase(name)])) as Record<Phase, number>)
+        : null
     return { ...row, is_weir, phases }
   })
 }

@@ -17,5 +17,7 @@ export type UnfinishedRow = {
 export const sql = `SELECT ts, event_id, trace_id, caller, server, tool, worker, instance, arguments_hash, age_s
 FROM unfinished_calls WHERE age_s >= {older_than_s:UInt32} ORDER BY ts DESC LIMIT {limit:UInt32}`
 
-export const run = (reader: Reader, { older_than_s = 60, limit = 100 }: { older_than_s?: number; limit?: number } = {}): Promise<UnfinishedRow[]> =>
-  reader.rows<UnfinishedRow>(sql, { older_than_s, limit })
+export const run = (
+  reader: Reader,
+  { older_than_s = 60, limit = 100 }: { older_than_s?: number; limit?: number } = {},
+): Promise<UnfinishedRow[]> => reader.rows<UnfinishedRow>(sql, { older_than_s, limit })

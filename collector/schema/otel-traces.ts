@@ -82,11 +82,11 @@ export function otelTracesView(database: string): string {
     from: `${calls} WHERE c.span_id != ''`,
   })
   // One upstream message is the rule: told apart from lists so that a filter on time can use the index on its start.
-  const single = span({
+  const single = `WITH ${SINGLE_ATTEMPT_SQL} AS a ${span({
     ...client,
     timestamp: `CAST(c.ts + toIntervalMicrosecond(${CLIENT_START_SQL}), 'DateTime64(9)')`,
-    from: `(SELECT *, ${SINGLE_ATTEMPT_SQL} AS a FROM ${calls}) AS c WHERE c.span_id != '' AND c.client_span_id != '' AND empty(c.upstream_attempts)`,
-  })
+    from: `${calls} WHERE c.span_id != '' AND c.client_span_id != '' AND empty(c.upstream_attempts)`,
+  })}`
   const several = span({
     ...client,
     timestamp: "CAST(c.ts + toIntervalMicrosecond(a.start_us), 'DateTime64(9)')",

@@ -30,6 +30,7 @@ export class Downstream {
   readonly #listeners: HttpServer[] = []
   readonly #streams = new Set<ServerResponse>()
   isDraining = false
+  calls_open = 0
 
   constructor(server: Server, wiring: () => Wiring) {
     this.#server = server
@@ -70,10 +71,11 @@ export class Downstream {
     const call = new Call(req, res, route?.endpoint ?? NOWHERE, nowUs(), peer, isHop)
     res.on('close', () => call.onClientGone?.())
     if (!route) return this.#other(call, path, wiring)
-    this.#server.recorder.calls_open++
     const stages = wiring.stages
     switch (req.method) {
       case 'POST':
+        this.calls_open++
+        res.once('close', () => this.calls_open--)
         return this.#server.run(call, stages.head, () => this.#readBody(call, wiring, () => this.#server.run(call, stages.params, () => route.forward(call))))
       case 'GET':
         this.#isNoCall(call)
@@ -92,7 +94,6 @@ export class Downstream {
   /** Streams and session ends are no calls: they leave no event, only a count. */
   #isNoCall(call: Call): void {
     call.isRecorded = true
-    this.#server.recorder.calls_open--
   }
 
   #openStream(call: Call, route: Route, wiring: Wiring): void | Promise<void> {
@@ -118,6 +119,7 @@ export class Downstream {
       size += chunk.length
       if (size > max) {
         if (size - chunk.length > max) return
+        call.onClientGone = null
         return this.#server.refuse(call, new WeirError('payload_too_large'))
       }
       chunks.push(chunk)

@@ -21,6 +21,8 @@ export type Undeliverable = { requests: number; notifications: number }
 /** A request of the child that its session has not answered. */
 type Asked = { place: Place<LegacySession>; text: string; message: RpcMessage }
 
+/** Most questions of a child that may wait for answers. */
+const ASKED_MAX = 1000
 /** How long the answer to a cancelled call may still come before its stream is ended. */
 const CANCEL_GRACE_MS = 1000
 
@@ -255,7 +257,7 @@ export class LegacyChild {
   #asks(text: string, message: RpcMessage): void {
     const id = namesOf(text).id
     const key = idKey(message.id, id)
-    const place = placeOf(this.sessions)
+    const place = this.#asked.size < ASKED_MAX ? placeOf(this.sessions) : null
     if (place !== null) {
       this.#asked.set(key, { place, text, message })
       if (place.exchange !== null) place.exchange.deliver(text)

@@ -25,6 +25,8 @@ export type Posted = {
   httpRequest: IncomingMessage
 }
 
+/** Bounds what a client can make us remember; idle sessions are ended long before. */
+const SESSIONS_MAX = 10_000
 /** Revisions whose clients may send batches. */
 const BATCH_VERSIONS = new Set(['2025-03-26', '2024-11-05', '2024-10-07'])
 
@@ -57,7 +59,7 @@ export class Legacy {
       throw sessionUnknown()
     session.used_ms = Date.now()
     const { child } = session
-    if (child.child.isFull) await child.child.drained()
+    while (child.child.isFull) await child.child.drained()
     if (!session.is_open) throw sessionUnknown()
     exchange.valve = child.child
     if (verdict.kind === 'batch')
@@ -146,6 +148,10 @@ export class Legacy {
         if (this.#parts.config.isolation === 'session') child.retire()
         return
       }
+      if (this.sessions.size >= SESSIONS_MAX) {
+        child.markUnused()
+        throw new Refusal(503, 'sessions_max', 'the server has too many sessions', { retry_after_ms: 1000 })
+      }
       const session = child.openSession(principal)
       this.sessions.set(session.id, session)
       exchange.headers['mcp-session-id'] = session.id
@@ -159,11 +165,17 @@ export class Legacy {
 
   /** The child of a key; whoever comes first starts it with its own `initialize`. */
   async #childFor(key: string, text: string, principal: string): Promise<LegacyChild> {
-    const known = await this.#children.get(key)
-    if (known && !known.child.isEnding) return known
-    // Another request may have started the next one while this one waited.
-    const other = this.#children.get(key)
-    if (other !== undefined && (await other) !== known) return other
+    for (;;) {
+      const known = this.#children.get(key)
+      if (known === undefined) return this.#add(key, text, principal)
+      const child = await known
+      if (!child.child.isEnding) return child
+      // It is ending; whoever sees that first starts the next one, the others join.
+      if (this.#children.get(key) === known) this.#children.delete(key)
+    }
+  }
+
+  #add(key: string, text: string, principal: string): Promise<LegacyChild> {
     const starting = this.#start(text, principal)
     this.#children.set(key, starting)
     const forget = (): void => {

@@ -2,9 +2,8 @@
  * The host's log: one JSON line per message on standard error, where the supervisor collects it.
  * Bounded: long texts are cut, and a source that floods is counted instead of written.
  */
-import type { LogLevel } from './options.ts'
+import { isLogged, type LogLevel, logLine } from '../../event/log.ts'
 
-const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 }
 export const LOG_TEXT_MAX = 2000
 
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>
@@ -19,10 +18,7 @@ export class Log {
   }
 
   line(level: LogLevel, message: string, fields: LogFields = {}): void {
-    if (RANK[level] < RANK[this.level]) return
-    this.#write(
-      `${JSON.stringify({ time: new Date().toISOString(), level, part: 'host', message, ...fields })}\n`,
-    )
+    if (isLogged(level, this.level)) this.#write(logLine(level, 'host', message, fields))
   }
 }
 

@@ -48,7 +48,7 @@ export class Modern {
       const fault = await this.#paramsFault(child, posted, params, params.name)
       if (fault !== null) return exchange.settle(fault, 400)
     }
-    if (child.child.isFull) await child.child.drained()
+    while (child.child.isFull) await child.child.drained()
     if (!exchange.isAlive) return
     if (child.child.isEnding)
       throw new Refusal(503, 'upstream_closed', 'the server process just ended', { retry_after_ms: 1000 })

@@ -1,13 +1,12 @@
 /** What the host is started and reloaded with. Sent by the supervisor over IPC, because it holds secrets (env of the servers). */
 import type { ServerConfig } from '../../config/schema.ts'
+import type { LogLevel } from '../../event/log.ts'
 
 /** What the host needs of a stdio server's config. */
 export type HostedServer = Pick<
   ServerConfig,
   'args' | 'env' | 'era' | 'isolation' | 'processes_max' | 'idle_timeout_ms' | 'timeout_ms' | 'timeout_max_ms'
 > & { command: string | string[]; cwd?: string | undefined }
-
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
 export type HostOptions = {
   /** Path of the Unix domain socket; its folder must exist. Cannot change on reload. */

@@ -18,6 +18,7 @@ export type Reason =
   | 'session_unknown'
   | 'session_busy'
   | 'session_open'
+  | 'sessions_max'
   | 'id_in_use'
   | 'batch_unsupported'
   | 'draining'

@@ -155,7 +155,7 @@ export class Wire {
 
   /** A line that was too long to keep. Its call is answered when its id stands near an end of the line. */
   overflow(head: string, tail: string, bytes: number): void {
-    const id = /"id"\s*:\s*(\d+)/.exec(head) ?? /"id"\s*:\s*(\d+)\s*[,}][^{}]*$/.exec(tail)
+    const id = ID_FIRST.exec(head) ?? ID_LAST.exec(tail)
     const call = id ? this.open.get(Number(id[1])) : undefined
     this.#log.line('error', 'a line of the server was too long and was dropped', {
       server: this.#server,
@@ -216,6 +216,9 @@ export class Wire {
 }
 
 const ID_PATH = ['id']
+// An id at the top level of an answer whose middle is lost; one inside the result must not match.
+const ID_FIRST = /^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d+)\s*,/
+const ID_LAST = /"id"\s*:\s*(\d+)\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$/
 const TOKEN_PATH = ['params', '_meta', 'progressToken']
 
 /** The JSON text of a request's id and progress token. */

@@ -38,6 +38,8 @@ export function failByRpcError(call: Call, code: unknown, message: unknown): voi
 export function readAnswer(call: Call, text: string): boolean {
   if (
     text.length > PARSE_BYTES &&
+    // How much a list offers is wanted whatever its size.
+    !call.method.endsWith('/list') &&
     !text.includes('"isError"') &&
     !text.includes('"error"') &&
     !text.includes('"resultType"') &&
@@ -105,22 +107,28 @@ function readResult(call: Call, result: NonNullable<Response['result']>, bytes: 
 
 const ERROR_FLAG = /"isError"\s*:\s*true/
 
+/** The beginning of an error response, as a body or within an event. */
+const ERROR_HEAD =
+  /^(?:(?:event|id|retry):[^\r\n]*[\r\n]+)*(?:data:)?\s*\{\s*(?:"(?:jsonrpc|id)"\s*:\s*(?:"[^"\\]*"|[\d.-]+|null)\s*,\s*)*"error"/
+const SCAN_HEAD_CHARS = 512
+const SCAN_TAIL_CHARS = 32
+
 /** Looks for errors in an answer too large to keep, chunk by chunk. */
 export class ErrorScan {
   #tail = ''
-  #isFirst = true
+  #head = ''
   hasToolError = false
   hasRpcError = false
 
   push(chunk: Buffer): void {
-    const text = this.#tail + chunk.toString('latin1')
-    if (this.#isFirst)
-      this.hasRpcError = /^\s*\{\s*(?:"(?:jsonrpc|id)"\s*:\s*(?:"[^"\\]*"|[\d.-]+|null)\s*,\s*)*"error"/.test(
-        text.slice(0, 512),
-      )
-    this.#isFirst = false
+    const latin = chunk.toString('latin1')
+    if (this.#head.length < SCAN_HEAD_CHARS) {
+      this.#head += latin.slice(0, SCAN_HEAD_CHARS - this.#head.length)
+      this.hasRpcError = ERROR_HEAD.test(this.#head)
+    }
+    const text = this.#tail + latin
     this.hasToolError ||= ERROR_FLAG.test(text)
-    this.#tail = text.slice(-32)
+    this.#tail = text.slice(-SCAN_TAIL_CHARS)
   }
 
   settle(call: Call): void {
@@ -133,6 +141,15 @@ export class ErrorScan {
 /** Whether a message text is a JSON-RPC response: it has a result or an error before anything nested (cheap, no parse). */
 const RESPONSE_HEAD =
   /^\s*\{(?:\s*"(?:jsonrpc|id)"\s*:\s*(?:"(?:[^"\\]|\\.)*"|[\d.eE+-]+|null)\s*,)*\s*"(?:result|error)"\s*:/
+/** As isResponse, of an event whose end is not here yet: its first members tell. */
+export function isResponseHead(frame: Buffer): boolean {
+  const text = frame.toString('latin1')
+  const at = text.search(/(?:^|[\r\n])data:/)
+  if (at < 0) return false
+  const json = text.slice(text.indexOf(':', at) + 1)
+  return RESPONSE_HEAD.test(json) || (/"(?:result|error)"/.test(json) && !/"method"/.test(json))
+}
+
 export function isResponse(text: string): boolean {
   if (RESPONSE_HEAD.test(text)) return true
   if (!text.includes('"result"') && !text.includes('"error"')) return false

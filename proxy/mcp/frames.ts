@@ -9,8 +9,8 @@ export const FRAME_KEEP_BYTES = 262_144
 export type FrameSink = {
   /** One complete frame with its blank line. */
   frame(bytes: Buffer): void
-  /** A piece of a frame that is too large to keep. */
-  piece(bytes: Buffer): void
+  /** A piece of a frame that is too large to keep; `head` is how the frame began. */
+  piece(bytes: Buffer, head: Buffer): void
   /** Last piece of such a frame; `head` is how the frame began. */
   lastPiece(bytes: Buffer, head: Buffer): void
 }
@@ -48,7 +48,7 @@ export class FrameSplitter {
     if (bytes.length > FRAME_KEEP_BYTES || (this.#head && bytes.length > HEAD_BYTES)) {
       this.#head ??= Buffer.from(bytes.subarray(0, HEAD_BYTES))
       // The last bytes stay: the blank line may be half here.
-      this.#sink.piece(bytes.subarray(0, bytes.length - HEAD_BYTES))
+      this.#sink.piece(bytes.subarray(0, bytes.length - HEAD_BYTES), this.#head)
       bytes = bytes.subarray(bytes.length - HEAD_BYTES)
     }
     this.#pending = bytes
@@ -62,17 +62,18 @@ export class FrameSplitter {
 
 /** Index after the first blank line at or after `from`; -1 when there is none. */
 function frameEnd(bytes: Buffer, from: number): number {
-  let i = from
-  for (;;) {
-    i = bytes.indexOf(10, i)
-    if (i < 0) break
+  const end = lineFeedEnd(bytes, from)
+  // Lines may end in a lone CR too; whichever blank line comes first ends the frame.
+  const lone = (end < 0 ? bytes : bytes.subarray(0, end)).indexOf('\r\r', from, 'latin1')
+  return lone < 0 ? end : lone + 2
+}
+
+function lineFeedEnd(bytes: Buffer, from: number): number {
+  for (let i = bytes.indexOf(10, from); i >= 0; i = bytes.indexOf(10, i + 1)) {
     if (bytes[i + 1] === 10) return i + 2
     if (bytes[i + 1] === 13 && bytes[i + 2] === 10) return i + 3
-    i++
   }
-  // Lines may end in a lone CR too.
-  const lone = bytes.indexOf('\r\r', from, 'latin1')
-  return lone < 0 ? -1 : lone + 2
+  return -1
 }
 
 /** The data of a frame: its `data:` lines joined by newlines; null when it has none (a comment or a priming event). */
@@ -86,7 +87,8 @@ export function frameData(frame: Buffer): string | null {
   const following = end < 0 ? '' : rest.slice(end)
   const first = line.startsWith(' ') ? line.slice(1) : line
   if (!following.includes('data:')) return first
-  return [...text.matchAll(/^data: ?(.*?)\r?$/gm)].map((m) => m[1]).join('\n')
+  const lines = text.split(/\r\n|[\r\n]/).filter((l) => l.startsWith('data:'))
+  return lines.map((l) => l.slice(l.startsWith('data: ') ? 6 : 5)).join('\n')
 }
 
 /** A frame that carries one JSON-RPC message. */

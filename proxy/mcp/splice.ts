@@ -29,8 +29,6 @@ function skipString(text: string, i: number): number {
   }
 }
 
-const BRACKET = /["{}[\]]/g
-
 /** Index after the value that starts at `i`. */
 function skipValue(text: string, i: number): number {
   const first = text.charCodeAt(i)
@@ -43,16 +41,19 @@ function skipValue(text: string, i: number): number {
     }
     return i
   }
+  // Character by character: a pattern would make a match object of every bracket, ten times the cost.
   let depth = 0
-  BRACKET.lastIndex = i
-  for (;;) {
-    const m = BRACKET.exec(text)
-    if (!m) return text.length
-    const c = text.charCodeAt(m.index)
-    if (c === QUOTE) BRACKET.lastIndex = skipString(text, m.index)
-    else if (c === 123 || c === 91) depth++
-    else if (--depth === 0) return m.index + 1
+  while (i < text.length) {
+    const c = text.charCodeAt(i)
+    if (c === QUOTE) {
+      i = skipString(text, i)
+      continue
+    }
+    i++
+    if (c === 123 || c === 91) depth++
+    else if ((c === 125 || c === 93) && --depth === 0) return i
   }
+  return i
 }
 
 /** Span of the value of `key` in the object that opens at `open`; null when the object has no such key. */

@@ -24,6 +24,9 @@ const METHODS = new Set(['server/discover', 'tools/call', 'prompts/get', 'resour
 /** A verdict on a server's era expires: a stale one would never correct itself. */
 const DISCOVERY_MS = 60_000
 
+/** Most pages of one list that are read to find a name. */
+const LEARN_PAGES_MAX = 50
+
 type Discovery = { at_ms: number; result: Record<string, unknown> | null }
 
 /** A header value as the wire wants it: plain when it is plain ASCII, else base64 in the sentinel (spec, Mcp-Name). */
@@ -58,6 +61,7 @@ export class ModernRoof {
     if (call.method === 'server/discover') return this.#discover(call)
     if (LISTS.has(call.method)) return this.#list(call)
     if (call.method === 'tools/call' || call.method === 'prompts/get') {
+      await this.#learnFor(call, call.exposed_name, call.method === 'tools/call' ? 'tools/list' : 'prompts/list')
       const owned = this.#names.resolve(call.exposed_name)
       call.tool = ''
       if (!owned) throw new WeirError(call.method === 'tools/call' ? 'tool_unknown' : 'prompt_unknown', call.exposed_name.slice(0, 100))
@@ -66,6 +70,8 @@ export class ModernRoof {
     if (call.method === 'resources/read') return this.#relay(call, await this.#resourceOwner(call, call.message!.params?.uri), null, '')
     const ref = call.message!.params?.ref as { type?: unknown; name?: unknown; uri?: unknown } | undefined
     if (ref?.type === 'ref/prompt' && typeof ref.name === 'string') {
+      call.exposed_name = ref.name
+      await this.#learnFor(call, ref.name, 'prompts/list')
       const owned = this.#names.resolve(ref.name)
       if (!owned) throw new WeirError('prompt_unknown', ref.name.slice(0, 100))
       return this.#relay(call, owned.server, ['params', 'ref', 'name'], owned.name)
@@ -147,6 +153,29 @@ export class ModernRoof {
     })
   }
 
+  /** A name that looks cut and was not listed by this worker: the lists of the servers it may belong to are read first. */
+  async #learnFor(call: Call, exposed: string, method: string): Promise<void> {
+    const caller = call.identity!.caller
+    const servers = this.#names.toLearn(exposed, method, Date.now())
+    if (servers.length === 0) return
+    await Promise.allSettled(
+      servers.map(async (server) => {
+        const upstream = this.#upstreams.get(server)
+        if (!upstream || !(await this.#discovery(upstream, caller))) return
+        let cursor: string | undefined
+        for (let page = 0; page < LEARN_PAGES_MAX; page++) {
+          const params = { ...(cursor === undefined ? {} : { cursor }), _meta: call.message!.params?._meta }
+          const asked = await ask(upstream, this.#headers(upstream, caller, method), JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params }), upstream.config.list_timeout_ms)
+          const result = asked.message?.result as Record<string, unknown> | undefined
+          if (!result) return
+          mergeEntries(method, [{ server, result }], this.#names, this.#resources)
+          if (typeof result.nextCursor !== 'string' || result.nextCursor === cursor) return
+          cursor = result.nextCursor
+        }
+      }),
+    )
+  }
+
   async #resourceOwner(call: Call, uri: unknown): Promise<string> {
     if (typeof uri !== 'string' || uri.length > 8192) throw new WeirError('params_invalid', 'uri is not a text')
     const known = this.#resources.owner(uri)
@@ -185,9 +214,10 @@ export class ModernRoof {
       if (at >= 0) headers[at + 1] = headerValue(name)
     }
     headers.push('traceparent', parent)
+    if (call.tracestate) headers.push('tracestate', call.tracestate)
     const text = namePath ? setValue(call.text, namePath, JSON.stringify(name)) : call.text
     call.forwarded_us = nowUs()
-    upstream.send('POST', headers, Buffer.from(withTraceparent(text, call.message!, parent)), new Relay(call, upstream, this.#env, { sessionId: null, message: null, sessionLost: null }))
+    upstream.send('POST', headers, Buffer.from(withTraceparent(text, call.message!, parent, call.tracestate)), new Relay(call, upstream, this.#env, { sessionId: null, message: null, sessionLost: null }))
   }
 
   #answer(call: Call, result: Record<string, unknown>): void {

@@ -1,6 +1,7 @@
 /**
  * Names under the roof: `<server><separator><name>`, reversible. Resolved by the table of what was listed, else by the
- * longest server key in front; a name that had to be cut carries a hash and is only in the table. Source: mcp.md section 8.
+ * longest server key in front; a name that had to be cut carries a hash and is only in the table: a worker that has not
+ * listed it yet (a new one, or one beside the one that did) must list first. Source: mcp.md section 8.
  */
 import { hash } from 'node:crypto'
 
@@ -8,6 +9,9 @@ export type Owned = { server: string; name: string }
 
 const HASH_CHARS = 8
 const TABLE_MAX = 100_000
+const HASHED = new RegExp(`-[0-9a-f]{${HASH_CHARS}}$`)
+/** How long the lists of a server are taken as known before a strange name has them read again. */
+const LEARNED_MS = 10_000
 
 export class Names {
   readonly #separator: string
@@ -15,6 +19,7 @@ export class Names {
   /** Longest first, so that the most specific key wins. */
   readonly #servers: readonly string[]
   readonly #table = new Map<string, Owned>()
+  readonly #learned = new Map<string, number>()
 
   constructor(servers: readonly string[], separator: string, name_max: number) {
     this.#servers = [...servers].sort((a, b) => b.length - a.length)
@@ -33,6 +38,23 @@ export class Names {
       this.#table.set(exposed, { server, name })
     }
     return exposed
+  }
+
+  /**
+   * Servers whose lists may hold a name that looks cut and is not known here; none when the name can be resolved as it is.
+   * Whoever asks reads those lists next: they are not named again for a while, or strangers could make us list for ever.
+   */
+  toLearn(exposed: string, method: string, now_ms: number): string[] {
+    if (!HASHED.test(exposed) || this.#table.has(exposed)) return []
+    const full = exposed.slice(0, -HASH_CHARS - 1)
+    return this.#servers.filter((server) => {
+      const start = `${server}${this.#separator}`
+      if (!full.startsWith(start) && !start.startsWith(full)) return false
+      const key = `${server}\n${method}`
+      if (now_ms - (this.#learned.get(key) ?? Number.NEGATIVE_INFINITY) < LEARNED_MS) return false
+      this.#learned.set(key, now_ms)
+      return true
+    })
   }
 
   /** Whose name it is; null when no server key is in front of it. A cut name must have been listed before. */

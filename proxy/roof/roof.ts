@@ -26,6 +26,9 @@ import { answeredQuestion, introductionOf, memberHeaders, type Member, RoofSessi
 import { fromServer, openRoofStream } from './stream.ts'
 import type { RoofSurroundings } from './surroundings.ts'
 
+/** Most pages of one list that are read to find a name. */
+const LEARN_PAGES_MAX = 50
+
 export class Roof implements Route {
   readonly endpoint: Endpoint = { path: '/mcp', server: '' }
   readonly #upstreams: ReadonlyMap<string, Upstream>
@@ -56,7 +59,7 @@ export class Roof implements Route {
         return this.#setLevel(call, roof)
       case 'tools/call':
       case 'prompts/get':
-        return this.#toOwner(call, roof, this.#owner(call), ['params', 'name'])
+        return this.#toOwner(call, roof, await this.#owner(call, roof, call.method === 'tools/call' ? 'tools/list' : 'prompts/list'), ['params', 'name'])
       case 'resources/read':
       case 'resources/subscribe':
       case 'resources/unsubscribe':
@@ -95,14 +98,14 @@ export class Roof implements Route {
     if (session.owner !== this.#env.slot && !call.isHop) {
       const wasRecorded = call.isRecorded
       call.isRecorded = true
-      if (await this.#env.hop(call, session.owner)) {
-        if (!wasRecorded) this.#env.server.recorder.calls_open--
-        return null
-      }
+      if (await this.#env.hop(call, session.owner)) return null
       call.isRecorded = wasRecorded
     }
     const known = this.#env.sessions.get(session.handle)
-    if (known) return known
+    if (known) {
+      known.adopt(this.#upstreams)
+      return known
+    }
     // The worker that held it is gone: everything but its streams can be made again.
     const roof = new RoofSession(session, introductionOf(session), this.#upstreams, true)
     this.#env.sessions.add(roof)
@@ -155,6 +158,7 @@ export class Roof implements Route {
       return this.#env.server.answer(call, 202, '')
     }
     if (call.method === 'notifications/cancelled') {
+      this.#env.open.cancel(call)
       const server = roof.open.get(JSON.stringify(call.message!.params?.requestId))
       members = members.filter((m) => m.upstream.name === server)
     }
@@ -214,7 +218,7 @@ export class Roof implements Route {
       members.map((m) => m.upstream),
       (upstream, parent) => {
         const member = members.find((m) => m.upstream === upstream)!
-        return ask(upstream, memberHeaders(upstream, roof.caller, member), withTraceparent(call.text, call.message!, parent), upstream.config.list_timeout_ms)
+        return ask(upstream, memberHeaders(upstream, roof.caller, member), withTraceparent(call.text, call.message!, parent, call.tracestate), upstream.config.list_timeout_ms)
       },
     )
     this.#env.server.answer(call, 200, this.#result(call, {}))
@@ -222,11 +226,28 @@ export class Roof implements Route {
 
   // --- to one server ----------------------------------------------------------------------------------------------
 
-  #owner(call: Call): Owned {
+  async #owner(call: Call, roof: RoofSession, list: 'tools/list' | 'prompts/list'): Promise<Owned> {
+    const unknown = this.#names.toLearn(call.exposed_name, list, Date.now())
+    if (unknown.length > 0) await Promise.allSettled(unknown.map((server) => this.#learn(roof, server, list)))
     const owned = this.#names.resolve(call.exposed_name)
     call.tool = ''
     if (!owned) throw new WeirError(call.method === 'tools/call' ? 'tool_unknown' : 'prompt_unknown', call.exposed_name.slice(0, 100))
     return owned
+  }
+
+  /** Reads a server's list to the end, so that the names it holds are known here. */
+  async #learn(roof: RoofSession, server: string, method: string): Promise<void> {
+    const member = await roof.member(server)
+    let cursor: string | undefined
+    for (let page = 0; page < LEARN_PAGES_MAX; page++) {
+      const body = JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params: cursor === undefined ? {} : { cursor } })
+      const answer = await ask(member.upstream, memberHeaders(member.upstream, roof.caller, member), body, member.upstream.config.list_timeout_ms)
+      const result = answer.message?.result as Record<string, unknown> | undefined
+      if (!result) return
+      mergeEntries(method, [{ server, result }], this.#names, this.#resources)
+      if (typeof result.nextCursor !== 'string' || result.nextCursor === cursor) return
+      cursor = result.nextCursor
+    }
   }
 
   async #resourceOwner(call: Call, roof: RoofSession, uri: unknown): Promise<string> {
@@ -252,7 +273,7 @@ export class Roof implements Route {
     const ref = call.message!.params?.ref as { type?: unknown; name?: unknown; uri?: unknown } | undefined
     if (ref?.type === 'ref/prompt' && typeof ref.name === 'string') {
       call.exposed_name = ref.name
-      return this.#toOwner(call, roof, this.#owner(call), ['params', 'ref', 'name'])
+      return this.#toOwner(call, roof, await this.#owner(call, roof, 'prompts/list'), ['params', 'ref', 'name'])
     }
     if (ref?.type === 'ref/resource') return this.#toOwner(call, roof, { server: await this.#resourceOwner(call, roof, ref.uri), name: '' }, null)
     throw new WeirError('params_invalid', 'ref is neither ref/prompt nor ref/resource')
@@ -292,7 +313,7 @@ export class Roof implements Route {
         return true
       },
     })
-    upstream.send('POST', headers, Buffer.from(withTraceparent(named, call.message!, parent)), relay)
+    upstream.send('POST', headers, Buffer.from(withTraceparent(named, call.message!, parent, call.tracestate)), relay)
   }
 
   #result(call: Call, result: Record<string, unknown>): string {

@@ -7,7 +7,7 @@ import { WeirError } from '../errors.ts'
 import type { Session } from '../identity/session-id.ts'
 import { LEGACY_VERSION } from '../mcp/versions.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import { ask } from './ask.ts'
+import { type Asked, ask } from './ask.ts'
 
 /** A session with one server. */
 export type Member = {
@@ -33,6 +33,16 @@ export const introductionOf = (session: Session): Introduction => ({
   client_version: session.client_version,
 })
 
+/** Why a server gave no session. */
+function refusedBy({ status, message }: Asked): WeirError {
+  const error = message?.error as { code?: unknown; message?: unknown; data?: { weir?: unknown } } | undefined
+  const why = error ? `error ${error.code}: ${text(error.message)}` : `HTTP ${status}`
+  const detail = `initialize was answered with ${why}`
+  if (status === 401 || status === 403) return new WeirError('upstream_auth', detail)
+  // 502 and 503 come from the host of stdio servers too, when a command cannot be started.
+  return new WeirError(status >= 500 || error?.data?.weir !== undefined ? 'upstream_unavailable' : 'upstream_protocol', detail)
+}
+
 /** Headers of a message Weir itself sends within a member session. */
 export function memberHeaders(upstream: Upstream, caller: string, member: Pick<Member, 'id' | 'version'> | null): string[] {
   const headers = [...upstream.headers, 'content-type', 'application/json', 'accept', 'application/json, text/event-stream']
@@ -49,7 +59,7 @@ export class RoofSession {
   readonly caller: string
   readonly #introduction: Introduction
   readonly #members = new Map<string, Promise<Member>>()
-  readonly #upstreams: ReadonlyMap<string, Upstream>
+  #upstreams: ReadonlyMap<string, Upstream>
   /** Whether the client has said notifications/initialized. */
   isInitialized: boolean
   last_used_ms = Date.now()
@@ -68,6 +78,13 @@ export class RoofSession {
     this.isInitialized = isInitialized
   }
 
+  /** Goes on with the servers of a new config. Sessions with servers that were changed or removed are forgotten. */
+  adopt(upstreams: ReadonlyMap<string, Upstream>): void {
+    if (upstreams === this.#upstreams) return
+    for (const [name, before] of this.#upstreams) if (upstreams.get(name) !== before) this.#members.delete(name)
+    this.#upstreams = upstreams
+  }
+
   /** The session with a server, opened when there is none yet. Rejects with a WeirError. */
   member(server: string): Promise<Member> {
     const known = this.#members.get(server)
@@ -80,7 +97,9 @@ export class RoofSession {
       (member) => {
         for (const tell of this.onMember) tell(member)
       },
-      () => this.#members.delete(server),
+      () => {
+        if (this.#members.get(server) === opening) this.#members.delete(server)
+      },
     )
     return opening
   }
@@ -102,8 +121,7 @@ export class RoofSession {
     const body = `{"jsonrpc":"2.0","id":"weir-init","method":"initialize","params":{"protocolVersion":${JSON.stringify(version || LEGACY_VERSION)},"capabilities":${capabilities},"clientInfo":${clientInfo}}}`
     const asked = await ask(upstream, memberHeaders(upstream, this.caller, null), body, upstream.config.list_timeout_ms)
     const result = asked.message?.result as Record<string, unknown> | undefined
-    if (asked.status >= 400 || typeof result !== 'object' || result === null)
-      throw new WeirError('upstream_protocol', `initialize was answered with HTTP ${asked.status}`)
+    if (asked.status >= 400 || typeof result !== 'object' || result === null) throw refusedBy(asked)
     const member: Member = {
       upstream,
       id: text(asked.headers['mcp-session-id']),

@@ -4,6 +4,7 @@
  */
 import { hash } from 'node:crypto'
 import type { REDACTIONS } from '../../config/schema.ts'
+import { flat } from './flat.ts'
 
 type Redaction = (typeof REDACTIONS)[number]
 type Rule = { pattern: RegExp; keep?: (match: string) => boolean }
@@ -67,5 +68,5 @@ export function fingerprint(error_type: string, text: string): string {
     .replace(/\b0x[0-9a-f]+\b|\b(?=[a-f]*\d)[0-9a-f]{8,}\b/g, '#')
     .replace(/\d+(?:\.\d+)?/g, '#')
     .replace(/\s+/g, ' ')
-  return hash('sha256', `${error_type}\n${normal}`).slice(0, 16)
+  return flat(hash('sha256', `${error_type}\n${normal}`), 16)
 }

@@ -4,9 +4,11 @@
  */
 import type { Config } from '../../config/schema.ts'
 import type { Call } from '../call.ts'
+import { flat } from './flat.ts'
 import { newSpanId, newTraceId } from './random.ts'
 
-const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-|$)/
+/** Version 00 ends with the flags; later versions may go on. */
+const TRACEPARENT = /^(?:00(?=.{53}$)|(?!00|ff)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-|$)/
 const RUNS_MAX = 10_000
 const LABEL_MAX_CHARS = 200
 
@@ -32,9 +34,13 @@ export class InferredRuns {
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '')
 
+/** A tracestate of at most 512 characters: whole members are left out at the end (W3C Trace Context 3.3.1.5). */
+const cutTracestate = (state: string): string => (state.length <= 512 ? state : state.slice(0, state.lastIndexOf(',', 512)).slice(0, 512))
+
 /** Fills in trace, parent, link and run of a call. */
 export function traceCall(call: Call, incoming: Config['trace']['incoming'], gap_us: number, runs: InferredRuns): void {
-  const meta = call.message?.params?._meta
+  // A client may send null here.
+  const meta = call.message?.params?._meta ?? undefined
   const headers = call.req.headers
   const fromMeta = incoming === 'ignore' || meta === undefined ? null : TRACEPARENT.exec(text(meta.traceparent))
   const header = headers.traceparent
@@ -42,20 +48,20 @@ export function traceCall(call: Call, incoming: Config['trace']['incoming'], gap
   const context = fromMeta ?? fromHeader
   call.span_id = newSpanId()
   if (context && incoming === 'parent') {
-    call.trace_id = context[1]!
-    call.parent_span_id = context[2]!
+    call.trace_id = flat(context[1]!)
+    call.parent_span_id = flat(context[2]!)
     call.trace_flags = context[3]!
     call.trace_source = fromMeta ? 'meta' : 'header'
-    call.tracestate = (fromMeta ? text(meta?.tracestate) : text(headers.tracestate)).slice(0, 512)
+    call.tracestate = cutTracestate(fromMeta ? text(meta?.tracestate) : text(headers.tracestate))
     const link = fromMeta && fromHeader
     if (link) {
-      call.link_trace_id = link[1]!
-      call.link_span_id = link[2]!
+      call.link_trace_id = flat(link[1]!)
+      call.link_span_id = flat(link[2]!)
     }
   } else {
     if (context) {
-      call.link_trace_id = context[1]!
-      call.link_span_id = context[2]!
+      call.link_trace_id = flat(context[1]!)
+      call.link_span_id = flat(context[2]!)
     }
     if (call.session) call.trace_id = call.session.handle
     // A session begins a trace of its own; its id becomes the session's handle.

@@ -4,14 +4,16 @@
  * Obeys backpressure: nothing is taken from the upstream that the client does not take.
  * Invariant: `finish` runs exactly once, whatever ends first: answer, error, deadline or client.
  */
-import { createHash, type Hash } from 'node:crypto'
+import type { Hash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import type { Call } from '../call.ts'
 import { WeirError } from '../errors.ts'
-import { ErrorScan, isResponse, readAnswer } from '../mcp/answer.ts'
+import { ErrorScan, isResponse, isResponseHead, readAnswer } from '../mcp/answer.ts'
 import { FrameSplitter, frameData } from '../mcp/frames.ts'
+import type { OpenCalls } from '../open-calls.ts'
 import { nowUs } from '../telemetry/clock.ts'
+import { readHostRefusal } from './host-refusal.ts'
 import { returnedHeaders, type Upstream } from './upstream.ts'
 
 type Controller = Dispatcher.DispatchController
@@ -25,11 +27,15 @@ export type RelaySurroundings = {
   /** JSON text of an error response, for a stream already open. */
   errorText(call: Call, error: WeirError): string
   /** Hash of the answer as the event keeps it; null when results are not hashed. */
-  hashResult: ((digestOrBytes: Buffer) => string) | null
+  hashResult: ((bytes: Buffer, begun: Hash | null) => string) | null
+  /** A hash for an answer that comes in parts: all but the last go into it. */
+  beginHash(): Hash
   /** Whether this call's result is captured; the masked text then. */
   captureResult(call: Call, text: string): void
   /** Tells the upstream that nobody waits for the answer any more. */
   cancel(call: Call, reason: string): void
+  /** Where a cancel finds the calls under way. */
+  readonly open: OpenCalls
 }
 
 /** What one call may have done to its answer; all null for a transparent endpoint. */
@@ -38,12 +44,21 @@ export type RelayHooks = {
   sessionId: ((upstreamId: string) => string) | null
   /** Rewrites one message text of a stream; null: pass the bytes. */
   message: ((json: string) => string) | null
-  /** Asked when the server no longer knows the session (400, 404). True: the call was taken back and goes another way. */
+  /** Asked when the server no longer knows the session (404, or a 400 that says so). True: the call was taken back and goes another way. */
   sessionLost: ((status: number) => boolean) | null
 }
 
+/** A 400 that is about the session and not about the request (seen: SDK v1 and server-everything, -32000). */
+const SESSION_400 = /"code"\s*:\s*-3200[01]\b|session|not initialized/i
+/** How long a server may still answer a call that its client has cancelled. */
+const CANCEL_GRACE_MS = 2_000
+
 /** Answers up to this size are kept whole for reading; larger ones are scanned as they pass. */
 const KEEP_BYTES = 262_144
+
+/** What undici cannot read as HTTP; its parser gives no code (seen: undici 8.12). */
+const isNotHttp = (error: Error, code: string): boolean =>
+  error.name === 'HTTPParserError' || /^HPE_|CONTENT_LENGTH_MISMATCH|HEADERS_OVERFLOW/.test(code)
 
 type State = 'waiting' | 'body' | 'stream' | 'done'
 
@@ -54,8 +69,8 @@ export class Relay implements Dispatcher.DispatchHandler {
   readonly #hooks: RelayHooks
   #state: State = 'waiting'
   #controller: Controller | null = null
-  /** Null for the stream of a session, which has no end to wait for. */
-  readonly #deadline: NodeJS.Timeout | null
+  /** Null for streams that have no end to wait for: of a session, or of changes. */
+  #deadline: NodeJS.Timeout | null
   readonly #hardEnd_us: number
   #head: { status: number; headers: string[] } | null = null
   #held: Buffer | null = null
@@ -64,17 +79,31 @@ export class Relay implements Dispatcher.DispatchHandler {
   #hash: Hash | null = null
   #splitter: FrameSplitter | null = null
   #isJson = false
+  /** Although none was asked for: passed on, and not read. */
+  #isCompressed = false
+  readonly #isOpenEnded: boolean
   #isPausedByClient = false
   #hasResult = false
+  #isCancelAsked = false
+  /** A 400 that may mean a lost session: nothing of it flows before it is read. */
+  #isMaybeLost = false
+  /** Pieces of a large message that must be rewritten whole. */
+  #pieces: Buffer[] | null = null
 
-  constructor(call: Call, upstream: Upstream, env: RelaySurroundings, hooks: RelayHooks) {
+  /** `isOpenEnded`: a stream that only ends when a side leaves; that is no failure, and there is no deadline. */
+  constructor(call: Call, upstream: Upstream, env: RelaySurroundings, hooks: RelayHooks, isOpenEnded = false) {
     this.#call = call
     this.#upstream = upstream
     this.#env = env
     this.#hooks = hooks
     this.#hardEnd_us = call.forwarded_us + upstream.config.timeout_max_ms * 1000
-    this.#deadline = call.kind === 'unreadable' && call.isRecorded ? null : setTimeout(() => this.#timeout(), upstream.config.timeout_ms)
+    this.#isOpenEnded = isOpenEnded
+    this.#deadline = isOpenEnded ? null : setTimeout(() => this.#timeout(), upstream.config.timeout_ms)
     call.onClientGone = () => this.#clientGone()
+    if (call.era === 'legacy' && call.kind === 'request') {
+      call.onCancelAsked = () => this.#cancelAsked()
+      env.open.add(call)
+    }
   }
 
   // --- undici's callbacks, in the order they come -----------------------------------------------------------------
@@ -98,19 +127,16 @@ export class Relay implements Dispatcher.DispatchHandler {
       call.forwarded_us += waited_us
       call.sent_us += waited_us
     }
-    if ((status === 404 || status === 400) && this.#hooks.sessionLost?.(status)) {
-      this.#settle()
-      this.#state = 'done'
-      call.onClientGone = null
-      return controller.abort(new Error('the session was lost'))
-    }
+    if (status === 404 && this.#isLost(status)) return controller.abort(new Error('the session was lost'))
+    this.#isMaybeLost = status === 400 && this.#hooks.sessionLost !== null
     if (status === 401 || status === 403) {
       this.#fail(new WeirError('upstream_auth', `HTTP ${status}`))
       return controller.abort(new Error('credentials refused'))
     }
-    const type = headers['content-type'] ?? ''
+    const type = (headers['content-type'] ?? '').toLowerCase()
     const isStream = type.startsWith('text/event-stream')
-    this.#isJson = type.startsWith('application/json') && headers['content-encoding'] === undefined
+    this.#isCompressed = headers['content-encoding'] !== undefined && headers['content-encoding'] !== 'identity'
+    this.#isJson = type.startsWith('application/json')
     const flat = returnedHeaders(headers, !isStream)
     const upstreamId = headers['mcp-session-id']
     if (typeof upstreamId === 'string' && this.#hooks.sessionId) flat.push('mcp-session-id', this.#hooks.sessionId(upstreamId))
@@ -125,7 +151,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     call.res.flushHeaders()
     this.#splitter = new FrameSplitter({
       frame: (bytes) => this.#frame(bytes),
-      piece: (bytes) => this.#piece(bytes),
+      piece: (bytes, head) => this.#piece(bytes, head),
       lastPiece: (bytes, head) => this.#lastPiece(bytes, head),
     })
   }
@@ -151,7 +177,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     const code = (error as { code?: string }).code ?? ''
     const unreachable = /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ENOENT|UND_ERR_CONNECT_TIMEOUT|CERT|TLS|SSL/.test(code)
     this.#upstream.saw(false, code || error.message)
-    this.#fail(new WeirError(unreachable ? 'upstream_unavailable' : code.startsWith('HPE_') ? 'upstream_protocol' : 'upstream_closed', `${code} ${error.message}`.trim(), { cause: error }))
+    this.#fail(new WeirError(unreachable ? 'upstream_unavailable' : isNotHttp(error, code) ? 'upstream_protocol' : 'upstream_closed', `${code} ${error.message}`.trim(), { cause: error }))
   }
 
   // --- a plain body -----------------------------------------------------------------------------------------------
@@ -159,6 +185,7 @@ export class Relay implements Dispatcher.DispatchHandler {
   #bodyChunk(chunk: Buffer): void {
     const call = this.#call
     call.response_bytes += chunk.length
+    this.#extend()
     if (this.#kept) {
       this.#kept.push(chunk)
       if (call.response_bytes > KEEP_BYTES) {
@@ -167,10 +194,11 @@ export class Relay implements Dispatcher.DispatchHandler {
         this.#kept = null
       }
     } else this.#scan!.push(chunk)
+    if (this.#isMaybeLost && this.#kept) return
     if (this.#held) {
       // A second chunk: from here on everything but the newest piece flows.
       if (this.#env.hashResult) {
-        this.#hash ??= createHash('sha256')
+        this.#hash ??= this.#env.beginHash()
         this.#hash.update(this.#held)
       }
       this.#sendHead()
@@ -181,26 +209,42 @@ export class Relay implements Dispatcher.DispatchHandler {
 
   #endBody(): void {
     const call = this.#call
-    const last = this.#held
+    let last = this.#held
     if (this.#kept) {
       const whole = this.#kept.length === 1 ? this.#kept[0]! : Buffer.concat(this.#kept)
+      if (this.#isMaybeLost) {
+        if (SESSION_400.test(whole.toString('latin1')) && this.#isLost(400)) return
+        last = whole
+      }
       this.#readBody(whole)
-    } else this.#scan!.settle(call)
+    } else this.#readScan()
     if (last && this.#env.hashResult && call.kind === 'request')
-      call.result_hash = this.#env.hashResult(this.#hash ? this.#hash.update(last).digest() : last)
+      call.result_hash = this.#env.hashResult(last, this.#hash)
     this.#finish()
     this.#sendHead()
     if (last) call.res.end(last)
     else call.res.end()
   }
 
+  /** What can be told of an answer that was too large to keep. */
+  #readScan(): void {
+    const call = this.#call
+    if (call.kind !== 'request') return
+    call.text_bytes_out = call.response_bytes
+    if (call.http_status >= 400) this.#httpFailure(call.http_status)
+    else if (this.#isJson && !this.#isCompressed) this.#scan!.settle(call)
+    else if (!this.#isJson) call.fail('upstream_error', 'upstream', 'upstream_protocol', `HTTP ${call.http_status} without a JSON-RPC answer`)
+  }
+
   #readBody(whole: Buffer): void {
     const call = this.#call
     const status = call.http_status
     if (call.kind === 'request') {
-      if (this.#isJson && whole.length > 0) {
+      if (this.#isJson && this.#isCompressed && status < 400) return
+      if (this.#isJson && !this.#isCompressed && whole.length > 0) {
         const text = whole.toString()
         if (readAnswer(call, text)) {
+          this.#readFailure(text)
           this.#env.captureResult(call, text)
           if (status >= 400 && call.outcome === 'ok') this.#httpFailure(status)
           return
@@ -209,6 +253,14 @@ export class Relay implements Dispatcher.DispatchHandler {
       if (status < 400) call.fail('upstream_error', 'upstream', 'upstream_protocol', `HTTP ${status} without a JSON-RPC answer`)
     }
     if (status >= 400) this.#httpFailure(status)
+  }
+
+  /** Whose failure an error answer really is. */
+  #readFailure(text: string): void {
+    const call = this.#call
+    if (call.outcome !== 'rpc_error') return
+    if (this.#isCancelAsked) call.refail('cancelled', 'client', 'cancelled', '')
+    else if (this.#upstream.transport === 'stdio') readHostRefusal(call, text)
   }
 
   #httpFailure(status: number): void {
@@ -239,15 +291,21 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.#hasResult = true
     call.last_byte_us = nowUs()
     readAnswer(call, data)
-    if (this.#env.hashResult) call.result_hash = this.#env.hashResult(Buffer.from(data))
+    this.#readFailure(data)
+    if (this.#env.hashResult) call.result_hash = this.#env.hashResult(Buffer.from(data), null)
     this.#env.captureResult(call, data)
     this.#settle()
     this.#env.record(call)
     this.#write(bytes)
   }
 
-  #piece(bytes: Buffer): void {
+  #piece(bytes: Buffer, head: Buffer): void {
     if (this.#state === 'done') return
+    if (this.#hooks.message && !isResponseHead(head)) {
+      this.#pieces ??= []
+      this.#pieces.push(Buffer.from(bytes))
+      return
+    }
     this.#scan ??= new ErrorScan()
     this.#scan.push(bytes)
     this.#write(bytes)
@@ -255,11 +313,19 @@ export class Relay implements Dispatcher.DispatchHandler {
 
   #lastPiece(bytes: Buffer, head: Buffer): void {
     if (this.#state === 'done') return
+    if (this.#pieces) {
+      const frame = Buffer.concat([...this.#pieces, bytes])
+      this.#pieces = null
+      return this.#frame(frame)
+    }
     const scan = (this.#scan ??= new ErrorScan())
     scan.push(bytes)
     this.#scan = null
     const call = this.#call
-    if (!this.#hasResult && /"(?:result|error)"/.test(head.toString()) && !/"method"/.test(head.toString())) {
+    if (!isResponseHead(head)) {
+      call.stream_messages++
+      this.#extend()
+    } else if (!this.#hasResult) {
       this.#hasResult = true
       call.last_byte_us = nowUs()
       call.text_bytes_out = call.response_bytes
@@ -276,6 +342,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (!this.#hasResult && call.kind === 'request') {
       const data = rest.length > 0 ? frameData(rest) : null
       if (data !== null && isResponse(data)) readAnswer(call, data)
+      else if (this.#isCancelAsked) call.fail('cancelled', 'client', 'cancelled', '')
       else if (call.http_status < 400) call.fail('upstream_error', 'upstream', 'upstream_closed', 'the stream ended without an answer')
     }
     this.#finish()
@@ -283,7 +350,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     call.res.end()
   }
 
-  /** Each message shows that the server is alive: the deadline moves, up to the hard end. */
+  /** Each message or piece shows that the server is alive: the deadline moves, up to the hard end. */
   #extend(): void {
     if (nowUs() < this.#hardEnd_us) this.#deadline?.refresh()
   }
@@ -310,13 +377,50 @@ export class Relay implements Dispatcher.DispatchHandler {
 
   #settle(): void {
     if (this.#deadline) clearTimeout(this.#deadline)
+    if (this.#call.onCancelAsked) {
+      this.#call.onCancelAsked = null
+      this.#env.open.delete(this.#call)
+    }
+  }
+
+  /** In a stream the event was written with the result; the end of the stream is no second call. */
+  #record(): void {
+    if (!this.#hasResult) this.#env.record(this.#call)
+  }
+
+  #isLost(status: number): boolean {
+    if (!this.#hooks.sessionLost?.(status)) return false
+    this.#settle()
+    this.#state = 'done'
+    this.#call.onClientGone = null
+    return true
+  }
+
+  /** The client no longer waits. The server may still answer, or end the stream, or (seen: SDK v1) say nothing more. */
+  #cancelAsked(): void {
+    if (this.#state === 'done' || this.#hasResult) return
+    this.#isCancelAsked = true
+    if (this.#deadline) clearTimeout(this.#deadline)
+    this.#deadline = setTimeout(() => this.#cancelled(), CANCEL_GRACE_MS)
+  }
+
+  #cancelled(): void {
+    const { res } = this.#call
+    if (this.#state === 'done') return
+    this.#call.last_byte_us ||= nowUs()
+    this.#call.fail('cancelled', 'client', 'cancelled', '')
+    this.#call.http_status ||= 200
+    this.#finish()
+    this.#controller?.abort(new Error('the call was cancelled'))
+    if (!res.headersSent) res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' })
+    res.end()
   }
 
   #finish(): void {
     this.#settle()
     this.#state = 'done'
     this.#call.onClientGone = null
-    this.#env.record(this.#call)
+    this.#record()
   }
 
   #fail(error: WeirError): void {
@@ -326,10 +430,11 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.#settle()
     this.#state = 'done'
     call.onClientGone = null
+    if (this.#isCancelAsked) call.fail('cancelled', 'client', 'cancelled', '')
     if (!call.res.headersSent) return this.#env.refuse(call, error)
-    if (this.#hasResult || call.res.destroyed) {
+    if (this.#hasResult) {
       call.res.destroy()
-      return this.#env.record(call)
+      return
     }
     call.fail(error.spec.outcome, error.spec.owner, error.code, error.detail, error.spec.rpc)
     this.#env.record(call)
@@ -353,10 +458,10 @@ export class Relay implements Dispatcher.DispatchHandler {
     call.last_byte_us ||= nowUs()
     this.#settle()
     this.#state = 'done'
-    if (!this.#hasResult) call.fail('cancelled', 'client', 'client_gone', '')
+    if (!this.#hasResult && !this.#isOpenEnded) call.fail('cancelled', 'client', 'client_gone', '')
     call.http_status ||= 499
     // A paused request stays paused for ever unless it is aborted: it would keep its connection.
     this.#controller?.abort(new Error('the client is gone'))
-    this.#env.record(call)
+    this.#record()
   }
 }

@@ -18,6 +18,8 @@ export class Upstream {
   readonly endpoint: string
   /** Headers that every request to it carries, flat. */
   readonly headers: readonly string[]
+  /** Names among them that a client's header must not double. */
+  readonly ownNames: ReadonlySet<string>
   /** What was seen of it last. */
   health: { isUp: boolean; at_ms: number; reason: string } = { isUp: true, at_ms: 0, reason: 'not contacted yet' }
   readonly #calls: Pool
@@ -50,6 +52,7 @@ export class Upstream {
     else if (url.username) headers.push('authorization', `Basic ${Buffer.from(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`).toString('base64')}`)
     for (const [key, value] of Object.entries(config.headers)) headers.push(key.toLowerCase(), value)
     this.headers = headers
+    this.ownNames = new Set(Object.keys(config.headers).map((k) => k.toLowerCase()))
   }
 
   /** Sends one message. `headers` is flat and already holds this.headers. Everything after is told to `handler`. */
@@ -86,7 +89,7 @@ export function forwardedHeaders(upstream: Upstream, rawHeaders: readonly string
   if (upstream.transport === 'stdio') out.push('weir-principal', caller)
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase()
-    if (!NOT_FORWARDED.has(name) && !(name in upstream.config.headers)) out.push(name, rawHeaders[i + 1]!)
+    if (!NOT_FORWARDED.has(name) && !upstream.ownNames.has(name)) out.push(name, rawHeaders[i + 1]!)
   }
   return out
 }

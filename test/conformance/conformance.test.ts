@@ -6,7 +6,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { goServer, type Peer, startGoServer } from '../e2e/support/go-server.ts'
-import { type Installation, startWeir } from '../e2e/support/installation.ts'
+import { type Observed, startObserved } from '../e2e/support/observed.ts'
 import { type CountingRelay, startCountingRelay } from './counting-relay.ts'
 import { differences, type Results, runSuite, type SuiteName } from './suite.ts'
 
@@ -37,12 +37,12 @@ describe.skipIf(binary === null)('the official conformance suite', () => {
   const seen = new Set<string>()
   let legacy: Peer
   let modern: Peer
-  let weir: Installation
+  let weir: Observed
   let relay: CountingRelay
 
   beforeAll(async () => {
     ;[legacy, modern] = await Promise.all([startGoServer(binary!, 'legacy'), startGoServer(binary!, 'modern')])
-    weir = await startWeir({
+    weir = await startObserved({
       servers: {
         'legacy-http': { url: legacy.url },
         'modern-http': { url: modern.url },

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ROOT } from '../e2e/support/installation.ts'
+import { ROOT } from '../e2e/support/observed.ts'
 
 export type SuiteName = '0.1.16 all' | '2025-11-25' | '2026-07-28' | '2025-06-18'
 

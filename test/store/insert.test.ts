@@ -228,6 +228,16 @@ describe('one statement a request', () => {
     expect(await victims()).toBe('1\n')
   })
 
+  it('is the rule for every part of a request', async () => {
+    const parts: Record<string, string>[] = [
+      { database: 'weir; DROP TABLE victim' },
+      { default_format: 'CSV; DROP TABLE victim' },
+      { 'max_threads = 1; DROP TABLE victim; SET max_threads': '1' },
+    ]
+    for (const search of parts) expect((await ask(store, writer, 'SELECT 1', search)).status).toBe(404)
+    expect(await victims()).toBe('1\n')
+  })
+
   it('leaves closing semicolons alone', async () => {
     expect((await ask(store, writer, 'SELECT 1;;\n')).text).toBe('1\n')
     expect((await ask(store, writer, 'DROP TABLE victim;')).status).toBe(200)

@@ -48,9 +48,17 @@ describe('settings of a reader', () => {
       byUrl({ additional_table_filters: filter }),
     ]) {
       expect(expressions).toEqual(['a = 1', "b = 'c'"])
-      expect(assignments).toContain(`additional_table_filters = ${filter}`)
+      expect(assignments).toContain(
+        "additional_table_filters = { 'weir.calls' : 'a = 1' , 'weir.spans' : 'b = \\'c\\'' }",
+      )
     }
     expect(byUrl({ additional_result_filter: 'a = 1' }).expressions).toEqual(['a = 1'])
+  })
+
+  it('reach the engine rewritten, without comments or quotes of the client', () => {
+    const { assignments } = inText("additional_table_filters = {'a' /* ' */ : $x$b'; DROP TABLE t; --$x$}")
+    expect(assignments).toContain("additional_table_filters = { 'a' : 'b\\'; DROP TABLE t; --' }")
+    expect(inText("session_timezone = 'UTC' -- x\n").assignments).toContain("session_timezone = 'UTC'")
   })
 
   it('are literals and nothing that could be called', () => {

@@ -82,6 +82,25 @@ describe('start', () => {
   })
 })
 
+describe('reload', () => {
+  it('takes new credentials and limits without a restart', async () => {
+    const store = await start()
+    const next = { user: 'metabase', password: 'another' }
+    expect(await store.reload({ reader: next, readers_max_seconds: 7 })).toBe(undefined)
+    expect((await ask(store, next, "SELECT getSetting('max_execution_time')")).text).toBe('7\n')
+    expect((await ask(store, reader, 'SELECT 1')).status).toBe(403)
+  })
+
+  it('keeps everything when the change needs a restart', async () => {
+    const store = await start()
+    expect(await store.reload({ memory_max_bytes: 1, reader: null })).toMatch(
+      /restart the store to change memory_max_bytes/,
+    )
+    expect((await ask(store, reader, 'SELECT 1')).text).toBe('1\n')
+    expect((await ask(store, null, 'SELECT 1')).status).toBe(401)
+  })
+})
+
 describe('memory', () => {
   it('is capped for the whole engine, and small inserts go on beside a starving query', async () => {
     const store = await start({ memory_max_bytes: 400_000_000 })

@@ -13,11 +13,17 @@ let collector: Collector
 const NOWHERE = 'http://127.0.0.1:9'
 
 beforeAll(async () => {
-  collector = await openCollector(collectorOptions(NOWHERE), openLog('error', () => {}))
+  collector = await openCollector(
+    collectorOptions(NOWHERE),
+    openLog('error', () => {}),
+  )
 })
 afterAll(() => collector.drain())
 
-const ask = (path: string, headers: Record<string, string>): Promise<{ status: number; body: string; headers: object }> =>
+const ask = (
+  path: string,
+  headers: Record<string, string>,
+): Promise<{ status: number; body: string; headers: object }> =>
   new Promise((resolve, reject) => {
     const { hostname, port } = new URL(collector.address)
     request({ host: hostname, port, path, headers }, (response) => {
@@ -32,12 +38,17 @@ const ask = (path: string, headers: Record<string, string>): Promise<{ status: n
   })
 
 describe('a page in a browser cannot use a service on loopback', () => {
-  test.each(['/healthz', '/readyz', '/metrics', '/v1/traces', '/nowhere'])('%s refuses a foreign Host', async (path) => {
-    expect(await ask(path, { host: 'evil.example:7333' })).toMatchObject({ status: 403 })
-    expect(await ask(path, { host: '127.0.0.1.evil.example' })).toMatchObject({ status: 403 })
-  })
+  test.each(['/healthz', '/readyz', '/metrics', '/v1/traces', '/nowhere'])(
+    '%s refuses a foreign Host',
+    async (path) => {
+      expect(await ask(path, { host: 'evil.example:7333' })).toMatchObject({ status: 403 })
+      expect(await ask(path, { host: '127.0.0.1.evil.example' })).toMatchObject({ status: 403 })
+    },
+  )
   test('a foreign Origin is refused, a loopback one is not, and nobody gets CORS headers', async () => {
-    expect(await ask('/healthz', { host: 'localhost', origin: 'https://evil.example' })).toMatchObject({ status: 403 })
+    expect(await ask('/healthz', { host: 'localhost', origin: 'https://evil.example' })).toMatchObject({
+      status: 403,
+    })
     expect(await ask('/healthz', { host: 'localhost', origin: 'null' })).toMatchObject({ status: 403 })
     const answer = await ask('/healthz', { host: 'localhost:7333', origin: 'http://localhost:3000' })
     expect(answer.status).toBe(200)
@@ -50,12 +61,21 @@ describe('without a store', () => {
     expect(await ask('/healthz', { host: 'localhost' })).toMatchObject({ status: 200 })
     const ready = await ask('/readyz', { host: 'localhost' })
     expect(ready.status).toBe(503)
-    expect(JSON.parse(ready.body)).toMatchObject({ ready: false, parts: { store: { ok: false }, schema: { ok: false } } })
+    expect(JSON.parse(ready.body)).toMatchObject({
+      ready: false,
+      parts: { store: { ok: false }, schema: { ok: false } },
+    })
     const sent = await sendBatch(collector.address, newBatchId(), segmentOf([makeEvent()]))
-    expect(sent).toMatchObject({ status: 503, retryAfter: expect.any(String), body: { error: { code: 'store_unavailable' } } })
+    expect(sent).toMatchObject({
+      status: 503,
+      retryAfter: expect.any(String),
+      body: { error: { code: 'store_unavailable' } },
+    })
   })
   test('the wrong token is refused before anything else', async () => {
-    expect(await sendBatch(collector.address, newBatchId(), segmentOf([makeEvent()]), { token: '' })).toMatchObject({ status: 401 })
+    expect(
+      await sendBatch(collector.address, newBatchId(), segmentOf([makeEvent()]), { token: '' }),
+    ).toMatchObject({ status: 401 })
   })
   test('an unknown path is told in the same shape', async () => {
     const answer = await ask('/nowhere', { host: 'localhost' })
@@ -65,8 +85,17 @@ describe('without a store', () => {
 
 type Request = Parameters<ReturnType<typeof openGuard>['checkCaller']>[0]
 const from = (remoteAddress: string, headers: Record<string, string> = {}): Request =>
-  ({ headers: { host: 'weir.internal', ...headers }, raw: { socket: { remoteAddress } } }) as unknown as Request
-const options = { listen: '0.0.0.0:7333', intake_token: 'a-long-enough-token', caller_keys: [] as string[], allowed_hosts: [], allowed_origins: [] }
+  ({
+    headers: { host: 'weir.internal', ...headers },
+    raw: { socket: { remoteAddress } },
+  }) as unknown as Request
+const options = {
+  listen: '0.0.0.0:7333',
+  intake_token: 'a-long-enough-token',
+  caller_keys: [] as string[],
+  allowed_hosts: [],
+  allowed_origins: [],
+}
 const keyHash = createHash('sha256').update('key-1').digest('hex')
 
 test('without keys OTLP is for this machine, with keys for their holders', () => {
@@ -92,8 +121,12 @@ test('an empty intake token lets nobody in', () => {
 
 test('a listener for others takes any name until the operator lists them', () => {
   expect(() => openGuard(options).checkOrigin(from('10.0.0.1'))).not.toThrow()
-  expect(() => openGuard({ ...options, allowed_hosts: ['other.internal'] }).checkOrigin(from('10.0.0.1'))).toThrow()
-  expect(() => openGuard({ ...options, allowed_hosts: ['weir.internal'] }).checkOrigin(from('10.0.0.1'))).not.toThrow()
+  expect(() =>
+    openGuard({ ...options, allowed_hosts: ['other.internal'] }).checkOrigin(from('10.0.0.1')),
+  ).toThrow()
+  expect(() =>
+    openGuard({ ...options, allowed_hosts: ['weir.internal'] }).checkOrigin(from('10.0.0.1')),
+  ).not.toThrow()
 })
 
 test('places for bodies are given in turn, and beyond the queue nobody waits', async () => {

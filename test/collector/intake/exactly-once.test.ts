@@ -3,7 +3,15 @@ import { openStore, type Store } from '../../../collector/sink/store.ts'
 import type { CallEvent } from '../../../event/fields.ts'
 import { makeEvent, makeIntent, newBatchId, nowUs, segmentOf, sendBatch } from '../support/events.ts'
 import { type Gate, openGate } from '../support/gate.ts'
-import { collectorOptions, isReady, type Running, scratchFolder, startCollector, startStore, until } from '../support/processes.ts'
+import {
+  collectorOptions,
+  isReady,
+  type Running,
+  scratchFolder,
+  startCollector,
+  startStore,
+  until,
+} from '../support/processes.ts'
 
 const folder = scratchFolder()
 let store_: Running
@@ -68,8 +76,17 @@ async function check({ id, size, team }: { id: string; size: number; team: strin
     { id, team, worker: id.slice(0, 16) },
   )
   expect(row).toEqual({
-    calls: size, ids: size, usage: size, callers: size, runs: size, sessions: size,
-    payloads: 2, intents: 3, dead: 1, dead_rows: 1, ledger: 1,
+    calls: size,
+    ids: size,
+    usage: size,
+    callers: size,
+    runs: size,
+    sessions: size,
+    payloads: 2,
+    intents: 3,
+    dead: 1,
+    dead_rows: 1,
+    ledger: 1,
   })
 }
 
@@ -102,7 +119,11 @@ test('two collectors that get the same batches at once store them once', async (
   const [one, two] = await Promise.all([newCollector(), newCollector()])
   const batches = Array.from({ length: 8 }, (_, i) => batch(`both-${i}`))
   const answers = await Promise.all(
-    batches.flatMap(({ id, bytes }) => [sendBatch(one.address, id, bytes), sendBatch(two.address, id, bytes), sendBatch(one.address, id, bytes)]),
+    batches.flatMap(({ id, bytes }) => [
+      sendBatch(one.address, id, bytes),
+      sendBatch(two.address, id, bytes),
+      sendBatch(one.address, id, bytes),
+    ]),
   )
   expect(answers.map((answer) => answer.status)).toEqual(answers.map(() => 200))
   for (const sent of batches) await check(sent)
@@ -118,18 +139,23 @@ test('a store killed in the middle of inserts has every batch once when it is ba
     let killed: Promise<void> | null = null
     gate.onInsert = (_table, when) => {
       // The request is on its way while the store dies: some inserts were done, some half, some not at all.
-      if (when === 'before' && ++inserts === 3 + round * 4) setTimeout(() => (killed = store_.kill()), round * 7)
+      if (when === 'before' && ++inserts === 3 + round * 4)
+        setTimeout(() => (killed = store_.kill()), round * 7)
       return undefined
     }
     const answers = await Promise.all(batches.map(({ id, bytes }) => sendBatch(collector.address, id, bytes)))
     await until(() => killed !== null, 'the store is killed')
     await killed
-    for (const answer of answers.filter((a) => a.status !== 200)) expect(answer).toMatchObject({ status: 503, retryAfter: expect.any(String) })
+    for (const answer of answers.filter((a) => a.status !== 200))
+      expect(answer).toMatchObject({ status: 503, retryAfter: expect.any(String) })
     expect(answers.some((answer) => answer.status === 503)).toBe(true)
     store_ = await startStore(folder.path, port)
     for (const { id, bytes } of batches) {
       let attempt = 1
-      await until(async () => (await sendBatch(collector.address, id, bytes, { attempt: ++attempt })).status === 200, 'batch stored')
+      await until(
+        async () => (await sendBatch(collector.address, id, bytes, { attempt: ++attempt })).status === 200,
+        'batch stored',
+      )
     }
     for (const sent of batches) await check(sent)
   }

@@ -5,8 +5,13 @@ import type { CallEvent } from '../../../event/fields.ts'
 import { makeEvent, makeIntent } from '../support/events.ts'
 
 const read = (lines: readonly (object | string)[], keepEvents = false) =>
-  readLines(lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n'), 'b-1', keepEvents)
-const value = (row: string, name: string): unknown => (JSON.parse(row) as unknown[])[COLUMN_NAMES.indexOf(name)]
+  readLines(
+    lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n'),
+    'b-1',
+    keepEvents,
+  )
+const value = (row: string, name: string): unknown =>
+  (JSON.parse(row) as unknown[])[COLUMN_NAMES.indexOf(name)]
 
 test('an event becomes a row with a value for every column and its batch id last', async () => {
   const event = makeEvent()
@@ -20,7 +25,13 @@ test('an event becomes a row with a value for every column and its batch id last
 })
 
 test('the same text makes the same rows and the same dead letters', async () => {
-  const lines = [makeEvent(), 'x', makeIntent(makeEvent()), { version: 9 }, makeEvent({ captured_result: 'r' })]
+  const lines = [
+    makeEvent(),
+    'x',
+    makeIntent(makeEvent()),
+    { version: 9 },
+    makeEvent({ captured_result: 'r' }),
+  ]
   expect(await read(lines)).toEqual(await read(lines))
 })
 
@@ -75,7 +86,9 @@ test('a measure too large for its column is kept as the largest there is', async
 })
 
 test('half a surrogate pair is mended, for no database takes it', async () => {
-  const { calls, dead } = await read([JSON.stringify(makeEvent({ tool: 'ab' })).replace('"ab"', '"a\\ud800b"')])
+  const { calls, dead } = await read([
+    JSON.stringify(makeEvent({ tool: 'ab' })).replace('"ab"', '"a\\ud800b"'),
+  ])
   expect(dead).toEqual([])
   expect(value(calls[0]!, 'tool')).toBe('a\uFFFDb')
 })

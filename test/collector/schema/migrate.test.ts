@@ -30,7 +30,9 @@ afterAll(async () => {
 }, 60_000)
 
 const tables = (store: Store) =>
-  store.rows<{ name: string }>('SELECT name FROM system.tables WHERE database = {d:String} ORDER BY name', { d: store.database })
+  store.rows<{ name: string }>('SELECT name FROM system.tables WHERE database = {d:String} ORDER BY name', {
+    d: store.database,
+  })
 
 test('two collectors that start at once make one schema, and a third finds nothing to do', async () => {
   const stores = [open('twice'), open('twice'), open('twice')]
@@ -65,9 +67,11 @@ test('every rollup counts every outcome, and every table has a lifetime', async 
     )
     expect(columns.map((column) => column.name)).toEqual(expect.arrayContaining([...OUTCOMES]))
   }
-  const withRows = (await store.rows<{ name: string; engine: string }>(
-    "SELECT name, engine FROM system.tables WHERE database = 'twice' AND engine LIKE '%MergeTree'",
-  )).map((row) => row.name)
+  const withRows = (
+    await store.rows<{ name: string; engine: string }>(
+      "SELECT name, engine FROM system.tables WHERE database = 'twice' AND engine LIKE '%MergeTree'",
+    )
+  ).map((row) => row.name)
   expect(withRows.filter((name) => !name.startsWith('schema_')).sort()).toEqual([...RETAINED_TABLES].sort())
 })
 
@@ -94,20 +98,31 @@ test('a changed lifetime alters the tables it concerns', async () => {
   expect(usage?.engine_full).toContain('toIntervalDay(800)')
 }, 60_000)
 
-const step = (version: number, template: string) => ({ version, name: `step_${version}`, template, checksum: checksumOf(template) })
+const step = (version: number, template: string) => ({
+  version,
+  name: `step_${version}`,
+  template,
+  checksum: checksumOf(template),
+})
 
 test('an interrupted step is run again, a finished one is not', async () => {
   const store = open('broken')
   const good = readMigrations()
   const next = good.length + 1
-  const bad = step(next, 'CREATE TABLE IF NOT EXISTS {DB}.extra (a UInt8) ENGINE = MergeTree ORDER BY a;\nSELECT no_such_column;\n')
+  const bad = step(
+    next,
+    'CREATE TABLE IF NOT EXISTS {DB}.extra (a UInt8) ENGINE = MergeTree ORDER BY a;\nSELECT no_such_column;\n',
+  )
   await expect(migrate({ store, retention, log, migrations: [...good, bad] })).rejects.toThrow()
   const dirty = await store.rows<{ dirty: number }>(
     'SELECT argMax(m.dirty, step) AS dirty FROM broken.schema_migrations AS m WHERE version = {v:UInt32}',
     { v: next },
   )
   expect(dirty).toEqual([{ dirty: 1 }])
-  const mended = step(next, 'CREATE TABLE IF NOT EXISTS {DB}.extra (a UInt8) ENGINE = MergeTree ORDER BY a;\n')
+  const mended = step(
+    next,
+    'CREATE TABLE IF NOT EXISTS {DB}.extra (a UInt8) ENGINE = MergeTree ORDER BY a;\n',
+  )
   await migrate({ store, retention, log, migrations: [...good, mended] })
   expect((await tables(store)).map((row) => row.name)).toContain('extra')
 }, 120_000)
@@ -116,7 +131,14 @@ test('a database of a newer version, or of another build, is refused with a sent
   const store = open('broken')
   const good = readMigrations()
   await expect(migrate({ store, retention, log, migrations: good })).rejects.toThrow(SchemaError)
-  await expect(migrate({ store, retention, log, migrations: good })).rejects.toThrow(/has schema 14, this version of Weir knows 13/)
-  const other = [...good.slice(0, 1).map((m) => ({ ...m, checksum: checksumOf('something else') })), ...good.slice(1)]
-  await expect(migrate({ store: open('twice'), retention, log, migrations: other })).rejects.toThrow(/step 1 .*made by another build/)
+  await expect(migrate({ store, retention, log, migrations: good })).rejects.toThrow(
+    /has schema 14, this version of Weir knows 13/,
+  )
+  const other = [
+    ...good.slice(0, 1).map((m) => ({ ...m, checksum: checksumOf('something else') })),
+    ...good.slice(1),
+  ]
+  await expect(migrate({ store: open('twice'), retention, log, migrations: other })).rejects.toThrow(
+    /step 1 .*made by another build/,
+  )
 })

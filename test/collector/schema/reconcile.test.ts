@@ -4,7 +4,14 @@ import { openStore, type Store } from '../../../collector/sink/store.ts'
 import { type Collector, openCollector } from '../../../collector/wire.ts'
 import { OUTCOMES } from '../../../event/fields.ts'
 import { makeEvent, newBatchId, nowUs, randomEvent, seeded, segmentOf, sendBatch } from '../support/events.ts'
-import { collectorOptions, isReady, type Running, scratchFolder, startStore, until } from '../support/processes.ts'
+import {
+  collectorOptions,
+  isReady,
+  type Running,
+  scratchFolder,
+  startStore,
+  until,
+} from '../support/processes.ts'
 
 const folder = scratchFolder()
 let store_: Running
@@ -21,11 +28,14 @@ beforeAll(async () => {
   const base = nowUs() - 3 * 86_400e6
   // Three days of calls, some of them four days late, in batches that span days; each batch comes twice, one of them thrice.
   for (let batch = 0; batch < 6; batch++) {
-    const events = Array.from({ length: 120 }, () => randomEvent(random, Math.floor(base + random() * 3 * 86_400e6)))
+    const events = Array.from({ length: 120 }, () =>
+      randomEvent(random, Math.floor(base + random() * 3 * 86_400e6)),
+    )
     if (batch === 5) for (const event of events) event.ts -= 86_400e6
     const id = newBatchId()
     const bytes = segmentOf(events)
-    for (const attempt of batch === 2 ? [1, 1, 2] : [1, 2]) expect((await sendBatch(collector.address, id, bytes, { attempt })).status).toBe(200)
+    for (const attempt of batch === 2 ? [1, 1, 2] : [1, 2])
+      expect((await sendBatch(collector.address, id, bytes, { attempt })).status).toBe(200)
   }
 }, 120_000)
 afterAll(async () => {
@@ -36,7 +46,9 @@ afterAll(async () => {
 }, 60_000)
 
 test('every event is there once', async () => {
-  expect(await store.rows('SELECT count() AS n, uniqExact(event_id) AS ids FROM weir.calls')).toEqual([{ n: 720, ids: 720 }])
+  expect(await store.rows('SELECT count() AS n, uniqExact(event_id) AS ids FROM weir.calls')).toEqual([
+    { n: 720, ids: 720 },
+  ])
 })
 
 const figures = Object.keys(FIGURES)
@@ -58,7 +70,11 @@ const raw: Record<string, string> = {
 describe('rollups add up to the raw rows, for every figure', () => {
   const cases = [
     { view: 'v_tool_5m', keys: { server: 'server', tool: 'tool', method: 'method' }, where: '1' },
-    { view: 'v_usage_1d', keys: { d: 'toDate(ts)', team: 'team', project: 'project', tool: 'tool' }, where: '1' },
+    {
+      view: 'v_usage_1d',
+      keys: { d: 'toDate(ts)', team: 'team', project: 'project', tool: 'tool' },
+      where: '1',
+    },
     { view: 'v_callers_1d', keys: { d: 'toDate(ts)', caller: 'caller' }, where: '1' },
     { view: 'v_sessions', keys: { session_id: 'session_id' }, where: "session_id != ''" },
     { view: 'v_runs', keys: { run_id: 'run_id' }, where: "run_id != ''" },
@@ -70,7 +86,9 @@ describe('rollups add up to the raw rows, for every figure', () => {
        FROM weir.${view} AS v GROUP BY ${names.join(', ')} ORDER BY ${names.join(', ')}`,
     )
     const direct = await store.rows(
-      `SELECT ${Object.entries(keys).map(([name, sql]) => `${sql} AS ${name}`).join(', ')},
+      `SELECT ${Object.entries(keys)
+        .map(([name, sql]) => `${sql} AS ${name}`)
+        .join(', ')},
          ${figures.map((name) => `${raw[name]} AS s_${name}`).join(', ')}, countIf(outcome NOT IN ('ok', 'input_required')) AS s_failed
        FROM weir.calls AS c WHERE kind = 'request' AND ${where} GROUP BY ${names.join(', ')} ORDER BY ${names.join(', ')}`,
     )
@@ -116,5 +134,7 @@ test('a batch older than the raw rows live still counts in the rollups, once', a
   const old = makeEvent({ ts: nowUs() - 40 * 86_400e6, team: 'archaeology' })
   const id = newBatchId()
   for (const attempt of [1, 2]) await sendBatch(collector.address, id, segmentOf([old]), { attempt })
-  expect(await store.rows("SELECT sum(calls) AS n FROM weir.v_usage_1d WHERE team = 'archaeology'")).toEqual([{ n: 1 }])
+  expect(await store.rows("SELECT sum(calls) AS n FROM weir.v_usage_1d WHERE team = 'archaeology'")).toEqual([
+    { n: 1 },
+  ])
 })

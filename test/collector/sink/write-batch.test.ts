@@ -44,12 +44,27 @@ const stored = async (id: string): Promise<unknown> => {
 
 test('rows the store cannot read become dead letters, the others are stored, and a repetition agrees', async () => {
   const batch = await poisoned(60, (i) => i === 0 || i === 31 || i === 59)
-  const expected = { calls: 57, dead: [[0, 'not_json'], [1, 'refused'], [32, 'refused'], [60, 'refused']] }
+  const expected = {
+    calls: 57,
+    dead: [
+      [0, 'not_json'],
+      [1, 'refused'],
+      [32, 'refused'],
+      [60, 'refused'],
+    ],
+  }
   expect(await writeBatch(store, batch, null)).toEqual({ rows: 57, dead: 4, refused: [1, 32, 60] })
   expect(await stored(batch.id)).toEqual(expected)
-  expect(await findBatch(store, batch.id)).toEqual({ complete: true, rows: 57, dead: 4, refused: [1, 32, 60] })
+  expect(await findBatch(store, batch.id)).toEqual({
+    complete: true,
+    rows: 57,
+    dead: 4,
+    refused: [1, 32, 60],
+  })
   // As if the collector had died right after its decision: the decision stands, whoever comes next.
-  expect(await writeBatch(store, batch, { complete: false, rows: 57, dead: 4, refused: [1, 32, 60] })).toMatchObject({ rows: 57 })
+  expect(
+    await writeBatch(store, batch, { complete: false, rows: 57, dead: 4, refused: [1, 32, 60] }),
+  ).toMatchObject({ rows: 57 })
   expect(await writeBatch(store, batch, null)).toMatchObject({ rows: 57 })
   expect(await stored(batch.id)).toEqual(expected)
 })
@@ -69,6 +84,8 @@ test('when nearly everything is refused the sender keeps it: that is a defect, n
 test('looking for poison stores nothing', async () => {
   const { rows } = await poisoned(9, (i) => i === 4)
   const before = await store.rows('SELECT count() AS n FROM weir.calls')
-  expect(await findPoison(store, rows.calls)).toEqual([{ index: 4, error: expect.stringContaining('no such outcome') }])
+  expect(await findPoison(store, rows.calls)).toEqual([
+    { index: 4, error: expect.stringContaining('no such outcome') },
+  ])
   expect(await store.rows('SELECT count() AS n FROM weir.calls')).toEqual(before)
 })

@@ -5,8 +5,24 @@ import { openStore, type Store } from '../../../collector/sink/store.ts'
 import { spansOf } from '../../../collector/spans/readable.ts'
 import { type Collector, openCollector } from '../../../collector/wire.ts'
 import type { CallEvent } from '../../../event/fields.ts'
-import { hex, makeEvent, newBatchId, nowUs, randomEvent, seeded, segmentOf, sendBatch } from '../support/events.ts'
-import { collectorOptions, isReady, type Running, scratchFolder, startStore, until } from '../support/processes.ts'
+import {
+  hex,
+  makeEvent,
+  newBatchId,
+  nowUs,
+  randomEvent,
+  seeded,
+  segmentOf,
+  sendBatch,
+} from '../support/events.ts'
+import {
+  collectorOptions,
+  isReady,
+  type Running,
+  scratchFolder,
+  startStore,
+  until,
+} from '../support/processes.ts'
 
 const folder = scratchFolder()
 let store_: Running
@@ -55,12 +71,18 @@ const viewed = (): Promise<Span[]> =>
        SpanAttributes, toString(Duration) AS Duration, StatusCode, StatusMessage, arrayZip(\`Links.TraceId\`, \`Links.SpanId\`) AS links
      FROM weir.otel_traces ORDER BY TraceId, SpanId`,
   )
-const bySpan = (a: Span, b: Span): number => `${a.TraceId}${a.SpanId}`.localeCompare(`${b.TraceId}${b.SpanId}`)
+const bySpan = (a: Span, b: Span): number =>
+  `${a.TraceId}${a.SpanId}`.localeCompare(`${b.TraceId}${b.SpanId}`)
 
 test('the view and the export say the same of every span', async () => {
   const random = seeded(7)
-  const events: CallEvent[] = Array.from({ length: 300 }, () => randomEvent(random, nowUs() - Math.floor(random() * 3.6e9)))
-  events.push(makeEvent({ span_id: '' }), makeEvent({ captured_arguments: 'secret', captured_result: 'secret' }))
+  const events: CallEvent[] = Array.from({ length: 300 }, () =>
+    randomEvent(random, nowUs() - Math.floor(random() * 3.6e9)),
+  )
+  events.push(
+    makeEvent({ span_id: '' }),
+    makeEvent({ captured_arguments: 'secret', captured_result: 'secret' }),
+  )
   for (const event of events) if (event.span_id) event.span_id = hex(8)
   await sendBatch(collector.address, newBatchId(), segmentOf(events))
   const expected = events.flatMap(spansOf).map(exported).sort(bySpan)
@@ -69,7 +91,8 @@ test('the view and the export say the same of every span', async () => {
   expect(rows).toEqual(expected)
 })
 
-const attributes = (event: Partial<CallEvent>, kind = 0): Record<string, unknown> => spansOf(makeEvent(event))[kind]!.attributes
+const attributes = (event: Partial<CallEvent>, kind = 0): Record<string, unknown> =>
+  spansOf(makeEvent(event))[kind]!.attributes
 const status = (event: Partial<CallEvent>, kind = 0): number => spansOf(makeEvent(event))[kind]!.status.code
 
 test('a tools/call is named and attributed by the conventions', () => {
@@ -86,9 +109,17 @@ test('a tools/call is named and attributed by the conventions', () => {
   })
   expect(server!.attributes).not.toHaveProperty('error.type')
   expect(server!.attributes).not.toHaveProperty('rpc.response.status_code')
-  expect(client).toMatchObject({ name: 'tools/call get_balance', kind: SpanKind.CLIENT, duration: [0, 11_445_000] })
+  expect(client).toMatchObject({
+    name: 'tools/call get_balance',
+    kind: SpanKind.CLIENT,
+    duration: [0, 11_445_000],
+  })
   expect(client!.parentSpanContext?.spanId).toBe(server!.spanContext().spanId)
-  expect(client!.attributes).toMatchObject({ 'server.address': 'bank.example', 'server.port': 8080, 'mcp.protocol.version': '2025-06-18' })
+  expect(client!.attributes).toMatchObject({
+    'server.address': 'bank.example',
+    'server.port': 8080,
+    'mcp.protocol.version': '2025-06-18',
+  })
 })
 
 test('a prompt is no tool, a stdio server is a pipe, a modern call has no session', () => {
@@ -104,14 +135,23 @@ test('a prompt is no tool, a stdio server is a pipe, a modern call has no sessio
 })
 
 test('a failure is an error of the server span unless the caller made it', () => {
-  const failed = { outcome: 'rpc_error', owner: 'upstream', error_code: -32_603, error_type: '-32603' } as const
+  const failed = {
+    outcome: 'rpc_error',
+    owner: 'upstream',
+    error_code: -32_603,
+    error_type: '-32603',
+  } as const
   expect(status(failed)).toBe(SpanStatusCode.ERROR)
   expect(status({ ...failed, error_code: -32_602 })).toBe(SpanStatusCode.UNSET)
-  expect(attributes({ ...failed, error_code: -32_602 })).toMatchObject({ 'rpc.response.status_code': '-32602' })
+  expect(attributes({ ...failed, error_code: -32_602 })).toMatchObject({
+    'rpc.response.status_code': '-32602',
+  })
   expect(status({ ...failed, error_code: -32_602 }, 1)).toBe(SpanStatusCode.ERROR)
   expect(status({ outcome: 'denied', owner: 'client' })).toBe(SpanStatusCode.UNSET)
   expect(status({ outcome: 'denied', owner: 'client' }, 1)).toBe(SpanStatusCode.UNSET)
   expect(status({ outcome: 'tool_error', owner: 'upstream' })).toBe(SpanStatusCode.ERROR)
-  expect(attributes({ outcome: 'tool_error', owner: 'upstream' })).toMatchObject({ 'error.type': 'tool_error' })
+  expect(attributes({ outcome: 'tool_error', owner: 'upstream' })).toMatchObject({
+    'error.type': 'tool_error',
+  })
   expect(status({ outcome: 'input_required' })).toBe(SpanStatusCode.UNSET)
 })

@@ -1,7 +1,15 @@
 /** Events, segments and requests for tests. Random ones come from a seed, so that a failure can be repeated. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { crc32, gzipSync, zstdCompressSync } from 'node:zlib'
-import { type CallEvent, type CallIntent, EVENT_VERSION, FIELDS, KINDS, OUTCOMES, OWNERS } from '../../../event/fields.ts'
+import {
+  type CallEvent,
+  type CallIntent,
+  EVENT_VERSION,
+  FIELDS,
+  KINDS,
+  OUTCOMES,
+  OWNERS,
+} from '../../../event/fields.ts'
 import { TOKEN } from './processes.ts'
 
 export const hex = (bytes: number): string => randomBytes(bytes).toString('hex')
@@ -10,7 +18,10 @@ export const nowUs = (): number => Date.now() * 1000
 function empty(): CallEvent {
   const entries = FIELDS.map((field) => {
     if (typeof field.json !== 'string') return [field.name, field.json[0]]
-    return [field.name, { string: '', integer: 0, boolean: false, strings: [], labels: {}, attempts: [] }[field.json]]
+    return [
+      field.name,
+      { string: '', integer: 0, boolean: false, strings: [], labels: {}, attempts: [] }[field.json],
+    ]
   })
   return Object.fromEntries(entries) as CallEvent
 }
@@ -132,7 +143,13 @@ export function randomEvent(random: () => number, ts: number): CallEvent {
     attempts: int(3),
     transport: pick(['http', 'stdio']),
     upstream_transport: pick(['http', 'stdio', '']),
-    upstream_endpoint: pick(['http://bank.example:8080/mcp', 'https://[::1]:9/x', 'https://plain.example/mcp', 'npx server', '']),
+    upstream_endpoint: pick([
+      'http://bank.example:8080/mcp',
+      'https://[::1]:9/x',
+      'https://plain.example/mcp',
+      'npx server',
+      '',
+    ]),
     client_span_id: random() < 0.2 ? '' : hex(8),
     parent_span_id: random() < 0.5 ? '' : hex(8),
     link_trace_id: random() < 0.8 ? '' : hex(16),
@@ -156,9 +173,38 @@ export function randomEvent(random: () => number, ts: number): CallEvent {
 }
 
 export function makeIntent(event: CallEvent): CallIntent {
-  const { event_id, ts, trace_id, session_id, caller, team, project, agent, principal, instance, worker, method, server, tool } = event
+  const {
+    event_id,
+    ts,
+    trace_id,
+    session_id,
+    caller,
+    team,
+    project,
+    agent,
+    principal,
+    instance,
+    worker,
+    method,
+    server,
+    tool,
+  } = event
   return {
-    intent: 1, event_id, ts, trace_id, session_id, caller, team, project, agent, principal, instance, worker, method, server, tool,
+    intent: 1,
+    event_id,
+    ts,
+    trace_id,
+    session_id,
+    caller,
+    team,
+    project,
+    agent,
+    principal,
+    instance,
+    worker,
+    method,
+    server,
+    tool,
     arguments_hash: event.arguments_hash,
   }
 }
@@ -180,8 +226,18 @@ export type SendOptions = {
 export type Sent = { status: number; retryAfter: string | null; body: Record<string, unknown> }
 
 /** What a shipper does with a sealed segment. */
-export async function sendBatch(address: string, id: string, bytes: Buffer, options: SendOptions = {}): Promise<Sent> {
-  const body = options.encoding === 'zstd' ? zstdCompressSync(bytes) : options.encoding === 'gzip' ? gzipSync(bytes) : bytes
+export async function sendBatch(
+  address: string,
+  id: string,
+  bytes: Buffer,
+  options: SendOptions = {},
+): Promise<Sent> {
+  const body =
+    options.encoding === 'zstd'
+      ? zstdCompressSync(bytes)
+      : options.encoding === 'gzip'
+        ? gzipSync(bytes)
+        : bytes
   const response = await fetch(`${address}/v1/batches/${id}`, {
     method: 'POST',
     headers: {

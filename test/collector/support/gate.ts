@@ -20,7 +20,9 @@ export async function openGate(target: string): Promise<Gate> {
       const table = /^INSERT INTO \w+\.(\w+)/.exec(query)?.[1] ?? ''
       if (table && gate.refuse) {
         const { status, code, text } = gate.refuse
-        outgoing.writeHead(status, { 'x-clickhouse-exception-code': String(code) }).end(`Code: ${code}. DB::Exception: ${text}. (SOME_CODE) (version 26.7)`)
+        outgoing
+          .writeHead(status, { 'x-clickhouse-exception-code': String(code) })
+          .end(`Code: ${code}. DB::Exception: ${text}. (SOME_CODE) (version 26.7)`)
         return
       }
       if (table && (await gate.onInsert(table, 'before')) === 'stop') {
@@ -28,7 +30,13 @@ export async function openGate(target: string): Promise<Gate> {
         return
       }
       const onward = request(
-        { host: to.hostname, port: to.port, method: incoming.method, path: incoming.url, headers: incoming.headers },
+        {
+          host: to.hostname,
+          port: to.port,
+          method: incoming.method,
+          path: incoming.url,
+          headers: incoming.headers,
+        },
         async (answer) => {
           const parts: Buffer[] = []
           for await (const part of answer) parts.push(part as Buffer)

@@ -14,7 +14,11 @@ const ended = (child: ChildProcess): Promise<void> =>
     ? Promise.resolve()
     : new Promise((resolve) => child.once('exit', () => resolve()))
 
-async function start(file: string, options: unknown, more: { execArgv?: string[]; env?: Record<string, string> }): Promise<Running> {
+async function start(
+  file: string,
+  options: unknown,
+  more: { execArgv?: string[]; env?: Record<string, string> },
+): Promise<Running> {
   const child = fork(new URL(`../../../${file}`, import.meta.url), [], {
     execArgv: more.execArgv ?? [],
     env: more.env ?? {},
@@ -61,7 +65,10 @@ export function startStore(data_path: string, port = 0): Promise<Running> {
     writer: WRITER,
     reader: { user: 'reader', password: '' },
   }
-  return start('store/main.ts', options, { execArgv: [...storeProcess.execArgv], env: { ...storeProcess.env } })
+  return start('store/main.ts', options, {
+    execArgv: [...storeProcess.execArgv],
+    env: { ...storeProcess.env },
+  })
 }
 
 export const TOKEN = 'intake-token-of-tests'
@@ -87,7 +94,11 @@ export const startCollector = (options: CollectorOptions): Promise<Running> =>
   start('collector/main.ts', options, { env: { TZ: 'UTC' } })
 
 /** Repeats `check` until it holds. */
-export async function until(check: () => Promise<boolean> | boolean, what: string, tries = 400): Promise<void> {
+export async function until(
+  check: () => Promise<boolean> | boolean,
+  what: string,
+  tries = 400,
+): Promise<void> {
   for (let i = 0; i < tries; i++) {
     if (await check()) return
     await new Promise((resolve) => setTimeout(resolve, 50))

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { waitFor } from './wait.ts'
+import { waitFor } from '../../support/wait.ts'
 
 const VERSION = 'v1.8.0'
 const MODULE = 'github.com/modelcontextprotocol/go-sdk/conformance/everything-server'
@@ -64,13 +64,8 @@ export async function startPeer(command: string, args: string[], port: number, p
   const child = spawn(command, args, { stdio: 'ignore', env: { ...process.env, ...env } })
   const url = `http://localhost:${port}${path}`
   await waitFor(`${command} on ${port}`, async () => {
-    if (child.exitCode !== null) throw new Error(`${command} ended with code ${child.exitCode}`)
-    try {
-      await (await fetch(url, { method: 'OPTIONS' })).arrayBuffer()
-      return true
-    } catch {
-      return false
-    }
+    await (await fetch(url, { method: 'OPTIONS' })).arrayBuffer()
+    return true
   })
   return {
     url,

@@ -1,6 +1,6 @@
 /** The official suites against the Go reference server, once over its own HTTP and once as a stdio child of the host. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -30,6 +30,7 @@ function run(suite: string, url: string, ...args: string[]): Promise<Score> {
       [suite, 'server', '--url', url, '-o', out, ...args],
       { maxBuffer: 1e8 },
       (error, stdout) => {
+        rmSync(out, { recursive: true, force: true })
         const scenarios: Score['scenarios'] = {}
         for (const [, name, passed, failed] of stdout.matchAll(/^[✓✗] (\S+): (\d+) passed, (\d+) failed/gm))
           scenarios[name!] = { passed: Number(passed), failed: Number(failed) }

@@ -18,7 +18,7 @@ beforeAll(async () => {
     caller: fixture(),
     shared: fixture([], { isolation: 'shared' }),
     session: fixture([], { isolation: 'session' }),
-    idle: fixture([], { idle_timeout_ms: 300 }),
+    idle: fixture([], { idle_timeout_ms: 1000 }),
     two: fixture([], { processes_max: 2 }),
   })
 })

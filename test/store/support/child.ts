@@ -20,6 +20,8 @@ export type StoreChild = {
   /** Sends a heartbeat; true when it was answered in time. */
   beats(wait_ms: number): Promise<boolean>
   ask(question: string): Promise<unknown>
+  /** Resolves with why it was refused, undefined when it was taken. */
+  reload(changes: Partial<StoreOptions>): Promise<string | undefined>
   /** Asks it to drain; resolves with the exit code. */
   drain(): Promise<number | null>
   /** SIGKILL, and waits for the end. The directory stays. */
@@ -105,6 +107,12 @@ export async function startStore(changes: Partial<StoreOptions> = {}, cwd?: stri
       const answer = reply('answer', id)
       child.send({ type: 'ask', id, question })
       return (await answer).answer
+    },
+    async reload(changes) {
+      const id = nextId++
+      const reloaded = reply('reloaded', id)
+      child.send({ type: 'reload', id, options: { ...options, ...changes } })
+      return (await reloaded).error
     },
     async drain() {
       child.send({ type: 'drain' })
