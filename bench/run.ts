@@ -5,13 +5,17 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { freshness } from './scenarios/freshness.ts'
+import { insert } from './scenarios/insert.ts'
 import { path } from './scenarios/path.ts'
+import { sse } from './scenarios/sse.ts'
+import { stages } from './scenarios/stages.ts'
 import { stopAll } from './support/children.ts'
 import { commitOf, loadNow, machineOf, type Provenance, ROOT } from './support/machine.ts'
 import { holds, type Scenario } from './support/scenario.ts'
 import { writeSummary } from './summary.ts'
 
-const SCENARIOS: readonly Scenario[] = [path]
+const SCENARIOS: readonly Scenario[] = [path, stages, sse, insert, freshness]
 
 const USAGE = `usage: npm run bench -- [--quick] [--gate] [--seed n] [scenario...]
 

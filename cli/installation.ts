@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { ConfigError, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
-import { readNote, type RunNote } from '../supervisor/data-folder.ts'
+import { type RunNote, readNote } from '../supervisor/data-folder.ts'
 import { CliError } from './verb.ts'
 
 /** The options every asking command takes. */
@@ -36,7 +36,12 @@ export type Installation = {
   readonly collector: string
 }
 
-type Values = { config?: string | undefined; url?: string | undefined; user?: string | undefined; password?: string | undefined }
+type Values = {
+  config?: string | undefined
+  url?: string | undefined
+  user?: string | undefined
+  password?: string | undefined
+}
 
 /** Stands in for a variable that is not set: long enough for any secret, and nothing a server would take. */
 const PLACEHOLDER = 'not-set-in-this-shell'
@@ -47,7 +52,9 @@ export function loadForAsking(file: string): { config: Config; unset: string[] }
     return { config: loadConfig(file).config, unset: [] }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    const unset = error.problems.map((p) => /^the environment variable (\w+) is not set$/.exec(p.message)?.[1])
+    const unset = error.problems.map(
+      (p) => /^the environment variable (\w+) is not set$/.exec(p.message)?.[1],
+    )
     if (unset.length === 0 || unset.some((name) => name === undefined)) throw error
     const names = [...new Set(unset as string[])]
     try {
@@ -70,7 +77,11 @@ function checkUrl(url: string): string {
     if (protocol !== 'http:' && protocol !== 'https:') throw new Error('not HTTP')
     return `${origin}${pathname}`.replace(/\/$/, '')
   } catch {
-    throw new CliError(`--url ${url} is not an http:// or https:// URL`, 'write for example --url http://127.0.0.1:7334', 2)
+    throw new CliError(
+      `--url ${url} is not an http:// or https:// URL`,
+      'write for example --url http://127.0.0.1:7334',
+      2,
+    )
   }
 }
 
@@ -81,7 +92,10 @@ export function findInstallation(values: Values): Installation {
   let loaded: { config: Config; unset: string[] } | null = null
   if (values.config === undefined && !existsSync(file)) {
     if (url === undefined)
-      throw new CliError(`there is no weir.yaml in ${resolve('.')}`, 'go to the folder that has it, name it with --config, or name the store with --url')
+      throw new CliError(
+        `there is no weir.yaml in ${resolve('.')}`,
+        'go to the folder that has it, name it with --config, or name the store with --url',
+      )
   } else
     try {
       loaded = loadForAsking(file)
@@ -98,9 +112,14 @@ export function findInstallation(values: Values): Installation {
     note,
     unset: loaded?.unset ?? [],
     store: {
-      url: url ?? dialable(config!.store.url?.replace(/\/$/, '') ?? (note?.store || `http://${config!.store.listen}`)),
-      user: values.user ?? (isExternal ? config.store.user || 'default' : config?.store.reader_password ? 'reader' : 'default'),
-      password: values.password ?? (isExternal ? config.store.password : (config?.store.reader_password ?? '')),
+      url:
+        url ??
+        dialable(config!.store.url?.replace(/\/$/, '') ?? (note?.store || `http://${config!.store.listen}`)),
+      user:
+        values.user ??
+        (isExternal ? config.store.user || 'default' : config?.store.reader_password ? 'reader' : 'default'),
+      password:
+        values.password ?? (isExternal ? config.store.password : (config?.store.reader_password ?? '')),
       database: isExternal ? config.store.database : 'weir',
     },
     proxy: dialable(note?.listen || (config ? `http://${config.listen}` : '')),

@@ -19,7 +19,8 @@ ${STORE_USAGE}
   weir query "SELECT * FROM calls WHERE trace_id = {id:String} FORMAT Vertical" --param id=3fdf...`
 
 const QUESTION_MAX_MS = 3_600_000
-const BINARY = /^(Native|RowBinary.*|Parquet.*|Arrow.*|ORC|Avro|Protobuf.*|MsgPack|CapnProto|BSONEachRow|Npy|Buffers)$/i
+const BINARY =
+  /^(Native|RowBinary.*|Parquet.*|Arrow.*|ORC|Avro|Protobuf.*|MsgPack|CapnProto|BSONEachRow|Npy|Buffers)$/i
 
 /** A stream that broke off after its first byte ends in an error between these marks; the tag came in a header. */
 const MARK = '\r\n__exception__\r\n'
@@ -28,7 +29,12 @@ function paramsOf(given: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     given.map((word) => {
       const at = word.indexOf('=')
-      if (!/^[A-Za-z_]\w*=/.test(word)) throw new CliError(`--param ${word} is not name=value`, 'write for example --param id=3fdfe4b651cc40eb', 2)
+      if (!/^[A-Za-z_]\w*=/.test(word))
+        throw new CliError(
+          `--param ${word} is not name=value`,
+          'write for example --param id=3fdfe4b651cc40eb',
+          2,
+        )
       return [word.slice(0, at), word.slice(at + 1)]
     }),
   )
@@ -37,7 +43,12 @@ function paramsOf(given: readonly string[]): Record<string, string> {
 async function statement(word: string | undefined): Promise<string> {
   if (word === undefined) throw new CliError(`there is no SQL to ask\n\n${USAGE}`, '', 2)
   const sql = (word === '-' ? await readAll(process.stdin) : word).trim()
-  if (sql === '') throw new CliError(word === '-' ? 'standard input holds no SQL' : 'the SQL is empty', 'try: weir query "SHOW TABLES"', 2)
+  if (sql === '')
+    throw new CliError(
+      word === '-' ? 'standard input holds no SQL' : 'the SQL is empty',
+      'try: weir query "SHOW TABLES"',
+      2,
+    )
   return sql
 }
 
@@ -81,17 +92,37 @@ export const verb: Verb = async (argv) => {
   const { values, positionals } = readArgs(
     USAGE,
     argv,
-    { ...STORE_OPTIONS, format: { type: 'string', short: 'f' }, json: { type: 'boolean' }, param: { type: 'string', multiple: true } },
+    {
+      ...STORE_OPTIONS,
+      format: { type: 'string', short: 'f' },
+      json: { type: 'boolean' },
+      param: { type: 'string', multiple: true },
+    },
     1,
   )
-  const given = values as { format?: string; json?: boolean; param?: string[]; config?: string; url?: string; user?: string; password?: string }
-  if (given.json && given.format) throw new CliError('--json and --format exclude each other', '--json is --format JSONEachRow', 2)
+  const given = values as {
+    format?: string
+    json?: boolean
+    param?: string[]
+    config?: string
+    url?: string
+    user?: string
+    password?: string
+  }
+  if (given.json && given.format)
+    throw new CliError('--json and --format exclude each other', '--json is --format JSONEachRow', 2)
   const sql = await statement(positionals[0])
   const params = paramsOf(given.param ?? [])
   const { isTTY } = screen()
-  const format = given.json ? 'JSONEachRow' : (given.format ?? (isTTY ? 'PrettyCompact' : 'TabSeparatedWithNames'))
+  const format = given.json
+    ? 'JSONEachRow'
+    : (given.format ?? (isTTY ? 'PrettyCompact' : 'TabSeparatedWithNames'))
   const refuseBinary = (name: string): void => {
-    if (isTTY && BINARY.test(name)) throw new CliError(`${clean(name)} is a binary format, and this is a terminal`, `send it to a file: weir query … --format ${clean(name)} > answer`)
+    if (isTTY && BINARY.test(name))
+      throw new CliError(
+        `${clean(name)} is a binary format, and this is a terminal`,
+        `send it to a file: weir query … --format ${clean(name)} > answer`,
+      )
   }
   refuseBinary(format)
   const installation = findInstallation(given)
@@ -101,12 +132,20 @@ export const verb: Verb = async (argv) => {
     const { stream, headers } = await store.raw(sql, format, params, { output_format_pretty_color: 0 })
     stream.on('error', () => {})
     refuseBinary(String(headers['x-clickhouse-format'] ?? ''))
-    const write = isTTY ? terminalWriter() : (bytes: Buffer) => (bytes.length > 0 ? new Promise<void>((done) => process.stdout.write(bytes, () => done())) : Promise.resolve())
+    const write = isTTY
+      ? terminalWriter()
+      : (bytes: Buffer) =>
+          bytes.length > 0
+            ? new Promise<void>((done) => process.stdout.write(bytes, () => done()))
+            : Promise.resolve()
     let broken: string
     try {
       broken = await pass(stream, String(headers['x-clickhouse-exception-tag'] ?? ''), write)
     } catch (error) {
-      throw new CliError(`the answer broke off: ${clean((error as Error).message)}`, 'the store ended in the middle of it; ask again')
+      throw new CliError(
+        `the answer broke off: ${clean((error as Error).message)}`,
+        'the store ended in the middle of it; ask again',
+      )
     }
     if (isTTY) await write(Buffer.alloc(0))
     if (broken) throw new CliError(`the answer broke off: ${broken}`)

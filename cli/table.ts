@@ -31,7 +31,11 @@ export function layout(
   const isEndless = !Number.isFinite(width)
   const wanted = columns.map((column, i) => {
     const natural = rows.reduce((most, row) => Math.max(most, cells(textOf(row[i]!))), cells(column.head))
-    return Math.max(column.min, isEndless ? natural : Math.min(natural, column.max ?? natural), before[i] ?? 0)
+    return Math.max(
+      column.min,
+      isEndless ? natural : Math.min(natural, column.max ?? natural),
+      before[i] ?? 0,
+    )
   })
   if (isEndless) return wanted
   const shown = new Set(columns.keys())
@@ -84,7 +88,11 @@ export const tableHead = (columns: readonly Column[], widths: readonly number[],
   )
 
 /** A whole table, one string a line. */
-export function table(columns: readonly Column[], rows: readonly (readonly Cell[])[], screen: Screen): string[] {
+export function table(
+  columns: readonly Column[],
+  rows: readonly (readonly Cell[])[],
+  screen: Screen,
+): string[] {
   const widths = layout(columns, rows, screen.width)
   return [tableHead(columns, widths, screen), ...rows.map((row) => tableRow(columns, widths, row, screen))]
 }

@@ -1,11 +1,33 @@
 /** `weir tail`: the last calls, then every call as it is stored, each once. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type FollowFilter, type FollowRow, LOOK_BACK_MS, last, more, start } from '../collector/queries/follow.ts'
+import {
+  type FollowFilter,
+  type FollowRow,
+  LOOK_BACK_MS,
+  last,
+  more,
+  start,
+} from '../collector/queries/follow.ts'
 import { OUTCOMES } from '../event/fields.ts'
 import { findInstallation, type Installation, STORE_OPTIONS, STORE_USAGE } from './installation.ts'
-import { openStore, type StoreClient, StoreUnreachable } from './store-client.ts'
+import { isPassing, openStore, type StoreClient } from './store-client.ts'
 import { type Cell, type Column, layout, tableHead, tableRow } from './table.ts'
-import { byteSize, clean, clock, count, cut, duration, endWithReader, iso, jsonLine, moment, print, type Screen, type Style, screen } from './terminal.ts'
+import {
+  byteSize,
+  clean,
+  clock,
+  count,
+  cut,
+  duration,
+  endWithReader,
+  iso,
+  jsonLine,
+  moment,
+  print,
+  type Screen,
+  type Style,
+  screen,
+} from './terminal.ts'
 import { CliError, readArgs, type Verb } from './verb.ts'
 
 const USAGE = `usage: weir tail [-n 20] [--no-follow] [filters] [--json]
@@ -41,7 +63,7 @@ const COLUMNS: readonly Column[] = [
 
 const isFailed = (outcome: string): boolean => outcome !== 'ok' && outcome !== 'input_required'
 
-export const outcomeStyle = (outcome: string, owner: string): Style =>
+const outcomeStyle = (outcome: string, owner: string): Style =>
   !isFailed(outcome) ? 'green' : outcome === 'cancelled' || owner === 'client' ? 'yellow' : 'red'
 
 /** What was called, in one word: the tool or prompt, the resource, or the method. */
@@ -52,7 +74,8 @@ function callName(row: FollowRow): string {
   return object ? `${row.method} ${object}` : row.method
 }
 
-const who = (row: FollowRow): string => (row.agent && row.agent !== row.caller ? `${row.caller || '-'}/${row.agent}` : row.caller || '-')
+const who = (row: FollowRow): string =>
+  row.agent && row.agent !== row.caller ? `${row.caller || '-'}/${row.agent}` : row.caller || '-'
 
 function cellsOf(row: FollowRow): Cell[] {
   return [
@@ -72,7 +95,9 @@ function cellsOf(row: FollowRow): Cell[] {
 /** What a failure says, on a line of its own. '' when there is nothing to say. */
 function failureLine(row: FollowRow, { width, paint }: Screen): string {
   if (!isFailed(row.outcome)) return ''
-  const parts = [row.owner !== 'none' && row.owner, row.error_type !== row.outcome && row.error_type].filter(Boolean).join(', ')
+  const parts = [row.owner !== 'none' && row.owner, row.error_type !== row.outcome && row.error_type]
+    .filter(Boolean)
+    .join(', ')
   const text = clean([parts && `[${parts}]`, row.error_message].filter(Boolean).join(' '))
   return text ? paint('dim', `  ${cut(text, width - 2)}`) : ''
 }
@@ -101,20 +126,42 @@ class TailTable {
   }
 }
 
-const json = (rows: readonly FollowRow[]): string => rows.map((row) => jsonLine({ ...row, ts: iso(row.ts), ingested_at: iso(row.ingested_at) })).join('')
+const json = (rows: readonly FollowRow[]): string =>
+  rows.map((row) => jsonLine({ ...row, ts: iso(row.ts), ingested_at: iso(row.ingested_at) })).join('')
 
-type Values = { server?: string; tool?: string; caller?: string; method?: string; outcome?: string; all?: boolean }
+type Values = {
+  server?: string
+  tool?: string
+  caller?: string
+  method?: string
+  outcome?: string
+  all?: boolean
+}
 
 function filterOf(values: Values): FollowFilter {
   const { outcome, method } = values
   if (outcome !== undefined && outcome !== 'failed' && !(OUTCOMES as readonly string[]).includes(outcome))
     throw new CliError(`there is no outcome "${outcome}"`, `write failed, ${OUTCOMES.join(', ')}`, 2)
-  const given = Object.fromEntries(Object.entries({ server: values.server, tool: values.tool, caller: values.caller, method, outcome }).filter(([, v]) => v !== undefined))
+  const given = Object.fromEntries(
+    Object.entries({
+      server: values.server,
+      tool: values.tool,
+      caller: values.caller,
+      method,
+      outcome,
+    }).filter(([, v]) => v !== undefined),
+  )
   return { ...given, all: values.all || method?.startsWith('notifications/') || false }
 }
 
 /** Never ends by itself: a store that is away is waited for, and nothing stored meanwhile is missed. */
-async function follow(store: StoreClient, installation: Installation, filter: FollowFilter, lines: number, write: (rows: readonly FollowRow[]) => Promise<void>): Promise<never> {
+async function follow(
+  store: StoreClient,
+  installation: Installation,
+  filter: FollowFilter,
+  lines: number,
+  write: (rows: readonly FollowRow[]) => Promise<void>,
+): Promise<never> {
   const look_back_ms = Math.max(LOOK_BACK_MS, 2 * (installation.config?.store.timeout_ms ?? 0))
   const { rows, cursor } = await start(store, filter, lines, look_back_ms)
   await write(rows)
@@ -125,7 +172,7 @@ async function follow(store: StoreClient, installation: Installation, filter: Fo
       if (isAway) process.stderr.write('weir: the store answers again\n')
       isAway = false
     } catch (error) {
-      if (!(error instanceof StoreUnreachable)) throw error
+      if (!isPassing(error)) throw error
       if (!isAway) process.stderr.write(`weir: ${error.message}; waiting for it\n`)
       isAway = true
     }
@@ -147,15 +194,29 @@ export const verb: Verb = async (argv) => {
     all: { type: 'boolean' },
     json: { type: 'boolean' },
   })
-  const given = values as Values & { lines: string; 'no-follow'?: boolean; json?: boolean; config?: string; url?: string; user?: string; password?: string }
+  const given = values as Values & {
+    lines: string
+    'no-follow'?: boolean
+    json?: boolean
+    config?: string
+    url?: string
+    user?: string
+    password?: string
+  }
   const lines = Number(given.lines)
-  if (!/^\d+$/.test(given.lines) || lines > LINES_MAX) throw new CliError(`-n ${given.lines} is not a number of lines`, `write a whole number up to ${LINES_MAX}`, 2)
+  if (!/^\d+$/.test(given.lines) || lines > LINES_MAX)
+    throw new CliError(
+      `-n ${given.lines} is not a number of lines`,
+      `write a whole number up to ${LINES_MAX}`,
+      2,
+    )
   const filter = filterOf(given)
   const installation = findInstallation(given)
   const store = openStore(installation)
   endWithReader()
   const shown = new TailTable()
-  const write = (rows: readonly FollowRow[]): Promise<void> => print(given.json ? json(rows) : shown.lines(rows))
+  const write = (rows: readonly FollowRow[]): Promise<void> =>
+    print(given.json ? json(rows) : shown.lines(rows))
   try {
     if (given['no-follow']) {
       await write(await last(store, filter, lines))

@@ -12,7 +12,9 @@ const UNSAFE_IN_JSON = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u20
 
 /** A stranger's text on one line, without anything a terminal would obey. */
 export const clean = (text: string): string =>
-  stripVTControlCharacters(text.toWellFormed()).replace(/[\t\n\r]+/g, ' ').replace(UNSAFE, '')
+  stripVTControlCharacters(text.toWellFormed())
+    .replace(/[\t\n\r]+/g, ' ')
+    .replace(UNSAFE, '')
 
 /** A value as one line of JSON that is safe to show: dangerous characters stand as \u escapes and read back the same. */
 export const jsonLine = (value: unknown): string =>
@@ -101,14 +103,17 @@ export function duration(us: number): string {
   if (us < 59_950_000) return `${scaled(us / 1_000_000)} s`
   const s = Math.round(us / 1_000_000)
   const two = (n: number): string => String(n).padStart(2, '0')
-  return s < 3_600 ? `${Math.floor(s / 60)}m ${two(s % 60)}s` : `${Math.floor(s / 3_600)}h ${two(Math.floor((s % 3_600) / 60))}m`
+  return s < 3_600
+    ? `${Math.floor(s / 60)}m ${two(s % 60)}s`
+    : `${Math.floor(s / 3_600)}h ${two(Math.floor((s % 3_600) / 60))}m`
 }
 
 /** 812 B, 12.3 kB, 4.1 MB: thousands, as disks and networks count. */
 export function byteSize(bytes: number): string {
   let value = bytes
   for (const unit of ['B', 'kB', 'MB', 'GB', 'TB']) {
-    if (value < 999.5 || unit === 'TB') return `${unit === 'B' || value >= 99.95 ? Math.round(value) : value.toPrecision(3)} ${unit}`
+    if (value < 999.5 || unit === 'TB')
+      return `${unit === 'B' || value >= 99.95 ? Math.round(value) : value.toPrecision(3)} ${unit}`
     value /= 1_000
   }
   return ''
@@ -116,10 +121,20 @@ export function byteSize(bytes: number): string {
 
 /** 12,345 up to a million, then 1.2M. */
 export const count = (n: number): string =>
-  n < 1_000_000 ? Math.round(n).toLocaleString('en-US') : n < 1e9 ? `${(n / 1e6).toPrecision(3)}M` : `${(n / 1e9).toPrecision(3)}G`
+  n < 1_000_000
+    ? Math.round(n).toLocaleString('en-US')
+    : n < 1e9
+      ? `${(n / 1e6).toPrecision(3)}M`
+      : `${(n / 1e9).toPrecision(3)}G`
 
 export const share = (part: number): string =>
-  part === 0 ? '0%' : part < 0.001 ? '<0.1%' : part < 0.1 ? `${(part * 100).toFixed(1)}%` : `${Math.round(part * 100)}%`
+  part === 0
+    ? '0%'
+    : part < 0.001
+      ? '<0.1%'
+      : part < 0.1
+        ? `${(part * 100).toFixed(1)}%`
+        : `${Math.round(part * 100)}%`
 
 /** "2026-11-21 00:49:03.439" of the store, always UTC, as a Date. */
 export const moment = (stored: string): Date => new Date(`${stored.replace(' ', 'T')}Z`)

@@ -2,9 +2,21 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GROUPS, type Group, run, type TopRow, type TopTotals } from '../collector/queries/top.ts'
 import { findInstallation, STORE_OPTIONS, STORE_USAGE } from './installation.ts'
-import { openStore, type StoreClient, StoreUnreachable } from './store-client.ts'
+import { isPassing, openStore, type StoreClient } from './store-client.ts'
 import { type Cell, type Column, table } from './table.ts'
-import { byteSize, clean, count, cut, duration, endWithReader, jsonLine, print, type Screen, screen, share } from './terminal.ts'
+import {
+  byteSize,
+  clean,
+  count,
+  cut,
+  duration,
+  endWithReader,
+  jsonLine,
+  print,
+  type Screen,
+  screen,
+  share,
+} from './terminal.ts'
 import { CliError, readArgs, type Verb } from './verb.ts'
 
 const USAGE = `usage: weir top [--window 5m] [--by tool|server|caller|team] [--once] [--json]
@@ -25,8 +37,14 @@ const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_4
 export function windowSeconds(text: string): number {
   const [, number, unit] = /^(\d{1,6})([smhd])$/.exec(text.trim()) ?? []
   const window_s = Number(number) * (UNITS[unit ?? ''] ?? Number.NaN)
-  if (!(window_s >= 1)) throw new CliError(`"${clean(text)}" is not a duration`, 'write a number and a unit: 30s, 5m or 2h', 2)
-  if (window_s > WINDOW_MAX_S) throw new CliError(`--window ${clean(text)} is longer than 24h`, 'for longer spans ask the daily figures: weir query "SELECT * FROM v_usage_1d"', 2)
+  if (!(window_s >= 1))
+    throw new CliError(`"${clean(text)}" is not a duration`, 'write a number and a unit: 30s, 5m or 2h', 2)
+  if (window_s > WINDOW_MAX_S)
+    throw new CliError(
+      `--window ${clean(text)} is longer than 24h`,
+      'for longer spans ask the daily figures: weir query "SELECT * FROM v_usage_1d"',
+      2,
+    )
   return window_s
 }
 
@@ -72,15 +90,28 @@ const seconds = (s: number): string => duration(Math.max(0, s) * 1_000_000)
 function headLines(t: TopTotals, window: string, window_s: number, { paint, width }: Screen): string[] {
   const figures = `${count(t.calls)} calls · ${perSecond(t.calls, window_s)}/s · ${share(t.calls ? t.failed / t.calls : 0)} errors · p50 ${duration(t.p50_us)} · p95 ${duration(t.p95_us)} · p99 ${duration(t.p99_us)} · Weir p50 ${duration(t.overhead_p50_us)}`
   const sizes = `${byteSize(t.request_bytes + t.response_bytes)} · ${count(t.tokens_in + t.tokens_out)} tokens`
-  const lag = t.newest_age_s === null ? 'no calls in the last day' : `newest call ${seconds(t.newest_age_s)} ago, stored ${seconds(t.newest_delay_s ?? 0)} after it came`
-  const lost = t.lost > 0 || t.lost_ever > 0 ? `LOST ${count(t.lost)} events in this window, ${count(t.lost_ever)} ever: weir doctor` : 'nothing lost'
+  const lag =
+    t.newest_age_s === null
+      ? 'no calls in the last day'
+      : `newest call ${seconds(t.newest_age_s)} ago, stored ${seconds(t.newest_delay_s ?? 0)} after its answer`
+  const lost =
+    t.lost > 0 || t.lost_ever > 0
+      ? `LOST ${count(t.lost)} events in this window, ${count(t.lost_ever)} ever: weir doctor`
+      : 'nothing lost'
   const second = cut(`${sizes} · ${lag} · `, Math.max(0, width - lost.length))
-  return [paint('bold', cut(`last ${window}: ${figures}`, width)), `${paint('dim', second)}${paint(t.lost_ever > 0 ? ['red', 'bold'] : 'dim', lost)}`]
+  return [
+    paint('bold', cut(`last ${window}: ${figures}`, width)),
+    `${paint('dim', second)}${paint(t.lost_ever > 0 ? ['red', 'bold'] : 'dim', lost)}`,
+  ]
 }
 
 type View = { window: string; window_s: number; by: Group }
 
-function page({ rows, totals }: { rows: TopRow[]; totals: TopTotals }, { window, window_s, by }: View, now: Screen): string[] {
+function page(
+  { rows, totals }: { rows: TopRow[]; totals: TopTotals },
+  { window, window_s, by }: View,
+  now: Screen,
+): string[] {
   const head = headLines(totals, window, window_s, now)
   if (rows.length === 0) return [...head, '', `no calls in the last ${window}`]
   const room = Math.max(1, now.height - head.length - 4)
@@ -128,7 +159,12 @@ async function watch(store: StoreClient, view: View): Promise<void> {
     const now = screen()
     const lines = page(answer, view, trouble ? { ...now, height: now.height - 1 } : now)
     if (trouble) lines.unshift(now.paint('red', cut(trouble, now.width)))
-    process.stdout.write(`\u001b[H${lines.slice(0, now.height - 1).map((line) => `${line}\u001b[K\r\n`).join('')}\u001b[J`)
+    process.stdout.write(
+      `\u001b[H${lines
+        .slice(0, now.height - 1)
+        .map((line) => `${line}\u001b[K\r\n`)
+        .join('')}\u001b[J`,
+    )
   }
   let trouble = ''
   process.stdout.on('resize', () => draw(trouble))
@@ -140,7 +176,7 @@ async function watch(store: StoreClient, view: View): Promise<void> {
         answer = await run(store, view)
         trouble = ''
       } catch (error) {
-        if (!(error instanceof StoreUnreachable)) throw error
+        if (!isPassing(error)) throw error
         trouble = `${error.message}; these figures are old`
       }
       draw(trouble)
@@ -160,18 +196,44 @@ export const verb: Verb = async (argv) => {
     once: { type: 'boolean' },
     json: { type: 'boolean' },
   })
-  const given = values as { window: string; by: string; once?: boolean; json?: boolean; config?: string; url?: string; user?: string; password?: string }
-  if (!(GROUPS as readonly string[]).includes(given.by)) throw new CliError(`--by ${clean(given.by)} is not a grouping`, `write ${GROUPS.join(', ')}`, 2)
-  const view: View = { window: given.window.trim(), window_s: windowSeconds(given.window), by: given.by as Group }
+  const given = values as {
+    window: string
+    by: string
+    once?: boolean
+    json?: boolean
+    config?: string
+    url?: string
+    user?: string
+    password?: string
+  }
+  if (!(GROUPS as readonly string[]).includes(given.by))
+    throw new CliError(`--by ${clean(given.by)} is not a grouping`, `write ${GROUPS.join(', ')}`, 2)
+  const view: View = {
+    window: given.window.trim(),
+    window_s: windowSeconds(given.window),
+    by: given.by as Group,
+  }
   const installation = findInstallation(given)
   const store = openStore(installation)
   endWithReader()
   try {
     if (given.json) {
       const { rows, totals } = await run(store, { ...view, limit: 10_000 })
-      const rate = (row: { calls: number }): { calls_per_s: number } => ({ calls_per_s: row.calls / view.window_s })
-      await print(jsonLine({ window_s: view.window_s, by: view.by, totals: { ...totals, ...rate(totals) }, rows: rows.map((row) => ({ ...row, ...rate(row) })) }))
-    } else if (given.once || !screen().isTTY) await print(`${page(await run(store, { ...view, limit: 10_000 }), view, { ...screen(), height: Number.POSITIVE_INFINITY }).join('\n')}\n`)
+      const rate = (row: { calls: number }): { calls_per_s: number } => ({
+        calls_per_s: row.calls / view.window_s,
+      })
+      await print(
+        jsonLine({
+          window_s: view.window_s,
+          by: view.by,
+          totals: { ...totals, ...rate(totals) },
+          rows: rows.map((row) => ({ ...row, ...rate(row) })),
+        }),
+      )
+    } else if (given.once || !screen().isTTY)
+      await print(
+        `${page(await run(store, { ...view, limit: 10_000 }), view, { ...screen(), height: Number.POSITIVE_INFINITY }).join('\n')}\n`,
+      )
     else await watch(store, view)
     return 0
   } finally {

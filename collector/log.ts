@@ -2,9 +2,7 @@
  * Log of the collector: one JSON object per line on standard error. Never put a token, key, header or captured payload
  * into `fields`: lines go to whoever reads the machine's log.
  */
-import type { LogLevel } from './options.ts'
-
-const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 }
+import { isLogged, type LogLevel, logLine } from '../event/log.ts'
 
 export type Log = (level: LogLevel, message: string, fields?: Readonly<Record<string, unknown>>) => void
 
@@ -14,10 +12,7 @@ export function openLog(
   write: (line: string) => void = (line) => process.stderr.write(line),
 ): Log {
   return (level, message, fields = {}) => {
-    if (RANK[level] < RANK[least]) return
-    write(
-      `${JSON.stringify({ ts: new Date().toISOString(), level, part: 'collector', message, ...fields })}\n`,
-    )
+    if (isLogged(level, least)) write(logLine(level, 'collector', message, fields))
   }
 }
 

@@ -12,6 +12,9 @@ serveChild<CollectorOptions>({
     collector = await openCollector(options)
     return collector.address
   },
+  async reload(options) {
+    collector?.reload(options)
+  },
   async drain() {
     await collector?.drain()
   },

@@ -3,6 +3,8 @@
  * environment: it holds secrets. Validated by config/schema.ts before it gets here.
  */
 
+import type { LogLevel } from '../event/log.ts'
+
 /** Days rows live. */
 export type Retention = { calls_days: number; payloads_days: number; rollups_days: number }
 
@@ -25,8 +27,6 @@ export type OtlpTarget = {
   batch_max: number
   timeout_ms: number
 }
-
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
 export type CollectorOptions = {
   /** host:port; port 0 takes a free one. */

@@ -3,7 +3,7 @@
  * It listens at once; the schema is brought up in the background, and until then intake asks senders to come again.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { openGuard } from './api/guard.ts'
+import { type Guard, openGuard } from './api/guard.ts'
 import { openReadiness, type SchemaState } from './api/health.ts'
 import { buildApi } from './api/listen.ts'
 import { openSpanExport } from './export/otlp.ts'
@@ -21,6 +21,8 @@ export type Collector = {
   readonly address: string
   /** Prometheus text, for the supervisor. */
   metrics(): Promise<string>
+  /** Takes over who may talk to it. Everything else needs a restart. */
+  reload(options: CollectorOptions): void
   /** Finishes requests in flight, sends queued spans, closes. */
   drain(): Promise<void>
 }
@@ -51,8 +53,9 @@ export async function openCollector(
     metrics.set('weir_collector_ready', (await readiness()).ready ? 1 : 0)
     return metrics.text()
   }
+  const guard: Guard = openGuard(options)
   const app = buildApi({
-    guard: openGuard(options),
+    guard,
     batches: openBatchIntake({
       store,
       isReady,
@@ -81,6 +84,7 @@ export async function openCollector(
   return {
     address,
     metrics: metricsText,
+    reload: (next) => void Object.assign(guard, openGuard({ ...next, listen: options.listen })),
     async drain() {
       schema.stop()
       await app.close()

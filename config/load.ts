@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, isAbsolute, resolve } from 'node:path'
-import { isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml'
+import { isMap, isNode, isScalar, LineCounter, parseDocument, visit, type YAMLParseError } from 'yaml'
 import type { z } from 'zod'
 import { type Config, configSchema } from './schema.ts'
 
@@ -57,20 +57,22 @@ export function parseConfig(text: string, file: string, env: Env = process.env):
     problems.push({ file, line: Math.max(1, line), column: Math.max(1, col), path, message, fix })
   }
   for (const error of document.errors) {
-    const twice = error.code === 'DUPLICATE_KEY'
-    add(
-      error.pos[0],
-      '',
-      twice ? 'this name is there twice' : `not valid YAML: ${error.message.split('\n')[0]}`,
-      twice ? 'give each entry its own name' : 'check indentation, quotes and colons on this line',
-    )
+    const { message, fix } = explainYaml(error)
+    add(error.pos[0], '', message, fix)
   }
+  // The library finds these only when it resolves them, and then without a place.
+  visit(document, {
+    Alias(_key, node) {
+      if (node.resolve(document) === undefined)
+        add(node.range?.[0] ?? 0, '', `there is no anchor &${node.source} before this`, 'define the anchor first, or put a text that starts with * in quotes')
+    },
+  })
   if (problems.length > 0) throw new ConfigError(problems)
   const folder = dirname(resolve(file))
   substitute(document, folder, env, add)
   if (problems.length > 0) throw new ConfigError(problems)
 
-  const parsed = configSchema.safeParse(document.toJS() ?? {})
+  const parsed = configSchema.safeParse(document.toJS() ?? {}, { reportInput: true })
   if (!parsed.success) {
     for (const issue of flatten(parsed.error.issues)) {
       const unknownKey = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined
@@ -131,6 +133,44 @@ function flatten(issues: readonly Issue[]): Issue[] {
   })
 }
 
+function explainYaml({ code, message }: YAMLParseError): { message: string; fix: string } {
+  switch (code) {
+    case 'DUPLICATE_KEY':
+      return { message: 'this name is there twice', fix: 'give each entry its own name' }
+    case 'MULTIPLE_DOCS':
+      return { message: 'a second document begins here', fix: 'keep one document: remove the line ---' }
+    case 'TAB_AS_INDENT':
+      return { message: 'not valid YAML: a tab indents this line', fix: 'indent with spaces' }
+    default:
+      return { message: `not valid YAML: ${message.split('\n')[0]}`, fix: 'check indentation, quotes and colons on this line' }
+  }
+}
+
+/** What a value is, in words of the file. */
+const kindOf = (input: unknown): string =>
+  input === null ? 'nothing' : Array.isArray(input) ? 'a list' : typeof input === 'object' ? 'a mapping' : typeof input === 'string' ? 'a text' : typeof input === 'boolean' ? 'true or false' : 'a number'
+
+/** A wrong type, by what should and what does stand there. */
+function explainType(expected: string, input: unknown): { message: string; fix: string } {
+  const wanted = article(expected)
+  if (input === undefined) return { message: 'is missing', fix: `write ${wanted}` }
+  if (input === null) return { message: `is empty; it takes ${wanted}`, fix: `write ${wanted}, or remove the line` }
+  // The value itself is not shown: it may be a secret.
+  if (expected === 'string' && typeof input !== 'object') return { message: `takes a text, but to YAML this is ${kindOf(input)}`, fix: 'put it in quotes' }
+  if (expected === 'int' && typeof input === 'number') return { message: 'is not a whole number', fix: 'write a whole number' }
+  return { message: `takes ${wanted}, but this is ${kindOf(input)}`, fix: `write ${wanted}` }
+}
+
+/** A size that is not allowed; for texts and lists the size is their length. */
+function explainSize(issue: Extract<Issue, { code: 'too_small' | 'too_big' }>): { message: string; fix: string } {
+  const bound = String(issue.code === 'too_small' ? issue.minimum : issue.maximum)
+  const isSmall = issue.code === 'too_small'
+  const more = isSmall ? 'or more' : 'or fewer'
+  if (issue.origin === 'string') return isSmall && bound === '1' ? { message: 'is empty', fix: 'write a text' } : { message: isSmall ? 'is too short' : 'is too long', fix: `write ${bound} characters ${more}` }
+  if (issue.origin === 'array') return isSmall && bound === '1' ? { message: 'is an empty list', fix: 'write at least one entry' } : { message: isSmall ? 'has too few entries' : 'has too many entries', fix: `write ${bound} entries ${more}` }
+  return isSmall ? { message: 'is too small', fix: `write ${bound} or more` } : { message: 'is too large', fix: `write ${bound} or less` }
+}
+
 function explain(issue: Issue): { message: string; fix: string } {
   if (issue.code === 'unrecognized_keys') {
     const known = keysAt(issue.path)
@@ -140,24 +180,19 @@ function explain(issue: Issue): { message: string; fix: string } {
       fix: near ? `did you mean \`${near}\`?` : known.length > 0 ? `known here: ${known.join(', ')}` : 'remove it',
     }
   }
-  if (issue.code === 'invalid_type')
-    return {
-      message: issue.input === undefined && issue.message.includes('received undefined') ? 'is missing' : issue.message.replace(/^Invalid input: /, ''),
-      fix: `write ${article(issue.expected)}`,
-    }
-  if (issue.code === 'invalid_value') return { message: 'is not one of the possible values', fix: `write ${issue.values.join(', ')}` }
-  if (issue.code === 'too_small') return { message: 'is too small', fix: `write ${issue.minimum} or more` }
-  if (issue.code === 'too_big') return { message: 'is too large', fix: `write ${issue.maximum} or less` }
+  if (issue.code === 'invalid_type') return explainType(issue.expected, issue.input)
+  if (issue.code === 'invalid_value') return { message: 'is not one of the possible values', fix: `write one of: ${issue.values.join(', ')}` }
+  if (issue.code === 'too_small' || issue.code === 'too_big') return explainSize(issue)
   if (issue.code === 'invalid_union') return { message: 'has the wrong form', fix: unionForms(issue) }
-  const [message, fix] = issue.message.split(/: (?=for example)/)
-  return { message: message ?? issue.message, fix: fix ?? 'see docs/config.md' }
+  const [message, fix] = issue.message.split(/, (?=for example )/)
+  return { message: message ?? issue.message, fix: fix ? fix.replace('for example', 'write something like') : 'see docs/config.md' }
 }
 
 const article = (type: string): string =>
-  ({ object: 'a mapping (name: value)', record: 'a mapping (name: value)', array: 'a list ([a, b])', string: 'a text', number: 'a number', int: 'a whole number', boolean: 'true or false' })[type] ?? type
+  ({ object: 'a mapping (name: value)', record: 'a mapping (name: value)', array: 'a list ([a, b])', string: 'a text', number: 'a number', int: 'a whole number', boolean: 'true or false', date: 'a day (2027-01-31)', datetime: 'a moment with its zone (2027-01-31T12:00:00Z)' })[type] ?? type
 
 const unionForms = (issue: Extract<Issue, { code: 'invalid_union' }>): string =>
-  `write ${[...new Set(issue.errors.flat().map((e) => (e.code === 'invalid_type' ? article(e.expected) : e.message)))].join(', or ')}`
+  `write ${[...new Set(issue.errors.flat().map((e) => article(e.code === 'invalid_type' ? e.expected : e.code === 'invalid_format' ? e.format : e.message)))].join(', or ')}`
 
 /** The keys the schema knows at a path, for suggestions. */
 function keysAt(path: readonly PropertyKey[]): string[] {
@@ -180,7 +215,8 @@ function unwrap(schema: unknown): unknown {
 
 function nearest(word: string, known: readonly string[]): string | undefined {
   let best: string | undefined
-  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1
+  // Short words are near to everything.
+  let bestDistance = (word.length < 4 ? 1 : Math.max(2, Math.floor(word.length / 3))) + 1
   for (const candidate of known) {
     const d = distance(word.toLowerCase(), candidate)
     if (d < bestDistance) [best, bestDistance] = [candidate, d]

@@ -18,16 +18,18 @@ const meta = (description: string, more: Omit<ConfigMeta, 'description' | 'since
 const address = z
   .string()
   .regex(/^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/, 'expected host:port, for example 127.0.0.1:7332')
-  .refine((a) => Number(a.slice(a.lastIndexOf(':') + 1)) <= 65535, 'the port must be 0 to 65535')
+  .refine((a) => !/:\d{1,5}$/.test(a) || Number(a.slice(a.lastIndexOf(':') + 1)) <= 65535, 'the port is above 65535, for example 127.0.0.1:7332')
 const httpUrl = z.string().refine(
   (u) => {
     try {
-      return ['http:', 'https:'].includes(new URL(u).protocol)
+      const { protocol, username, password } = new URL(u)
+      decodeURIComponent(username + password)
+      return ['http:', 'https:'].includes(protocol)
     } catch {
       return false
     }
   },
-  'expected an http:// or https:// URL',
+  'expected an http:// or https:// URL, for example https://example.com/mcp',
 )
 const ms = (fallback: number, description: string, more = {}): z.ZodDefault<z.ZodNumber> =>
   z.number().int().min(1).max(86_400_000).default(fallback).meta(meta(description, { unit: 'ms', ...more }))
@@ -37,7 +39,7 @@ const byteCount = (fallback: number, min: number, description: string, more = {}
 /** Key of a server: becomes a path segment and the prefix of its names under the roof. */
 const serverName = z
   .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,39}$/, 'a server name is 1 to 40 letters, digits and "-", starting with a letter or digit')
+  .regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,39}$/, 'a server name is 1 to 40 letters, digits and "-" and begins with a letter or digit, for example my-server')
 
 const server = z
   .strictObject({
@@ -64,13 +66,13 @@ const server = z
     isolation: z
       .enum(['caller', 'session', 'shared'])
       .default('caller')
-      .meta(meta('stdio only. Who shares a child process: one per caller, one per session, or one for all (only for servers that keep no state)')),
+      .meta(meta('stdio only. Who shares a child process: one per caller (a client that answers sampling, elicitation or roots gets its own), one per session, or one for all (only for servers that keep no state)')),
     processes_max: z.number().int().min(1).max(1000).default(32).meta(meta('stdio only. Most child processes of this server at a time')),
     idle_timeout_ms: ms(600_000, 'stdio only. An unused child process is ended after this time'),
   })
   .superRefine((s, context) => {
     if ((s.url === undefined) === (s.command === undefined))
-      context.addIssue({ code: 'custom', message: 'a server has either `url` (streamable HTTP) or `command` (stdio)' })
+      context.addIssue({ code: 'custom', message: 'a server has either `url` (streamable HTTP) or `command` (stdio), for example url: https://example.com/mcp' })
   })
 
 const caller = z.strictObject({
@@ -81,7 +83,7 @@ const caller = z.strictObject({
       z.strictObject({
         sha256: z
           .string()
-          .regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hex digits: the SHA-256 of the key')
+          .regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hex digits, the SHA-256 of the key, for example the output of: printf %s "$KEY" | sha256sum')
           .meta(meta('SHA-256 of the API key in hex; the key itself is never stored')),
         expires: z
           .union([z.iso.date(), z.iso.datetime({ offset: true })])
@@ -96,7 +98,7 @@ const caller = z.strictObject({
 const labelSource = z.strictObject({
   header: z
     .string()
-    .regex(/^[A-Za-z0-9-]+$/, 'expected a header name')
+    .regex(/^[A-Za-z0-9-]+$/, 'expected a header name, for example x-weir-agent')
     .optional()
     .meta(meta('HTTP header to read')),
   baggage: z.string().min(1).optional().meta(meta('W3C baggage key to read, in `_meta` or the HTTP header')),
@@ -121,7 +123,7 @@ export const configSchema = z.strictObject({
   servers: z.record(serverName, server).default({}).meta(meta('MCP servers behind Weir, by name')),
   callers: z.record(z.string().min(1).max(100), caller).default({}).meta(meta('Who may call; empty: everyone on loopback is `local`')),
   labels: z
-    .record(z.string().regex(/^[a-z][a-z0-9_]{0,31}$/, 'a label is a lower-case word'), labelSource)
+    .record(z.string().regex(/^[a-z][a-z0-9_]{0,31}$/, 'a label is a lower-case word, for example agent'), labelSource)
     .default({
       agent: { header: 'x-weir-agent', baggage: 'agent' },
       run: { header: 'x-weir-run', baggage: 'run' },
@@ -168,8 +170,14 @@ export const configSchema = z.strictObject({
   spool: z
     .strictObject({
       max_bytes: byteCount(1_073_741_824, 1_048_576, 'Most disk the spool may take'),
-      segment_bytes: byteCount(4_194_304, 4096, 'A segment is sealed at this size'),
-      segment_age_ms: ms(250, 'A segment is sealed at this age'),
+      segment_bytes: z
+        .number()
+        .int()
+        .min(4096)
+        .max(33_554_432)
+        .default(4_194_304)
+        .meta(meta('A segment is sealed at this size, at most an eighth of max_bytes', { unit: 'bytes' })),
+      segment_age_ms: ms(400, 'A segment is sealed at this age, once the one before it is stored'),
       full: z.enum(['drop_oldest', 'drop_newest']).default('drop_oldest').meta(meta('Which events are given up, and counted, when the spool is full')),
     })
     .prefault({})
@@ -195,7 +203,7 @@ export const configSchema = z.strictObject({
       password: z.string().default('').meta(meta('Password of the external ClickHouse; use ${ENV} or file:', restart)),
       database: z
         .string()
-        .regex(/^[A-Za-z_][A-Za-z0-9_]{0,62}$/, 'expected an identifier')
+        .regex(/^[A-Za-z_][A-Za-z0-9_]{0,62}$/, 'expected letters, digits and _, for example weir')
         .default('weir')
         .meta(meta('Database; the embedded store always uses weir', restart)),
       memory_max_bytes: byteCount(1_610_612_736, 268_435_456, 'Memory of the embedded engine', restart),

@@ -11,10 +11,21 @@ type Tools = { call(name: string, args: Record<string, unknown>): Promise<string
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** Connects an agent, runs its work, closes. The labels travel as headers; the trace as the agent's own context. */
-async function asAgent(url: string, name: string, run: string, work: (tools: Tools, client: Client) => Promise<void>): Promise<void> {
+async function asAgent(
+  url: string,
+  name: string,
+  run: string,
+  work: (tools: Tools, client: Client) => Promise<void>,
+): Promise<void> {
   const client = new Client({ name, version: '1.4.0' })
   const trace = randomBytes(16).toString('hex')
-  await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers: { 'x-weir-agent': name, 'x-weir-run': run, 'x-weir-project': 'autumn-review' } } }))
+  await client.connect(
+    new StreamableHTTPClientTransport(new URL(url), {
+      requestInit: {
+        headers: { 'x-weir-agent': name, 'x-weir-run': run, 'x-weir-project': 'autumn-review' },
+      },
+    }),
+  )
   const tools: Tools = {
     async call(tool, args) {
       // The agent's own span for this step: Weir's spans become its children.
@@ -51,9 +62,16 @@ export const analyst = (url: string, folder: string, desk: string, run: string):
     await call('files_read_text_file', { path: '/etc/hostname' })
     await call('files_read_text_file', { path: `${folder}/customers.md` })
     await call('memory_create_entities', {
-      entities: [...totals].map(([customer, total]) => ({ name: customer, entityType: 'customer', observations: [`ordered for ${total.toFixed(2)} EUR in September`] })),
+      entities: [...totals].map(([customer, total]) => ({
+        name: customer,
+        entityType: 'customer',
+        observations: [`ordered for ${total.toFixed(2)} EUR in September`],
+      })),
     })
-    await call('files_write_file', { path: `${desk}/september.md`, content: [...totals].map(([c, t]) => `- ${c}: ${t.toFixed(2)} EUR`).join('\n') })
+    await call('files_write_file', {
+      path: `${desk}/september.md`,
+      content: [...totals].map(([c, t]) => `- ${c}: ${t.toFixed(2)} EUR`).join('\n'),
+    })
   })
 
 /** Asks the memory, waits for a slow tool, calls one that does not exist, and repeats itself. */
@@ -63,7 +81,11 @@ export const reporter = (url: string, desk: string, run: string): Promise<void> 
     for (const query of ['Brook', 'Millpond', 'Fenland']) await call('memory_search_nodes', { query })
     await call('everything_get-structured-content', { location: 'New York' })
     await client
-      .callTool({ name: 'everything_trigger-long-running-operation', arguments: { duration: 1, steps: 4 } }, undefined, { onprogress: () => {} })
+      .callTool(
+        { name: 'everything_trigger-long-running-operation', arguments: { duration: 1, steps: 4 } },
+        undefined,
+        { onprogress: () => {} },
+      )
       .catch(() => {})
     await call('everything_send-invoice', { customer: 'Millpond GmbH' })
     for (let i = 0; i < 3; i++) await call('everything_echo', { message: 'is the report ready?' })

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { styleText } from 'node:util'
 import { clientSetup } from '../cli/up.ts'
 import { openReader } from '../collector/queries/client.ts'
-import { run as topTools, type TopToolRow } from '../collector/queries/top-tools.ts'
+import { run as top, type TopRow } from '../collector/queries/top.ts'
 import { readNote } from '../supervisor/data-folder.ts'
 import { analyst, reporter } from './agents.ts'
 
@@ -18,7 +18,8 @@ const here = dirname(fileURLToPath(import.meta.url))
 const folder = join(here, 'files')
 const data = process.env.WEIR_DEMO_DATA ?? join(here, 'data')
 const desk = join(data, 'desk')
-const isStaying = process.argv.includes('--stay') || (process.stdout.isTTY && !process.argv.includes('--once'))
+const isStaying =
+  process.argv.includes('--stay') || (process.stdout.isTTY && !process.argv.includes('--once'))
 const START_MAX_MS = 90_000
 const REDRAW_MS = 500
 const ROUNDS = 2
@@ -38,24 +39,42 @@ const freePort = (wanted: number): Promise<number> =>
     })
   })
 
-function table(rows: readonly TopToolRow[]): string {
-  const head = ['server', 'tool', 'calls', 'failed', 'p50', 'p95', 'overhead p95', 'tokens out']
+function table(rows: readonly TopRow[]): string {
+  const head = ['server', 'tool', 'calls', 'failed', 'p50', 'p95', 'overhead p50', 'tokens out']
   const ms = (us: number): string => `${(us / 1000).toFixed(us < 10_000 ? 2 : 0)} ms`
-  const body = rows.map((r) => [r.server || '(all)', r.tool || r.method, String(r.calls), r.failed ? String(r.failed) : '', ms(r.p50_us), ms(r.p95_us), ms(r.overhead_p95_us), String(r.tokens_out)])
+  const body = rows.map((r) => [
+    r.server || '(weir)',
+    r.name,
+    String(r.calls),
+    r.failed ? String(r.failed) : '',
+    ms(r.p50_us),
+    ms(r.p95_us),
+    ms(r.overhead_p50_us),
+    String(r.tokens_out),
+  ])
   const widths = head.map((h, i) => Math.max(h.length, ...body.map((row) => row[i]!.length)))
-  const line = (cells: readonly string[]): string => `  ${cells.map((c, i) => (i < 2 ? c.padEnd(widths[i]!) : c.padStart(widths[i]!))).join('  ')}`
+  const line = (cells: readonly string[]): string =>
+    `  ${cells.map((c, i) => (i < 2 ? c.padEnd(widths[i]!) : c.padStart(widths[i]!))).join('  ')}`
   return `${[styleText('bold', line(head)), ...body.map((row, i) => (rows[i]!.failed ? styleText('yellow', line(row)) : line(row)))].join('\n')}\n`
 }
 
 async function main(): Promise<number> {
   mkdirSync(desk, { recursive: true })
   const ports = { LISTEN: await freePort(7332), CONSOLE: await freePort(7333), STORE: await freePort(7334) }
-  print('Starting Weir: supervisor, proxy worker, host of three stdio servers, collector, embedded ClickHouse …\n')
+  print(
+    'Starting Weir: supervisor, proxy worker, host of three stdio servers, collector, embedded ClickHouse …\n',
+  )
   const weir = fork(join(here, '../weir.ts'), ['up', '--config', join(here, 'weir.yaml')], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    env: { ...process.env, WEIR_DEMO_DATA: data, ...Object.fromEntries(Object.entries(ports).map(([k, p]) => [`WEIR_DEMO_${k}`, `127.0.0.1:${p}`])) },
+    env: {
+      ...process.env,
+      WEIR_DEMO_DATA: data,
+      ...Object.fromEntries(Object.entries(ports).map(([k, p]) => [`WEIR_DEMO_${k}`, `127.0.0.1:${p}`])),
+    },
   })
-  const gone = new Promise<never>((_, reject) => weir.once('exit', (code) => reject(new Error(`Weir ended with code ${code}`))))
+  const gone = new Promise<never>((_, reject) =>
+    weir.once('exit', (code) => reject(new Error(`Weir ended with code ${code}`))),
+  )
   gone.catch(() => {})
   const stop = async (): Promise<void> => {
     if (weir.exitCode !== null) return
@@ -86,12 +105,25 @@ async function show(pid: number, url: string, gone: Promise<never>): Promise<voi
     if (Date.now() > end) throw new Error(`Weir was not ready within ${START_MAX_MS / 1000} s`)
     await Promise.race([new Promise((resolve) => setTimeout(resolve, 100)), gone])
     const note = readNote(data)
-    ready = note?.pid === pid && (await fetch(`${url}/readyz`).then(async (r) => ((await r.json()) as { status: string }).status === 'ready', () => false))
+    ready =
+      note?.pid === pid &&
+      (await fetch(`${url}/readyz`).then(
+        async (r) => ((await r.json()) as { status: string }).status === 'ready',
+        () => false,
+      ))
   }
   const store = readNote(data)!.store
-  const reader = openReader({ url: store, user: 'default', password: '', database: 'weir', timeout_ms: 10_000 })
+  const reader = openReader({
+    url: store,
+    user: 'default',
+    password: '',
+    database: 'weir',
+    timeout_ms: 10_000,
+  })
   const started_ms = Date.now()
-  const figures = (): Promise<TopToolRow[]> => topTools(reader, { window_s: Math.ceil((Date.now() - started_ms) / 1000) + 2, limit: 40 })
+  const figures = async (): Promise<TopRow[]> =>
+    (await top(reader, { window_s: Math.ceil((Date.now() - started_ms) / 1000) + 2, by: 'tool', limit: 40 }))
+      .rows
   print(`Two agents (official SDK client) now work through ${url}/mcp …\n\n`)
   let drawn = 0
   const draw = async (): Promise<void> => {
@@ -102,7 +134,10 @@ async function show(pid: number, url: string, gone: Promise<never>): Promise<voi
   }
   const redraw = process.stdout.isTTY ? setInterval(() => void draw().catch(() => {}), REDRAW_MS) : null
   for (let round = 1; round <= ROUNDS; round++)
-    await Promise.all([analyst(`${url}/mcp`, folder, desk, `review-${round}`), reporter(`${url}/mcp`, desk, `report-${round}`)])
+    await Promise.all([
+      analyst(`${url}/mcp`, folder, desk, `review-${round}`),
+      reporter(`${url}/mcp`, desk, `report-${round}`),
+    ])
   if (redraw) clearInterval(redraw)
   await settled(figures)
   await draw()
@@ -125,7 +160,7 @@ ${clientSetup(`${url}/mcp`)}
 }
 
 /** Resolves when the figures stand still: everything answered has arrived. */
-async function settled(figures: () => Promise<TopToolRow[]>): Promise<void> {
+async function settled(figures: () => Promise<TopRow[]>): Promise<void> {
   let before = -1
   for (let i = 0; i < 50; i++) {
     const calls = (await figures()).reduce((sum, r) => sum + r.calls, 0)

@@ -27,8 +27,11 @@ export const batchId = (name: Pick<SegmentName, 'worker_id' | 'seq'>): string =>
   `${name.worker_id}-${String(name.seq).padStart(8, '0')}`
 export const BATCH_ID = /^[0-9a-f]{16}-\d{8}$/
 
-/** Why events were lost. Counted per worker, cumulative, so that reporting twice is harmless. */
-export const LOSS_REASONS = ['spool_full', 'disk_full', 'write_error'] as const
+/**
+ * Why events were lost: given up for space, not written for lack of space or by another error, or refused by the collector
+ * for good. Counted per worker, cumulative, so that reporting twice is harmless.
+ */
+export const LOSS_REASONS = ['spool_full', 'disk_full', 'write_error', 'rejected'] as const
 export type LossReason = (typeof LOSS_REASONS)[number]
 
 /** Body of `POST /v1/losses`: `events` is the total since the worker started. */

@@ -11,7 +11,12 @@ import type { Upstream } from './upstream/upstream.ts'
 
 type Page = { status: number; type: string; body: string }
 /** What the supervisor knows: each part's state in a word, and whether calls can be served and recorded. */
-export type Readiness = { parts: Record<string, { ok: boolean; detail: string }>; isReady: boolean }
+export type Readiness = {
+  parts: Record<string, { ok: boolean; detail: string }>
+  /** Hosted stdio servers, as their host knows them. */
+  servers: Record<string, { ok: boolean; detail: string }>
+  isReady: boolean
+}
 
 const FRESH_MS = 5_000
 const PROBE_MS = 2_000
@@ -33,11 +38,11 @@ async function probe(upstream: Upstream): Promise<void> {
 export function plainPages(upstreams: ReadonlyMap<string, Upstream>, isDraining: () => boolean): (path: string, isTrusted: boolean) => Promise<Page> | null {
   const ready = async (isTrusted: boolean): Promise<Page> => {
     const [known] = await Promise.all([
-      askSupervisor('ready', undefined, 3000).catch((error: Error): Readiness => ({ parts: { supervisor: { ok: false, detail: error.message } }, isReady: false })),
-      ...[...upstreams.values()].map(probe),
+      askSupervisor('ready', undefined, 3000).catch((error: Error): Readiness => ({ parts: { supervisor: { ok: false, detail: error.message } }, servers: {}, isReady: false })),
+      ...[...upstreams.values()].filter((u) => u.transport === 'http').map(probe),
     ])
-    const { parts, isReady } = known as Readiness
-    const servers = Object.fromEntries([...upstreams.values()].map((u) => [u.name, { ok: u.health.isUp, detail: u.health.reason }]))
+    const { parts, servers: hosted, isReady } = known as Readiness
+    const servers = Object.fromEntries([...upstreams.values()].map((u) => [u.name, hosted[u.name] ?? { ok: u.health.isUp, detail: u.health.reason }]))
     const down = Object.values(servers).filter((s) => !s.ok).length
     const isServing = isReady && !isDraining() && (down < upstreams.size || upstreams.size === 0)
     const isWhole = isServing && down === 0 && Object.values(parts).every((p) => p.ok)

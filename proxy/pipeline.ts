@@ -10,8 +10,8 @@ export type Stage = {
   readonly name: StageName
   /** Why it stands at this place in the order. */
   readonly why: string
-  /** `head`: runs before the body is read. `params`: needs the parsed message. */
-  readonly needs: 'head' | 'params'
+  /** `head`: runs before the body is read. `params`: needs the parsed message. `target`: needs to know which server and tool. */
+  readonly needs: 'head' | 'params' | 'target'
   /** Lets the call pass, or throws a WeirError. Returns a promise only when it truly waits. */
   before(call: Call): void | Promise<void>
 }

@@ -7,17 +7,21 @@ import type { Config } from '../config/schema.ts'
 import { METRICS } from '../event/proxy-metrics.ts'
 import { type CallEvent, type CallIntent, EVENT_VERSION } from '../event/fields.ts'
 import type { Call } from './call.ts'
+import { KNOWN_METHODS, LEGACY_VERSIONS, MODERN_VERSIONS } from './mcp/versions.ts'
 import type { SpoolWriter } from './spool/writer.ts'
 import { nowUs, wallUs } from './telemetry/clock.ts'
 import { type Metrics, observe, type Series } from './telemetry/metrics.ts'
 import { flat } from './telemetry/flat.ts'
 import { newEventId } from './telemetry/random.ts'
-import { fingerprint, type Redactor, redactError } from './telemetry/redact.ts'
+import { fingerprint, type Redactor, redactCut, redactError } from './telemetry/redact.ts'
 
 export const TOKENS_METHOD = 'bytes/4'
 const SERVER_BOUNDS = METRICS.mcp_server_operation_duration_seconds.buckets
 const OVERHEAD_BOUNDS = METRICS.weir_overhead_seconds.buckets
 const NAME_MAX_CHARS = 256
+/** What may be a metric label: clients choose these words, and each new one would be a series. */
+const METHODS: ReadonlySet<string> = new Set(KNOWN_METHODS)
+const VERSIONS: ReadonlySet<string> = new Set([...MODERN_VERSIONS, ...LEGACY_VERSIONS])
 const HASH_CHARS = 32
 /** Up to here copying the bytes behind the key is cheaper than a hash object. */
 const ONE_PASS_BYTES = 8192
@@ -26,10 +30,23 @@ const ONE_PASS_BYTES = 8192
 export type Kept = { arguments: boolean; results: boolean }
 const NOTHING_KEPT: Kept = { arguments: false, results: false }
 
-type Rule = Kept & { tools: RegExp; callers: RegExp }
+/** Patterns cut at their wildcards. */
+type Rule = Kept & { tools: readonly string[]; callers: readonly string[] }
 
-const wildcard = (pattern: string): RegExp =>
-  new RegExp(`^${pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '.*')}$`)
+/** Whether a text fits a pattern with `*` for any text. Linear: the text may come from a stranger. */
+export function fits(pattern: readonly string[], text: string): boolean {
+  const first = pattern[0]!
+  const last = pattern[pattern.length - 1]!
+  if (pattern.length === 1) return text === first
+  if (!text.startsWith(first) || !text.endsWith(last)) return false
+  let at = first.length
+  for (const part of pattern.slice(1, -1)) {
+    const found = text.indexOf(part, at)
+    if (found < 0) return false
+    at = found + part.length
+  }
+  return at <= text.length - last.length
+}
 
 /** The compiled capture section of a config. */
 export class Capture {
@@ -42,7 +59,7 @@ export class Capture {
   readonly #keyBytes: Buffer
 
   constructor(config: Config['capture'], redact: Redactor, hashKey: string) {
-    this.#rules = config.keep.map((r) => ({ arguments: r.arguments, results: r.results, tools: wildcard(r.tools), callers: wildcard(r.callers) }))
+    this.#rules = config.keep.map((r) => ({ arguments: r.arguments, results: r.results, tools: r.tools.split('*'), callers: r.callers.split('*') }))
     this.hashesArguments = config.arguments === 'hash'
     this.hashesResults = config.results === 'hash'
     this.max_bytes = config.max_bytes
@@ -53,11 +70,11 @@ export class Capture {
 
   keeps(call: Call): Kept {
     if (this.#rules.length === 0) return NOTHING_KEPT
-    const name = `${call.server}_${call.tool}`
+    const name = `${call.server}_${call.tool.slice(0, NAME_MAX_CHARS)}`
     const caller = call.identity?.caller ?? ''
     const kept = { arguments: false, results: false }
     for (const rule of this.#rules)
-      if (rule.tools.test(name) && rule.callers.test(caller)) {
+      if (fits(rule.tools, name) && fits(rule.callers, caller)) {
         kept.arguments ||= rule.arguments
         kept.results ||= rule.results
       }
@@ -81,7 +98,7 @@ export class Capture {
   }
 
   mask(text: string): string {
-    return this.redact(text.length > this.max_bytes ? text.slice(0, this.max_bytes) : text)
+    return redactCut(this.redact, text, this.max_bytes)
   }
 }
 
@@ -122,7 +139,7 @@ export class Recorder {
       session_id: call.session?.handle ?? '',
       caller: identity?.caller ?? '',
       team: identity?.team ?? '',
-      project: call.project || (identity?.project ?? ''),
+      project: identity?.project || call.project,
       agent: call.agent,
       principal: identity?.principal ?? '',
       instance: this.#options.instance,
@@ -130,9 +147,16 @@ export class Recorder {
       method: call.method,
       server: call.server,
       tool: call.tool,
-      arguments_hash: call.arguments_json && this.capture.hashesArguments ? this.capture.digest(call.arguments_json) : '',
+      arguments_hash: this.#argumentsHash(call),
     }
     return this.#spool.appendSynced(`${JSON.stringify(intent)}\n`)
+  }
+
+  /** Once per call: a strict call needs it twice. */
+  #argumentsHash(call: Call): string {
+    if (call.arguments_json === '' || !this.capture.hashesArguments) return ''
+    call.arguments_hash ||= this.capture.digest(call.arguments_json)
+    return call.arguments_hash
   }
 
   #event(call: Call): CallEvent {
@@ -150,7 +174,6 @@ export class Recorder {
     const duration_us = Math.round(end - c.received_us)
     const receive_us = Math.round(body_us - c.received_us)
     const hasArguments = c.arguments_json !== ''
-    const hashArguments = hasArguments && this.capture.hashesArguments
     const kept = this.capture.keeps(c)
     return {
       version: EVENT_VERSION,
@@ -171,7 +194,7 @@ export class Recorder {
       request_id: c.id === null ? '' : c.id.startsWith('"') ? (JSON.parse(c.id) as string).slice(0, NAME_MAX_CHARS) : c.id.slice(0, NAME_MAX_CHARS),
       caller: identity ? identity.caller : '',
       team: identity ? identity.team : '',
-      project: c.project || (identity ? identity.project : ''),
+      project: identity?.project || c.project,
       agent: c.agent,
       labels: c.labels,
       principal: identity ? identity.principal : '',
@@ -209,11 +232,11 @@ export class Recorder {
       transfer_us: c.forwarded_us ? Math.max(0, Math.round(upstreamEnd - first)) : 0,
       answer_us: c.forwarded_us ? Math.max(0, Math.round(end - upstreamEnd)) : 0,
       upstream_us,
-      overhead_us: Math.max(0, duration_us - receive_us - upstream_us),
+      overhead_us: Math.max(0, duration_us - receive_us - upstream_us - Math.round(c.queue_us)),
       request_bytes: c.body.length,
       response_bytes: c.response_bytes,
       arguments_bytes: c.arguments_bytes,
-      arguments_hash: hashArguments ? c.arguments_hash || this.capture.digest(c.arguments_json) : '',
+      arguments_hash: this.#argumentsHash(c),
       result_hash: c.result_hash,
       result_read: c.result_read,
       content_text: Math.min(c.content_text, 65535),
@@ -239,11 +262,12 @@ export class Recorder {
     const error_type = e.outcome === 'ok' ? '' : e.error_type
     // A name only counts as a label once a server has answered to it: clients could otherwise invent series.
     const tool = e.outcome === 'ok' || e.outcome === 'tool_error' ? e.tool : ''
-    const method = e.outcome === 'invalid' ? '' : e.method
-    const key = `${method}\n${tool}\n${e.server}\n${e.outcome}\n${error_type}\n${e.protocol_version}`
+    const method = METHODS.has(e.method) ? e.method : e.method === '' ? '' : 'other'
+    const version = VERSIONS.has(e.protocol_version) ? e.protocol_version : 'other'
+    const key = `${method}\n${tool}\n${e.server}\n${e.outcome}\n${error_type}\n${version}`
     let series = this.#series.get(key)
     if (!series) {
-      series = this.#metrics.series('mcp_server_operation_duration_seconds', [method, tool, e.server, e.outcome, error_type, e.protocol_version])
+      series = this.#metrics.series('mcp_server_operation_duration_seconds', [method, tool, e.server, e.outcome, error_type, version])
       if (this.#series.size >= 4000) this.#series.clear()
       this.#series.set(key, series)
     }

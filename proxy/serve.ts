@@ -22,12 +22,15 @@ export type Route = {
   endSession(call: Call): void | Promise<void>
 }
 
-export type Stages = { readonly head: readonly Stage[]; readonly params: readonly Stage[] }
+/** A route runs `target` itself, once it knows where the call goes. */
+export type Stages = { readonly head: readonly Stage[]; readonly params: readonly Stage[]; readonly target: readonly Stage[] }
 
 export class Server {
   readonly recorder: Recorder
   readonly metrics: Metrics
   readonly log: Log
+  /** The time for a drain is over: what ends now is ended by us. */
+  isCutting = false
 
   constructor(recorder: Recorder, metrics: Metrics, log: Log) {
     this.recorder = recorder
@@ -77,6 +80,7 @@ export class Server {
       if (call.http_status) this.metrics.add('weir_http_requests_total', 1, [call.method || call.req.method || '', String(call.http_status)])
       return
     }
+    if (this.isCutting && call.outcome === 'cancelled') call.refail('unavailable', 'weir', 'draining', 'cut at the end of the drain')
     call.event_id ||= newEventId(wallUs(call.received_us) / 1000)
     call.trace_id ||= newTraceId()
     call.span_id ||= newSpanId()

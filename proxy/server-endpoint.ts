@@ -6,16 +6,17 @@ import type { Call, Endpoint } from './call.ts'
 import { WeirError } from './errors.ts'
 import type { Session, SessionSeal } from './identity/session-id.ts'
 import { withTraceparent } from './mcp/propagate.ts'
+import { STREAM_METHODS } from './mcp/versions.ts'
 import { openSession } from './stages/understand.ts'
 import type { Route, Server } from './serve.ts'
 import { nowUs } from './telemetry/clock.ts'
 import { newSpanId, newTraceId } from './telemetry/random.ts'
 import { traceparent } from './telemetry/trace.ts'
-import { Relay, type RelayHooks, type RelaySurroundings } from './upstream/relay.ts'
+import { Relay } from './upstream/relay.ts'
+import type { RelayHooks, RelaySurroundings } from './upstream/relay-surroundings.ts'
 import { forwardedHeaders, type Upstream } from './upstream/upstream.ts'
 
 const TRANSPARENT: RelayHooks = { sessionId: null, message: null, sessionLost: null }
-const LONG_STREAMS = new Set(['subscriptions/listen'])
 
 export class ServerEndpoint implements Route {
   readonly endpoint: Endpoint
@@ -32,13 +33,21 @@ export class ServerEndpoint implements Route {
     this.#env = env
   }
 
-  forward(call: Call): void {
+  forward(call: Call): void | Promise<void> {
     const upstream = this.#upstream
     call.server = upstream.name
-    if (call.res.destroyed) throw new WeirError('client_gone')
     call.upstream_transport = upstream.transport
     call.upstream_endpoint = upstream.endpoint
     call.upstream_protocol_version = call.protocol_version
+    call.upstream_session = call.session?.upstream_id ?? ''
+    const waiting = this.#env.passTarget(call)
+    if (waiting) return waiting.then(() => this.#send(call))
+    this.#send(call)
+  }
+
+  #send(call: Call): void {
+    const upstream = this.#upstream
+    if (call.res.destroyed) throw new WeirError('client_gone')
     call.attempts = 1
     call.client_span_id = newSpanId()
     const parent = traceparent(call, call.client_span_id)
@@ -49,7 +58,7 @@ export class ServerEndpoint implements Route {
     if (call.method === 'notifications/cancelled') this.#env.open.cancel(call)
     call.forwarded_us = nowUs()
     const hooks = call.method === 'initialize' ? { ...TRANSPARENT, sessionId: this.#newSession(call) } : TRANSPARENT
-    const isLong = LONG_STREAMS.has(call.method)
+    const isLong = STREAM_METHODS.has(call.method)
     upstream.send('POST', headers, body, new Relay(call, upstream, this.#env, hooks, isLong), isLong)
   }
 

@@ -12,11 +12,11 @@ import { makeKeyRing } from './identity/identity.ts'
 import { SessionSeal } from './identity/session-id.ts'
 import { OpenCalls } from './open-calls.ts'
 import { type WorkerOptions, workerSocket } from './options.ts'
-import type { Stage } from './pipeline.ts'
+import { runStages, type Stage } from './pipeline.ts'
 import { plainPages } from './pages.ts'
 import { Capture, Recorder } from './record.ts'
 import { Roof } from './roof/roof.ts'
-import { RoofSessions } from './roof/session.ts'
+import { memberHeaders, RoofSessions } from './roof/session.ts'
 import type { RoofSurroundings } from './roof/surroundings.ts'
 import { type Route, Server } from './serve.ts'
 import { ServerEndpoint } from './server-endpoint.ts'
@@ -30,9 +30,13 @@ import { Metrics, type Snapshot } from './telemetry/metrics.ts'
 import { ProcessFigures } from './telemetry/process-figures.ts'
 import { makeRedactor } from './telemetry/redact.ts'
 import { InferredRuns } from './telemetry/trace.ts'
-import { forwardedHeaders, Upstream } from './upstream/upstream.ts'
+import { Upstream } from './upstream/upstream.ts'
 
 const SWEEP_MS = 60_000
+/** How long the sockets of calls that were cut may take to say so. */
+const CUT_MS = 20
+/** The spool's budget is at least this many segments, so that giving one up frees little. */
+const SEGMENTS_MIN = 8
 /** Descriptors kept for everything that is not a stream. A proxied stream takes two. */
 const DESCRIPTOR_RESERVE = 512
 
@@ -47,8 +51,20 @@ export function descriptorLimit(): number {
 }
 
 /** Values of the config that must never be seen in a text, however they got there. */
-export const configSecrets = (config: Config): string[] =>
-  Object.values(config.servers).flatMap((s) => [...(s.credentials.bearer ? [s.credentials.bearer] : []), ...Object.values(s.headers), ...Object.values(s.env)])
+export const configSecrets = (config: Config): string[] => [
+  ...Object.values(config.servers).flatMap((s) => [s.credentials.bearer ?? '', ...Object.values(s.headers), ...Object.values(s.env), ...(s.url ? passwordOf(s.url) : [])]),
+  ...(config.store.url ? passwordOf(config.store.url) : []),
+  config.store.password,
+  config.store.reader_password,
+  config.collector.token ?? '',
+  ...config.export.otlp.flatMap((target) => Object.values(target.headers)),
+]
+
+/** The password in a URL, as written and as meant. */
+function passwordOf(url: string): string[] {
+  const { password } = new URL(url)
+  return [password, decodeURIComponent(password)]
+}
 
 export class Worker {
   readonly #options: WorkerOptions
@@ -71,7 +87,7 @@ export class Worker {
     this.#options = options
     this.config = options.config
     const { config } = options
-    this.#spool = new SpoolWriter({ folder: options.spool_folder, worker_id: options.worker_id, segment_bytes: config.spool.segment_bytes, segment_age_ms: config.spool.segment_age_ms }, onSealed)
+    this.#spool = new SpoolWriter({ folder: options.spool_folder, worker_id: options.worker_id, segment_bytes: Math.min(config.spool.segment_bytes, Math.floor(config.spool.max_bytes / SEGMENTS_MIN)), segment_age_ms: config.spool.segment_age_ms }, onSealed)
     this.#recorder = new Recorder({ instance: config.instance, worker: options.slot, env: config.env }, this.#spool, this.#metrics, this.#capture(config))
     this.#server = new Server(this.#recorder, this.#metrics, makeLog(`proxy/${options.slot}`, config.log.level))
     this.#seal = new SessionSeal(Buffer.from(options.secrets.session, 'hex'))
@@ -94,7 +110,9 @@ export class Worker {
     this.#wiring = wiring
     this.config = config
     this.#recorder.capture = this.#capture(config)
-    for (const [name, upstream] of before) if (this.#upstreams.get(name) !== upstream) void upstream.close()
+    // Calls that were on their way when the config changed still go to the server they were meant for.
+    for (const [name, upstream] of before)
+      if (this.#upstreams.get(name) !== upstream) setTimeout(() => void upstream.close(), config.http.drain_timeout_ms).unref()
   }
 
   set isSpoolFull(isFull: boolean) {
@@ -114,8 +132,10 @@ export class Worker {
   async drain(): Promise<void> {
     clearInterval(this.#sweep)
     await this.#downstream.drain(this.config.http.drain_timeout_ms)
-    this.#spool.close()
     await Promise.all([...this.#upstreams.values()].map((u) => u.destroy()))
+    // Calls that were cut are recorded as their sockets close; the spool is the last to go.
+    await new Promise((resolve) => setTimeout(resolve, CUT_MS))
+    this.#spool.close()
   }
 
   #capture(config: Config): Capture {
@@ -130,7 +150,8 @@ export class Worker {
       upstreams.set(name, isSame ? known : new Upstream(name, server, this.#options.host_socket))
     }
     this.#upstreams = upstreams
-    const env = this.#surroundings(config)
+    const target: Stage[] = config.durability === 'strict' ? [intend(this.#recorder)] : []
+    const env = this.#surroundings(config, target)
     const routes = new Map<string, Route>()
     const roof = new Roof(config, upstreams, env)
     routes.set(roof.endpoint.path, roof)
@@ -140,18 +161,17 @@ export class Worker {
     }
     const head: Stage[] = [admit(config), identify(makeKeyRing(config.callers))]
     const params: Stage[] = [understand(this.#seal), trace(config, this.#runs)]
-    if (config.durability === 'strict') params.push(intend(this.#recorder))
     const free = Math.floor((descriptorLimit() - DESCRIPTOR_RESERVE) / 2)
     return {
       routes,
-      stages: { head, params },
+      stages: { head, params, target },
       body_max_bytes: config.http.body_max_bytes,
       streams_max: Math.max(1, Math.min(config.http.streams_max, free)),
       plain: plainPages(upstreams, () => this.#downstream.isDraining),
     }
   }
 
-  #surroundings(config: Config): RoofSurroundings {
+  #surroundings(config: Config, target: readonly Stage[]): RoofSurroundings {
     const server = this.#server
     const recorder = this.#recorder
     const isHashing = config.capture.results === 'hash'
@@ -162,6 +182,7 @@ export class Worker {
       sessions: this.#sessions,
       slot: this.#options.slot,
       hop: (call, owner) => hopToOwner(call, workerSocket(this.#options.run_folder, owner)),
+      passTarget: (call) => runStages(target, call),
       record: (call) => server.record(call),
       refuse: (call, error) => server.refuse(call, error),
       errorText: (call, error) => server.errorText(call, error),
@@ -179,9 +200,7 @@ export class Worker {
   #cancel(call: Call, reason: string): void {
     const upstream = this.#upstreams.get(call.server)
     if (!upstream || call.era !== 'legacy' || call.kind !== 'request' || call.method === 'initialize') return
-    const headers = forwardedHeaders(upstream, call.req.rawHeaders, call.identity!.caller)
-    if (call.session?.upstream_id) headers.push('mcp-session-id', call.session.upstream_id)
-    const quiet = { onResponseStart() {}, onResponseData() {}, onResponseEnd() {}, onResponseError() {} }
-    upstream.send('POST', headers, ServerEndpoint.cancelBody(call, reason), quiet)
+    const member = { id: call.upstream_session, version: call.upstream_protocol_version }
+    upstream.tell('POST', memberHeaders(upstream, call.identity!.caller, member), ServerEndpoint.cancelBody(call, reason))
   }
 }

@@ -28,6 +28,8 @@ function processStart(pid: number): string {
 }
 
 function isAlive(pid: number, start: string): boolean {
+  // A lock cut short by a crash or a full disk names nobody; pid 0 would mean ourselves.
+  if (!Number.isInteger(pid) || pid < 1) return false
   try {
     process.kill(pid, 0)
   } catch {
@@ -48,7 +50,10 @@ export function lockFolder(data: string): void {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     }
     const [pid, start] = readFileSync(lockFile(data), 'latin1').split(' ')
-    if (isAlive(Number(pid), start ?? '')) throw new FolderBusy(`another Weir (process ${pid}) already uses ${data}; stop it, or set \`data\` to another folder`)
+    if (isAlive(Number(pid), start ?? ''))
+      throw new FolderBusy(
+        `another Weir (process ${pid}) already uses ${data}; stop it, or set \`data\` to another folder`,
+      )
     rmSync(lockFile(data), { force: true })
   }
 }
@@ -64,7 +69,8 @@ export function loadSecrets(data: string): Secrets {
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as Secrets
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw new Error(`${file} cannot be read: ${(error as Error).message}`)
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+      throw new Error(`${file} cannot be read: ${(error as Error).message}`)
   }
   const hex = (): string => randomBytes(32).toString('hex')
   const secrets: Secrets = { session: hex(), hash: hex(), intake: hex(), store: hex() }

@@ -1,7 +1,7 @@
 /**
  * The line between the supervisor and the processes it starts (workers, host, collector, store).
  * Options travel as the first message, never by argv or environment: neither may hold a secret.
- * Knows nothing of what a child does. Invariant: a child whose line breaks drains and ends by itself.
+ * Knows nothing of what a child does. Invariant: a child whose line breaks ends by itself, soon.
  */
 
 export type ToChild =
@@ -33,6 +33,9 @@ export type Child<Options> = {
   /** Answers a question of the supervisor, for example its metrics snapshot. */
   answer?(question: string, argument: unknown): unknown
 }
+
+/** How long a child may go on without its supervisor. */
+const ORPHAN_MAX_MS = 1_000
 
 const waiting = new Map<number, { resolve: (v: unknown) => void; reject: (e: Error) => void }>()
 let nextAsk = 1
@@ -85,8 +88,15 @@ export function serveChild<Options>(child: Child<Options>): void {
   }
   // The terminal's Ctrl-C reaches the whole group; the supervisor decides the order of draining.
   process.on('SIGINT', () => {})
+  // Reload is the supervisor's business, and a closed terminal too.
+  process.on('SIGHUP', () => {})
   process.on('SIGTERM', () => void drain(0))
-  process.on('disconnect', () => void drain(0))
+  // The supervisor is gone: another one may start on the same folder at once, so there is no time to finish. (Workers of
+  // node:cluster end by themselves here.)
+  process.on('disconnect', () => {
+    setTimeout(() => process.exit(1), ORPHAN_MAX_MS)
+    void drain(0)
+  })
   process.on('message', (message: ToChild) => {
     switch (message.type) {
       case 'start':

@@ -63,13 +63,23 @@ export class Managed {
 
   #spawn(): void {
     const { name, fork, options, log } = this.#hooks
-    const child = fork()
+    let child: ChildProcess
+    try {
+      child = fork()
+    } catch (error) {
+      // No memory or no descriptors for a process now: as if it had died at once.
+      return this.#exited(null, null, (error as Error).message)
+    }
     this.#child = child
     this.#started_ms = Date.now()
     this.#misses = 0
     this.#lastFailure = ''
     child.on('message', (message: FromChild) => this.#message(message))
-    child.on('error', (error) => log.error(`${name}: ${error.message}`))
+    child.on('error', (error) => {
+      log.error(`${name}: ${error.message}`)
+      // It never came to life, so there will be no exit.
+      if (child.pid === undefined) this.#exited(child, null, error.message)
+    })
     child.once('exit', (code, signal) => this.#exited(child, code, signal))
     this.#send({ type: 'start', options: options() })
     this.#beat = setInterval(() => this.#heartbeat(), BEAT_MS).unref()
@@ -145,7 +155,7 @@ export class Managed {
     this.#send({ type: 'ping', id: this.#nextId++ })
   }
 
-  #exited(child: ChildProcess, code: number | null, signal: string | null): void {
+  #exited(child: ChildProcess | null, code: number | null, signal: string | null): void {
     if (child !== this.#child) return
     const { name, log } = this.#hooks
     if (this.#beat) clearInterval(this.#beat)
@@ -156,13 +166,19 @@ export class Managed {
     this.#hooks.onGone?.()
     if (this.#isStopping) return
     if (!wasReady && this.#first) {
-      this.#first.reject(new Error(this.#lastFailure || `${name} ended with ${signal ?? `code ${code}`} before it was ready`))
+      this.#first.reject(
+        new Error(this.#lastFailure || `${name} ended with ${signal ?? `code ${code}`} before it was ready`),
+      )
       this.#first = null
       return
     }
     this.#deaths = Date.now() - this.#started_ms > STABLE_MS ? 0 : this.#deaths + 1
-    const wait_ms = this.#deaths === 0 ? RESTART_MIN_MS : Math.min(RESTART_MAX_MS, RESTART_MIN_MS * 2 ** this.#deaths)
-    log.warn(`${name} ended with ${signal ?? `code ${code}`}; starts again in ${wait_ms} ms`, this.#lastFailure ? { reason: this.#lastFailure } : undefined)
+    const wait_ms =
+      this.#deaths === 0 ? RESTART_MIN_MS : Math.min(RESTART_MAX_MS, RESTART_MIN_MS * 2 ** this.#deaths)
+    log.warn(
+      `${name} ended with ${signal ?? `code ${code}`}; starts again in ${wait_ms} ms`,
+      this.#lastFailure ? { reason: this.#lastFailure } : undefined,
+    )
     this.#hooks.onRestart?.()
     setTimeout(() => {
       if (!this.#isStopping) this.#spawn()
@@ -183,10 +199,18 @@ export class Managed {
     const id = this.#nextId++
     return new Promise((resolve, reject) => {
       if (!this.isReady) return reject(new Error(`${this.#hooks.name} is not running`))
-      const timer = setTimeout(() => this.#settle(id, `${this.#hooks.name} did not answer within ${timeout_ms} ms`, undefined), timeout_ms)
+      const timer = setTimeout(
+        () => this.#settle(id, `${this.#hooks.name} did not answer within ${timeout_ms} ms`, undefined),
+        timeout_ms,
+      )
       this.#waiting.set(id, { resolve, reject, timer })
       this.#send(message(id))
     })
+  }
+
+  /** From now on an end is expected: the child is not started again. */
+  expectEnd(): void {
+    this.#isStopping = true
   }
 
   /** Lets the child finish and end; kills it after `timeout_ms`. */

@@ -3,19 +3,28 @@
  * Takes over what dead workers left, keeps the spool within its budget, and reports losses. Never blocks a worker.
  * Invariant: a segment is deleted only after a 2xx, or counted as lost when the budget forces it out.
  */
-import { readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { Log } from '../event/log.ts'
-import { batchId, INTAKE_HEADERS, type Loss, LOSS_REASONS, type LossReason, parseSegmentFile, segmentFile } from '../event/segment.ts'
-import { LossLedger, readLosses } from '../proxy/spool/writer.ts'
+import {
+  batchId,
+  INTAKE_HEADERS,
+  LOSS_REASONS,
+  type Loss,
+  type LossReason,
+  parseSegmentFile,
+  segmentFile,
+} from '../event/segment.ts'
+import { LossLedger, noLosses, readLosses } from '../proxy/spool/writer.ts'
 import type { Metrics } from '../proxy/telemetry/metrics.ts'
 
 const POLL_MS = 1_000
 const BACKOFF_MIN_MS = 200
 const BACKOFF_MAX_MS = 10_000
 const SEND_MAX_MS = 120_000
+const INTENT = Buffer.from('{"intent"')
 const LEDGER = /^([0-9a-f]{16})\.lost$/
 
 export type ShipperOptions = {
@@ -30,6 +39,18 @@ export type ShipperOptions = {
   living(): ReadonlySet<string>
   /** Tells the workers that the spool takes nothing, or takes again. */
   onFull(isFull: boolean): void
+}
+
+/** Events in a segment; intents are none. */
+function countEvents(bytes: Buffer): number {
+  let events = 0
+  for (let from = 0; from < bytes.length; ) {
+    const end = bytes.indexOf(10, from)
+    if (!bytes.subarray(from, from + INTENT.length).equals(INTENT)) events++
+    if (end < 0) break
+    from = end + 1
+  }
+  return events
 }
 
 type Segment = { file: string; id: string; size_bytes: number; born_ms: number }
@@ -49,8 +70,12 @@ export class Shipper {
   readonly #attempts = new Map<string, number>()
   readonly #reported = new Map<string, string>()
   #isFull = false
-  readonly #retired: Record<LossReason, number> = { spool_full: 0, disk_full: 0, write_error: 0 }
+  readonly #retired: Record<LossReason, number> = noLosses()
   #known: Segment[] = []
+  /** Batch on its way to the collector: not to be dropped meanwhile. */
+  #sending = ''
+  #tending: Promise<void> | null = null
+  readonly #watch: NodeJS.Timeout
   lastError = ''
 
   constructor(options: ShipperOptions, own_id: string, metrics: Metrics, log: Log) {
@@ -64,14 +89,42 @@ export class Shipper {
       const name = parseSegmentFile(file)
       if (name) this.#attempts.set(batchId(name), 1)
     }
+    this.#watch = setInterval(
+      () => void this.#tend().catch((error: Error) => this.#unreadable(error)),
+      POLL_MS,
+    ).unref()
     this.#schedule(0)
+  }
+
+  /** Whether new events are given up: what a worker that starts now has to know. */
+  get isFull(): boolean {
+    return this.#isFull
   }
 
   /** There is something new: look at once. A waiting backoff stays unless `now` says the collector is back. */
   nudge(now = false): void {
     if (now) this.#retryAt_ms = 0
     this.#again = true
+    if (this.#isRunning) void this.#tend().catch((error: Error) => this.#unreadable(error))
     this.#schedule(0)
+  }
+
+  #unreadable(error: Error): void {
+    this.#log.error('the spool cannot be read', { reason: error.message })
+  }
+
+  /** Takes over what the dead left and keeps the budget, also while a send hangs. One at a time. */
+  #tend(): Promise<void> {
+    const tend = async (): Promise<void> => {
+      try {
+        await this.#adopt()
+        await this.#keepBudget()
+      } finally {
+        this.#tending = null
+      }
+    }
+    this.#tending ??= tend()
+    return this.#tending
   }
 
   #schedule(wait_ms: number): void {
@@ -86,13 +139,12 @@ export class Shipper {
     try {
       do {
         this.#again = false
-        await this.#adopt()
-        await this.#keepBudget()
+        await this.#tend()
         await this.#ship()
         await this.#reportLosses()
       } while (this.#again && !this.#isClosed)
     } catch (error) {
-      this.#log.error('the spool cannot be read', { reason: (error as Error).message })
+      this.#unreadable(error as Error)
     }
     this.#isRunning = false
     this.#schedule(Math.min(POLL_MS, Math.max(20, this.#retryAt_ms - Date.now())))
@@ -131,16 +183,19 @@ export class Shipper {
     const segments = await this.#segments()
     let total = segments.reduce((sum, s) => sum + s.size_bytes, 0)
     if (full === 'drop_oldest') {
-      while (total > max_bytes && segments.length > 1) {
-        const oldest = segments.shift()!
-        const bytes = await readFile(join(folder, oldest.file))
-        let events = 0
-        for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) events++
+      for (const oldest of [...segments]) {
+        if (total <= max_bytes || segments.length < 2) break
+        if (oldest.id === this.#sending) continue
+        const path = join(folder, oldest.file)
+        const events = countEvents(await readFile(path).catch(() => Buffer.alloc(0)))
+        if (oldest.id === this.#sending) continue
+        segments.splice(segments.indexOf(oldest), 1)
+        total -= oldest.size_bytes
+        if (events === 0 && !existsSync(path)) continue
         // Counted first: a crash in between counts too much rather than too little.
         this.#losses.add('spool_full', events)
-        await rm(join(folder, oldest.file), { force: true })
+        rmSync(path, { force: true })
         this.#attempts.delete(oldest.id)
-        total -= oldest.size_bytes
         this.#log.warn('the spool is full: its oldest segment is dropped', { events, segment: oldest.id })
       }
     } else {
@@ -163,10 +218,12 @@ export class Shipper {
   async #send(collector: string, segment: Segment): Promise<boolean> {
     const { folder, instance, token } = this.#options
     const path = join(folder, segment.file)
+    this.#sending = segment.id
     let body: Buffer
     try {
       body = await readFile(path)
     } catch {
+      this.#sending = ''
       return true
     }
     const attempt = (this.#attempts.get(segment.id) ?? 0) + 1
@@ -192,7 +249,7 @@ export class Shipper {
         return true
       }
       if (answer.status === 400 || answer.status === 413 || answer.status === 422) {
-        await this.#setAside(segment, `HTTP ${answer.status}: ${text.slice(0, 300)}`)
+        await this.#setAside(segment, body, `HTTP ${answer.status}: ${text.slice(0, 300)}`)
         return true
       }
       const after = Number(answer.headers.get('retry-after'))
@@ -200,6 +257,8 @@ export class Shipper {
     } catch (error) {
       const cause = (error as { cause?: { code?: string } }).cause?.code
       this.#fail(cause ?? (error as Error).message, cause ?? (error as Error).name)
+    } finally {
+      this.#sending = ''
     }
     return false
   }
@@ -217,18 +276,27 @@ export class Shipper {
     this.lastError = reason
     const wait_ms = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(this.#failures - 1, 10))
     // Half of it at random, so that a fleet does not come back in step.
-    this.#retryAt_ms = Date.now() + Math.max(Math.min(atLeast_ms, BACKOFF_MAX_MS), wait_ms * (0.5 + Math.random() / 2))
+    this.#retryAt_ms =
+      Date.now() + Math.max(Math.min(atLeast_ms, BACKOFF_MAX_MS), wait_ms * (0.5 + Math.random() / 2))
     this.#metrics.add('weir_spool_ship_failures_total', 1, [kind.slice(0, 40)])
-    if (this.#failures === 1 || this.#failures % 20 === 0) this.#log.warn('the collector does not take events; they wait in the spool', { reason, failures: this.#failures })
+    if (this.#failures === 1 || this.#failures % 20 === 0)
+      this.#log.warn('the collector does not take events; they wait in the spool', {
+        reason,
+        failures: this.#failures,
+      })
   }
 
   /** A segment the collector will never take is kept apart for a person to look at, and the way is free again. */
-  async #setAside(segment: Segment, reason: string): Promise<void> {
+  async #setAside(segment: Segment, bytes: Buffer, reason: string): Promise<void> {
     const { folder } = this.#options
+    this.#losses.add('rejected', countEvents(bytes))
     await mkdir(join(folder, 'rejected'), { recursive: true, mode: 0o700 })
     await rename(join(folder, segment.file), join(folder, 'rejected', segment.file))
     this.#metrics.add('weir_spool_ship_failures_total', 1, ['rejected'])
-    this.#log.error('the collector refused a segment for good; it was moved to spool/rejected', { segment: segment.id, reason })
+    this.#log.error('the collector refused a segment for good; it was moved to spool/rejected', {
+      segment: segment.id,
+      reason,
+    })
   }
 
   async #reportLosses(): Promise<void> {
@@ -236,7 +304,16 @@ export class Shipper {
     const collector = this.#options.collector()
     if (!collector || this.#failures > 0) return
     const losses: Loss[] = []
-    const seen: { file: string; state: string; worker_id: string; isEmpty: boolean; counts: Record<LossReason, number> }[] = []
+    const seen: {
+      file: string
+      state: string
+      worker_id: string
+      isEmpty: boolean
+      wasAlive: boolean
+      counts: Record<LossReason, number>
+    }[] = []
+    // Asked before anything is read: whoever is gone by then has written its last count.
+    const alive = living()
     for (const file of await readdir(folder)) {
       const worker_id = LEDGER.exec(file)?.[1]
       if (!worker_id) continue
@@ -244,16 +321,23 @@ export class Shipper {
       if (!counts) continue
       const state = JSON.stringify(counts)
       const isEmpty = LOSS_REASONS.every((r) => counts[r] === 0)
-      seen.push({ file, state, worker_id, isEmpty, counts })
-      if (this.#reported.get(worker_id) !== state) for (const reason of LOSS_REASONS) if (counts[reason] > 0) losses.push({ instance, worker_id, reason, events: counts[reason] })
+      seen.push({ file, state, worker_id, isEmpty, wasAlive: alive.has(worker_id), counts })
+      if (this.#reported.get(worker_id) !== state)
+        for (const reason of LOSS_REASONS)
+          if (counts[reason] > 0) losses.push({ instance, worker_id, reason, events: counts[reason] })
     }
     if (losses.length > 0) {
-      const answer = await fetch(`${collector}/v1/losses`, { method: 'POST', body: JSON.stringify(losses), headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` }, signal: AbortSignal.timeout(10_000) }).catch(() => null)
+      const answer = await fetch(`${collector}/v1/losses`, {
+        method: 'POST',
+        body: JSON.stringify(losses),
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+        signal: AbortSignal.timeout(10_000),
+      }).catch(() => null)
       if (!answer?.ok) return
     }
-    for (const { file, state, worker_id, isEmpty, counts } of seen) {
+    for (const { file, state, worker_id, isEmpty, wasAlive, counts } of seen) {
       if (!isEmpty) this.#reported.set(worker_id, state)
-      if (worker_id !== this.#own_id && !living().has(worker_id)) {
+      if (worker_id !== this.#own_id && !wasAlive && !living().has(worker_id)) {
         for (const reason of LOSS_REASONS) this.#retired[reason] += counts[reason]
         await rm(join(folder, file), { force: true })
       }
@@ -302,10 +386,11 @@ export class Shipper {
     this.nudge(true)
     do {
       await new Promise((resolve) => setTimeout(resolve, 50))
-      await this.#adopt().catch(() => {})
+      await this.#tend().catch(() => {})
       const left = await this.#segments().catch(() => [])
       if (left.length === 0 && !this.#isRunning) break
-      if (this.#failures > 2) break
+      // A collector that answers, if only "not yet", is worth the wait.
+      if (this.#failures > 2 && !this.lastError.startsWith('HTTP ')) break
       this.nudge()
     } while (Date.now() < end)
   }
@@ -313,6 +398,7 @@ export class Shipper {
   close(): void {
     this.#isClosed = true
     if (this.#timer) clearTimeout(this.#timer)
+    clearInterval(this.#watch)
     this.#losses.close()
   }
 }

@@ -2,34 +2,31 @@
  * Starts, watches, reloads and drains the processes of an installation: store, collector, host, workers.
  * Holds the listening socket for the workers (round robin) and ships their spool. Serves no call itself.
  */
-import { fork, type ChildProcess } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import cluster from 'node:cluster'
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { CollectorOptions } from '../collector/options.ts'
 import { restartChanges } from '../config/changes.ts'
 import { hostOf, portOf } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
-import type { CollectorOptions } from '../collector/options.ts'
 import { type Log, makeLog } from '../event/log.ts'
-import { METRICS, type MetricName } from '../event/proxy-metrics.ts'
 import type { HostOptions } from '../proxy/host/options.ts'
 import type { WorkerOptions } from '../proxy/options.ts'
-import type { Readiness } from '../proxy/pages.ts'
-import { mergeSnapshots, Metrics, type Snapshot } from '../proxy/telemetry/metrics.ts'
-import { ProcessFigures } from '../proxy/telemetry/process-figures.ts'
+import { Metrics } from '../proxy/telemetry/metrics.ts'
 import { type StoreOptions, storeProcess } from '../store/options.ts'
 import { loadSecrets, lockFolder, type Secrets, spoolFolder, unlockFolder, writeNote } from './data-folder.ts'
 import { Managed } from './managed.ts'
+import { Overview } from './overview.ts'
 import { Shipper } from './shipper.ts'
 
 export type Part = 'store' | 'collector' | 'proxy'
 
 const SHIP_FLUSH_MS = 10_000
 const STOP_MS = 15_000
-const SPOOL_AGE_MAX_S = 30
 const STORE_STATEMENTS_MAX = 12
 
 /** The source in a checkout, the build in a package. */
@@ -44,7 +41,6 @@ export class Supervisor {
   readonly #secrets: Secrets
   readonly #log: Log
   readonly #metrics = new Metrics()
-  readonly #figures = new ProcessFigures()
   readonly #run_folder: string
   readonly #workers = new Map<string, Managed>()
   /** Spool identities of the workers alive, by slot. */
@@ -55,10 +51,9 @@ export class Supervisor {
   #shipper: Shipper | null = null
   /** Addresses as they came out; a port 0 in the config keeps the port it got first. */
   readonly #at = { proxy: '', collector: '', store: '' }
-  /** Last figures of each worker, and the counts of those that are gone: a counter must never fall. */
-  readonly #seen = new Map<string, Snapshot>()
-  #retired: Snapshot = {}
+  readonly #overview: Overview
   #isStopping = false
+  #reloading: Promise<void> = Promise.resolve()
 
   /** Takes the data folder. Throws FolderBusy when another installation uses it. */
   constructor(config: Config, parts: readonly Part[]) {
@@ -69,6 +64,17 @@ export class Supervisor {
     this.#secrets = loadSecrets(config.data)
     this.#run_folder = mkdtempSync(join(tmpdir(), 'weir-'))
     cluster.schedulingPolicy = cluster.SCHED_RR
+    this.#overview = new Overview(
+      {
+        workers: this.#workers,
+        workerId: (slot) => this.#ids.get(slot),
+        host: () => this.#host,
+        store: () => this.#store,
+        shipper: () => this.#shipper,
+        collector: () => this.#collectorUrl(),
+      },
+      this.#metrics,
+    )
   }
 
   get addresses(): { proxy: string; collector: string; store: string } {
@@ -78,13 +84,18 @@ export class Supervisor {
   /** Starts every part. Resolves when all are ready; rejects, with everything stopped again, when one cannot start. */
   async start(): Promise<void> {
     const starting: Promise<unknown>[] = []
+    const begin = <T>(part: Promise<T>): Promise<T> => {
+      // Looked at together below; until then a failure must not count as unhandled.
+      part.catch(() => {})
+      starting.push(part)
+      return part
+    }
     try {
-      if (this.#parts.has('store') && !this.#config.store.url) starting.push(this.#startStore())
+      const store = this.#parts.has('store') && !this.#config.store.url ? begin(this.#startStore()) : null
       // The collector needs the store, the proxy needs neither: it takes calls meanwhile.
-      const store = starting[0]
-      if (this.#parts.has('proxy')) starting.push(this.#startProxy())
+      if (this.#parts.has('proxy')) begin(this.#startProxy())
       await store
-      if (this.#parts.has('collector')) starting.push(this.#startCollector())
+      if (this.#parts.has('collector')) begin(this.#startCollector())
       await Promise.all(starting)
     } catch (error) {
       await Promise.allSettled(starting)
@@ -95,11 +106,26 @@ export class Supervisor {
   }
 
   #note(): void {
-    writeNote(this.#config.data, { pid: process.pid, listen: this.#at.proxy, console: this.#at.collector, store: this.#at.store })
+    writeNote(this.#config.data, {
+      pid: process.pid,
+      listen: this.#at.proxy,
+      console: this.#at.collector,
+      store: this.#at.store,
+    })
   }
 
-  #managed(name: string, hooks: Pick<ConstructorParameters<typeof Managed>[0], 'fork' | 'options'> & Partial<ConstructorParameters<typeof Managed>[0]>): Managed {
-    return new Managed({ name, log: this.#log, answer: (question) => this.#answer(question), onRestart: () => this.#metrics.add('weir_process_restarts_total', 1, [name]), ...hooks })
+  #managed(
+    name: string,
+    hooks: Pick<ConstructorParameters<typeof Managed>[0], 'fork' | 'options'> &
+      Partial<ConstructorParameters<typeof Managed>[0]>,
+  ): Managed {
+    return new Managed({
+      name,
+      log: this.#log,
+      answer: (question) => this.#answer(question),
+      onRestart: () => this.#metrics.add('weir_process_restarts_total', 1, [name]),
+      ...hooks,
+    })
   }
 
   /** The configured address with the port that was really taken. */
@@ -117,13 +143,23 @@ export class Supervisor {
         database: 'weir',
         memory_max_bytes: store.memory_max_bytes,
         statements_max: STORE_STATEMENTS_MAX,
-        writer: { user: 'weir', password: this.#parts.has('collector') ? this.#secrets.store : store.password || this.#secrets.store },
+        writer: {
+          user: 'weir',
+          password: this.#parts.has('collector')
+            ? this.#secrets.store
+            : store.password || this.#secrets.store,
+        },
         reader: { user: 'reader', password: store.reader_password },
       }
     }
     this.#store = this.#managed('store', {
       // No environment of ours: SQL must find no secret there.
-      fork: () => fork(program('store/main'), [], { execArgv: storeProcess.execArgv, env: storeProcess.env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+      fork: () =>
+        fork(program('store/main'), [], {
+          execArgv: storeProcess.execArgv,
+          env: storeProcess.env,
+          stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+        }),
       options,
       onReady: (address) => {
         this.#at.store = address
@@ -132,38 +168,44 @@ export class Supervisor {
     return this.#store.start()
   }
 
-  #startCollector(): Promise<string> {
-    const options = (): CollectorOptions => {
-      const { store, retention, export: exported, callers, http, instance, env, log } = this.#config
-      const isEmbedded = store.url === undefined
-      const url = store.url ?? (this.#at.store || `http://${store.listen}`)
-      return {
-        listen: this.#pinned(this.#config.console.listen, this.#at.collector),
-        instance,
-        env,
-        intake_token: this.#token(),
-        store: {
-          url,
-          user: isEmbedded ? 'weir' : store.user || 'default',
-          password: isEmbedded ? this.#secrets.store : store.password,
-          database: isEmbedded ? 'weir' : store.database,
-          timeout_ms: store.timeout_ms,
-          embedded: isEmbedded,
-        },
-        retention,
-        export: exported,
-        caller_keys: Object.values(callers).flatMap((c) => c.keys.map((k) => k.sha256)),
-        allowed_hosts: http.allowed_hosts,
-        allowed_origins: http.allowed_origins,
-        log_level: log.level,
-      }
+  #collectorOptions(): CollectorOptions {
+    const { store, retention, export: exported, callers, http, instance, env, log } = this.#config
+    const isEmbedded = store.url === undefined
+    const url = store.url ?? (this.#at.store || `http://${store.listen}`)
+    return {
+      listen: this.#pinned(this.#config.console.listen, this.#at.collector),
+      instance,
+      env,
+      intake_token: this.#token(),
+      store: {
+        url,
+        user: isEmbedded ? 'weir' : store.user || 'default',
+        password: isEmbedded ? this.#secrets.store : store.password,
+        database: isEmbedded ? 'weir' : store.database,
+        timeout_ms: store.timeout_ms,
+        embedded: isEmbedded,
+      },
+      retention,
+      export: exported,
+      caller_keys: Object.values(callers).flatMap((c) => c.keys.map((k) => k.sha256)),
+      allowed_hosts: http.allowed_hosts,
+      allowed_origins: http.allowed_origins,
+      log_level: log.level,
     }
+  }
+
+  #startCollector(): Promise<string> {
+    let given = this.#config
     this.#collector = this.#managed('collector', {
       fork: () => fork(program('collector/main'), [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
-      options,
+      options: () => {
+        given = this.#config
+        return this.#collectorOptions()
+      },
       onReady: (address) => {
         this.#at.collector = address
         this.#shipper?.nudge(true)
+        if (given !== this.#config) this.#collector?.reload(this.#collectorOptions()).catch(() => {})
       },
     })
     return this.#collector.start()
@@ -178,7 +220,7 @@ export class Supervisor {
         max_bytes: this.#config.spool.max_bytes,
         full: this.#config.spool.full,
         token: this.#token(),
-        collector: () => (this.#parts.has('collector') ? this.#at.collector : (this.#config.collector.url ?? '').replace(/\/$/, '')),
+        collector: () => this.#collectorUrl(),
         living: () => new Set(this.#ids.values()),
         onFull: (isFull) => {
           for (const worker of this.#workers.values()) worker.ask('spool_full', isFull).catch(() => {})
@@ -192,6 +234,13 @@ export class Supervisor {
     await this.#host!.start()
     for (let i = 1; i <= this.#config.workers; i++) this.#workers.set(`w${i}`, this.#makeWorker(`w${i}`))
     await Promise.all([...this.#workers.values()].map((w) => w.start()))
+  }
+
+  /** Where events go; '' while that is not known. */
+  #collectorUrl(): string {
+    return this.#parts.has('collector')
+      ? this.#at.collector
+      : (this.#config.collector.url ?? '').replace(/\/$/, '')
   }
 
   #token(): string {
@@ -209,18 +258,32 @@ export class Supervisor {
   }
 
   #startHost(): void {
+    let given = this.#config
     this.#host = this.#managed('host', {
       fork: () => fork(program('proxy/host/main'), [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
-      options: () => this.#hostOptions(),
+      options: () => {
+        given = this.#config
+        return this.#hostOptions()
+      },
+      onReady: () => {
+        if (given !== this.#config) this.#host?.reload(this.#hostOptions()).catch(() => {})
+      },
     })
   }
 
+  /** The config as workers see it: with the port that was really taken. */
+  #workerConfig(): Config {
+    return { ...this.#config, listen: this.#pinned(this.#config.listen, this.#at.proxy) }
+  }
+
   #makeWorker(slot: string): Managed {
+    let given = this.#config
     const options = (): WorkerOptions => {
       const worker_id = randomBytes(8).toString('hex')
+      given = this.#config
       this.#ids.set(slot, worker_id)
       return {
-        config: { ...this.#config, listen: this.#pinned(this.#config.listen, this.#at.proxy) },
+        config: this.#workerConfig(),
         slot,
         worker_id,
         spool_folder: spoolFolder(this.#config.data),
@@ -237,10 +300,14 @@ export class Supervisor {
       options,
       onReady: (address) => {
         this.#at.proxy = address
+        const worker = this.#workers.get(slot)
+        // What was told to the others while this one was starting.
+        if (this.#shipper?.isFull) worker?.ask('spool_full', true).catch(() => {})
+        if (given !== this.#config) worker?.reload({ config: this.#workerConfig() }).catch(() => {})
       },
       onGone: () => {
         this.#ids.delete(slot)
-        this.#retire(slot)
+        this.#overview.retire(slot)
         this.#shipper?.nudge()
       },
       onTell: (topic) => {
@@ -252,70 +319,21 @@ export class Supervisor {
   // --- questions --------------------------------------------------------------------------------------------------
 
   async #answer(question: string): Promise<unknown> {
-    if (question === 'metrics') return this.#snapshot()
-    if (question === 'ready') return this.#readiness()
+    if (question === 'metrics') return this.#overview.snapshot()
+    if (question === 'ready') return this.#overview.readiness()
     throw new Error(`unknown question ${question}`)
-  }
-
-  async #snapshot(): Promise<Snapshot> {
-    const spool = this.#shipper?.state()
-    if (spool) {
-      this.#metrics.set('weir_spool_bytes', spool.bytes)
-      this.#metrics.set('weir_spool_segments', spool.segments)
-      this.#metrics.set('weir_spool_age_seconds', spool.age_s)
-      for (const [reason, events] of Object.entries(this.#shipper!.losses())) this.#metrics.set('weir_events_lost_total', events, [reason])
-    }
-    this.#figures.into(this.#metrics, 'supervisor')
-    await Promise.allSettled(
-      [...this.#workers].map(async ([slot, worker]) => {
-        const id = this.#ids.get(slot)
-        const snapshot = (await worker.ask('metrics')) as Snapshot
-        if (id !== undefined && this.#ids.get(slot) === id) this.#seen.set(slot, snapshot)
-      }),
-    )
-    return mergeSnapshots([...this.#seen.values(), this.#retired, this.#metrics.snapshot()])
-  }
-
-  #retire(slot: string): void {
-    const last = this.#seen.get(slot)
-    if (!last) return
-    this.#seen.delete(slot)
-    // Losses of a dead worker are read from its ledger, so they are not kept here a second time.
-    const counts = Object.entries(last).filter(([name]) => METRICS[name as MetricName]?.type !== 'gauge' && name !== 'weir_events_lost_total' && name !== 'process_cpu_seconds_total')
-    this.#retired = mergeSnapshots([this.#retired, Object.fromEntries(counts)])
-  }
-
-  async #readiness(): Promise<Readiness> {
-    const spool = this.#shipper?.state()
-    const parts: Readiness['parts'] = {}
-    const workers = [...this.#workers.values()].filter((w) => w.isReady).length
-    parts.workers = { ok: workers === this.#workers.size, detail: `${workers} of ${this.#workers.size} running` }
-    if (this.#host) parts.host = { ok: this.#host.isReady, detail: this.#host.isReady ? 'running' : 'not running' }
-    if (spool) {
-      const isLate = spool.age_s > SPOOL_AGE_MAX_S
-      parts.spool = { ok: !isLate, detail: `${spool.segments} segments, ${spool.bytes} bytes, oldest ${spool.age_s.toFixed(1)} s${this.#shipper!.lastError ? `; collector: ${this.#shipper!.lastError}` : ''}` }
-    }
-    if (this.#store) parts.store = { ok: this.#store.isReady, detail: this.#store.isReady ? 'running' : 'not running' }
-    const collector = this.#parts.has('collector') ? this.#at.collector : (this.#config.collector.url ?? '')
-    if (collector) parts.collector = await this.#askCollector(collector)
-    return { parts, isReady: workers > 0 }
-  }
-
-  async #askCollector(url: string): Promise<{ ok: boolean; detail: string }> {
-    try {
-      const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(2_000) })
-      const body = (await answer.json().catch(() => ({}))) as { parts?: Record<string, { ok?: boolean; detail?: string }> }
-      const bad = Object.entries(body.parts ?? {}).filter(([, p]) => p.ok === false)
-      return { ok: answer.ok, detail: answer.ok ? 'ready' : bad.map(([n, p]) => `${n}: ${p.detail}`).join('; ') || `HTTP ${answer.status}` }
-    } catch (error) {
-      return { ok: false, detail: ((error as Error).cause as { code?: string } | undefined)?.code ?? (error as Error).message }
-    }
   }
 
   // --- reload and stop --------------------------------------------------------------------------------------------
 
-  /** Takes over a new config everywhere, or nowhere: then it throws and says why. */
-  async reload(config: Config): Promise<void> {
+  /** Takes over a new config everywhere, or nowhere: then it throws and says why. One at a time, in the order they came. */
+  reload(config: Config): Promise<void> {
+    const done = this.#reloading.then(() => this.#reload(config))
+    this.#reloading = done.catch(() => {})
+    return done
+  }
+
+  async #reload(config: Config): Promise<void> {
     const fixed = restartChanges(this.#config, config)
     if (fixed.length > 0) {
       this.#metrics.add('weir_config_reloads_total', 1, ['refused'])
@@ -325,7 +343,9 @@ export class Supervisor {
     const apply = async (next: Config): Promise<void> => {
       this.#config = next
       if (this.#host?.isReady) await this.#host.reload(this.#hostOptions())
-      for (const worker of this.#workers.values()) if (worker.isReady) await worker.reload({ config: { ...next, listen: this.#pinned(next.listen, this.#at.proxy) } })
+      if (this.#collector?.isReady) await this.#collector.reload(this.#collectorOptions())
+      for (const worker of this.#workers.values())
+        if (worker.isReady) await worker.reload({ config: this.#workerConfig() })
     }
     try {
       await apply(config)
@@ -341,6 +361,8 @@ export class Supervisor {
   async stop(): Promise<void> {
     if (this.#isStopping) return
     this.#isStopping = true
+    // A signal to the whole group reaches the children too: none of them is to come back.
+    for (const child of [...this.#workers.values(), this.#host, this.#collector, this.#store]) child?.expectEnd()
     const drain_ms = this.#config.http.drain_timeout_ms
     await Promise.all([...this.#workers.values()].map((w) => w.stop(drain_ms + 2_000)))
     await this.#host?.stop(STOP_MS)

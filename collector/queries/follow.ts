@@ -107,8 +107,8 @@ type Block = {
   rows: number
   stored_ms: number
   stored_last_ms: number
-  first_s: number
-  last_s: number
+  first_us: number
+  last_us: number
 }
 
 const bound = (f: FollowFilter): Record<string, unknown> => ({

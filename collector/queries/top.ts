@@ -21,7 +21,7 @@ export type TopRow = Figures & { server: string; name: string }
 export type TopTotals = Figures & {
   /** Rows there would be without the limit. */
   groups: number
-  /** Seconds since the newest call of all was received, and from then to the store; null when there is none in a day. */
+  /** Seconds since the newest call of all was received, and from its answer to the store; null when there is none in a day. */
   newest_age_s: number | null
   newest_delay_s: number | null
   /** Events given up before they reached the store: in the window, and ever. */
@@ -42,14 +42,14 @@ WHERE v.ts > now64(6) - toIntervalSecond({window_s:UInt32})
 GROUP BY server, name
 ORDER BY calls DESC, server, name LIMIT {limit:UInt32}`
 
-export const totalsSql = `WITH (SELECT (max(ts), argMax(c.ingested_at, ts), count()) FROM calls AS c WHERE ts > now64(6) - toIntervalDay(1)) AS newest,
+export const totalsSql = `WITH (SELECT (max(ts), argMax(c.ingested_at, ts), count(), argMax(c.duration_us, ts)) FROM calls AS c WHERE ts > now64(6) - toIntervalDay(1)) AS newest,
   (SELECT (sum(latest - before), sum(latest)) FROM (
     SELECT max(l.events) AS latest, maxIf(l.events, l.first_reported <= now64(3) - toIntervalSecond({window_s:UInt32})) AS before
     FROM losses AS l GROUP BY worker_id, reason)) AS loss
 SELECT ${FIGURES}, uniqExact(if({by:String} = 'tool', v.server, ''), multiIf({by:String} = 'server', toString(v.server), {by:String} = 'caller', toString(v.caller),
   {by:String} = 'team', toString(v.team), v.tool = '', toString(v.method), toString(v.tool))) AS groups,
   if(newest.3 = 0, NULL, dateDiff('millisecond', newest.1, now64(6)) / 1000) AS newest_age_s,
-  if(newest.3 = 0, NULL, dateDiff('millisecond', newest.1, newest.2) / 1000) AS newest_delay_s,
+  if(newest.3 = 0, NULL, dateDiff('millisecond', newest.1 + toIntervalMicrosecond(newest.4), newest.2) / 1000) AS newest_delay_s,
   loss.1 AS lost, loss.2 AS lost_ever
 FROM v_calls AS v WHERE v.ts > now64(6) - toIntervalSecond({window_s:UInt32})`
 

@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type Server as HttpServer, type Ser
 import { isLoopback } from '../../config/load.ts'
 import { Call, type Endpoint } from '../call.ts'
 import { WeirError } from '../errors.ts'
+import { STREAM_METHODS } from '../mcp/versions.ts'
 import type { Route, Server, Stages } from '../serve.ts'
 import { nowUs } from '../telemetry/clock.ts'
 
@@ -20,6 +21,8 @@ export type Wiring = {
   plain(path: string, isTrusted: boolean): Promise<{ status: number; type: string; body: string }> | null
 }
 
+/** A peer that went away without a word is noticed by TCP after this long. */
+const KEEP_ALIVE_PROBE_MS = 30_000
 const NOWHERE: Endpoint = { path: '', server: '' }
 /** Header by which one worker tells another whom it speaks for; only read on the socket between workers. */
 export const HOP_PEER = 'weir-hop-peer'
@@ -44,7 +47,7 @@ export class Downstream {
   /** Listens on a TCP address, or on a Unix socket for other workers. Resolves with the port (0 for a socket). */
   listen(at: { host: string; port: number } | { path: string }): Promise<number> {
     const isHop = 'path' in at
-    const http = createServer({ keepAliveTimeout: 75_000, requestTimeout: 30_000, headersTimeout: 15_000, requireHostHeader: !isHop, noDelay: true }, (req, res) =>
+    const http = createServer({ keepAliveTimeout: 75_000, requestTimeout: 30_000, headersTimeout: 15_000, requireHostHeader: !isHop, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS }, (req, res) =>
       this.#request(req, res, isHop),
     )
     http.keepAliveTimeoutBuffer = 1000
@@ -70,13 +73,18 @@ export class Downstream {
     const peer = isHop ? String(req.headers[HOP_PEER] ?? '') : (req.socket.remoteAddress ?? '')
     const call = new Call(req, res, route?.endpoint ?? NOWHERE, nowUs(), peer, isHop)
     res.on('close', () => call.onClientGone?.())
+    // A drain ends streams that others still write to: that is no reason to fall over.
+    res.on('error', () => {})
     if (!route) return this.#other(call, path, wiring)
     const stages = wiring.stages
     switch (req.method) {
       case 'POST':
         this.calls_open++
         res.once('close', () => this.calls_open--)
-        return this.#server.run(call, stages.head, () => this.#readBody(call, wiring, () => this.#server.run(call, stages.params, () => route.forward(call))))
+        return this.#server.run(call, stages.head, () => this.#readBody(call, wiring, () => this.#server.run(call, stages.params, () => {
+          if (STREAM_METHODS.has(call.method)) this.#holdStream(call, wiring)
+          return route.forward(call)
+        })))
       case 'GET':
         this.#isNoCall(call)
         return this.#server.run(call, stages.head, () => this.#openStream(call, route, wiring))
@@ -98,18 +106,23 @@ export class Downstream {
 
   #openStream(call: Call, route: Route, wiring: Wiring): void | Promise<void> {
     if (this.isDraining) throw new WeirError('draining')
-    if (this.#streams.size >= wiring.streams_max) throw new WeirError('streams_exhausted')
     if (!/text\/event-stream|\*\/\*|text\/\*/.test(call.req.headers.accept ?? '')) throw new WeirError('not_acceptable')
-    this.#streams.add(call.res)
-    call.res.once('close', () => this.#streams.delete(call.res))
+    this.#holdStream(call, wiring)
     return route.openStream(call)
+  }
+
+  /** Counts a stream until it closes, or refuses one too many. */
+  #holdStream({ res }: Call, wiring: Wiring): void {
+    if (this.#streams.size >= wiring.streams_max) throw new WeirError('streams_exhausted')
+    this.#streams.add(res)
+    res.once('close', () => this.#streams.delete(res))
   }
 
   #readBody(call: Call, wiring: Wiring, then: () => void): void {
     const { req } = call
     const type = req.headers['content-type'] ?? ''
     if (this.isDraining) throw new WeirError('draining')
-    if (!type.toLowerCase().startsWith('application/json')) throw new WeirError('content_type', type.slice(0, 100))
+    if (!/^application\/json\s*(?:;|$)/i.test(type)) throw new WeirError('content_type', type.slice(0, 100))
     if (req.headers['content-encoding'] !== undefined && req.headers['content-encoding'] !== 'identity') throw new WeirError('content_type', 'content-encoding is not supported')
     const max = wiring.body_max_bytes
     if (Number(req.headers['content-length'] ?? 0) > max) throw new WeirError('payload_too_large')
@@ -124,12 +137,13 @@ export class Downstream {
       }
       chunks.push(chunk)
     })
-    call.onClientGone = () => {
+    const onClientGone = (): void => {
       call.body_us = nowUs()
       call.fail('cancelled', 'client', 'client_gone', 'the request was not sent to its end')
       call.http_status = 499
       this.#server.record(call)
     }
+    call.onClientGone = onClientGone
     req.on('end', () => {
       if (size > max) return
       call.onClientGone = null
@@ -142,9 +156,11 @@ export class Downstream {
 
   #other(call: Call, path: string, wiring: Wiring): void {
     call.isRecorded = true
-    const [admit] = wiring.stages.head
     const { req, res } = call
-    this.#server.run(call, admit ? [admit] : [], async () => {
+    // Without a key nobody learns which servers there are.
+    const isGuarded = path.startsWith('/servers/')
+    const stages = wiring.stages.head.filter((s) => isGuarded || s.name === 'admit')
+    this.#server.run(call, stages, async () => {
       const page = req.method === 'GET' || req.method === 'HEAD' ? await wiring.plain(path, this.#isTrusted(call, wiring)) : null
       if (!page) throw new WeirError('path_unknown', path.slice(0, 200))
       res.writeHead(page.status, { 'content-type': page.type, 'content-length': Buffer.byteLength(page.body), 'cache-control': 'no-store' })
@@ -167,13 +183,18 @@ export class Downstream {
   async drain(timeout_ms: number): Promise<void> {
     this.isDraining = true
     const closed = this.#listeners.map((l) => new Promise<void>((resolve) => l.close(() => resolve())))
-    for (const stream of this.#streams) if (stream.headersSent) stream.end('retry: 1000\n\n')
+    // One that is still being opened would otherwise be held open until the time is up.
+    for (const stream of this.#streams) {
+      if (stream.headersSent) stream.end('retry: 1000\n\n')
+      else stream.destroy()
+    }
     const idle = setInterval(() => {
       for (const l of this.#listeners) l.closeIdleConnections()
     }, 100)
     const late = new Promise<void>((resolve) => setTimeout(resolve, timeout_ms).unref())
     await Promise.race([Promise.all(closed), late])
     clearInterval(idle)
+    this.#server.isCutting = true
     for (const l of this.#listeners) l.closeAllConnections()
   }
 }

@@ -27,6 +27,8 @@ const ASKED_MAX = 1000
 const CANCEL_GRACE_MS = 1000
 
 export class LegacyChild {
+  /** Whether it serves one session only, and ends with it. */
+  isAlone = false
   readonly isTrial = false
   readonly sessions = new Set<LegacySession>()
   readonly wire: Wire

@@ -39,6 +39,11 @@ class InitializeRefused extends Error {
   }
 }
 
+/** Capabilities of a client that let a server ask it something. */
+const QUESTIONS = ['sampling', 'elicitation', 'roots'] as const
+/** Begins the key of a child that serves one session only. */
+const ALONE = 'session '
+
 export class Legacy {
   readonly sessions = new Map<string, LegacySession>()
   readonly #parts: ServerParts
@@ -113,8 +118,7 @@ export class Legacy {
   close(session: LegacySession): void {
     this.sessions.delete(session.id)
     session.child.closeSession(session)
-    if (this.#parts.config.isolation === 'session' && session.child.sessions.size === 0)
-      session.child.retire()
+    if (session.child.isAlone && session.child.sessions.size === 0) session.child.retire()
   }
 
   sweep(now_ms: number): void {
@@ -143,9 +147,10 @@ export class Legacy {
     const { id } = namesOf(text)
     try {
       const child = await this.#childFor(key, text, principal)
+      child.isAlone = key.startsWith(ALONE)
       if (!exchange.isAlive) {
         child.markUnused()
-        if (this.#parts.config.isolation === 'session') child.retire()
+        if (child.isAlone) child.retire()
         return
       }
       if (this.sessions.size >= SESSIONS_MAX) {
@@ -208,7 +213,9 @@ export class Legacy {
 
   #keyOf(principal: string, params: RpcMessage | undefined): string {
     const { isolation } = this.#parts.config
-    if (isolation === 'session') return `session ${++this.#alone}`
+    // A server's question on stdio does not say for which session it is: whoever answers questions gets a child alone.
+    const isAsked = QUESTIONS.some((q) => Object.hasOwn((params?.capabilities as object) ?? {}, q))
+    if (isolation === 'session' || (isolation === 'caller' && isAsked)) return `${ALONE}${++this.#alone}`
     const owner = isolation === 'shared' ? null : principal
     return JSON.stringify([owner, params?.protocolVersion ?? null, canonical(params?.capabilities ?? {})])
   }

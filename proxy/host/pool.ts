@@ -53,6 +53,14 @@ export class Pool {
     return this.#residents
   }
 
+  /** Why the server cannot be used now: its last start failed and nothing of it runs. '' when nothing speaks against it. */
+  failing(): string {
+    const last = [...this.#failures.values()].at(-1)
+    if (!last || [...this.#residents].some((r) => !r.isStarting() && !r.child.isEnding)) return ''
+    const { error, exit_code, signal } = last.end
+    return error === null ? `ended with ${signal ?? `code ${exit_code}`} soon after its start` : spawnFailed(this.config, error).message
+  }
+
   /** Makes a child as soon as there is room. Throws a Refusal when there will be none soon. */
   async spawn<R extends Resident>(principal: string, make: () => R): Promise<R> {
     this.#checkBackoff(principal)

@@ -39,6 +39,8 @@ export type ServerParts = {
 export type ServerMetrics = {
   processes: { starting: number; busy: number; idle: number; ending: number }
   processes_max: number
+  /** Why it cannot be used now, '' otherwise. */
+  failing: string
   sessions: number
   calls_open: number
   started: number
@@ -162,6 +164,7 @@ export class Server {
     return {
       processes,
       processes_max: this.config.processes_max,
+      failing: this.#parts.pool.failing(),
       sessions: this.legacy.sessions.size,
       calls_open,
       started,

@@ -138,6 +138,8 @@ export class ErrorScan {
   }
 }
 
+const HEAD_CHARS = 4096
+
 /** Whether a message text is a JSON-RPC response: it has a result or an error before anything nested (cheap, no parse). */
 const RESPONSE_HEAD =
   /^\s*\{(?:\s*"(?:jsonrpc|id)"\s*:\s*(?:"(?:[^"\\]|\\.)*"|[\d.eE+-]+|null)\s*,)*\s*"(?:result|error)"\s*:/
@@ -151,7 +153,8 @@ export function isResponseHead(frame: Buffer): boolean {
 }
 
 export function isResponse(text: string): boolean {
-  if (RESPONSE_HEAD.test(text)) return true
+  // Its head only: the expression would overflow the stack on a member of many megabytes.
+  if (RESPONSE_HEAD.test(text.length > HEAD_CHARS ? text.slice(0, HEAD_CHARS) : text)) return true
   if (!text.includes('"result"') && !text.includes('"error"')) return false
   try {
     const message = JSON.parse(text) as { method?: unknown; result?: unknown; error?: unknown }

@@ -25,6 +25,9 @@ export const META = {
   subscriptionId: 'io.modelcontextprotocol/subscriptionId',
 } as const
 
+/** Requests whose answer is a stream without an end: they are bounded and drained like the GET stream of a session. */
+export const STREAM_METHODS: ReadonlySet<string> = new Set(['subscriptions/listen'])
+
 /** JSON-RPC codes (JSON-RPC 2.0, and the MCP specification from -32020 downward). */
 export const RPC = {
   parse: -32700,
@@ -36,3 +39,12 @@ export const RPC = {
   capabilityMissing: -32021,
   versionUnsupported: -32022,
 } as const
+
+/** Methods of any revision, from either side. */
+export const KNOWN_METHODS: readonly string[] = [
+  'initialize', 'ping', 'server/discover', 'tools/list', 'tools/call', 'prompts/list', 'prompts/get', 'resources/list',
+  'resources/templates/list', 'resources/read', 'resources/subscribe', 'resources/unsubscribe', 'completion/complete',
+  'logging/setLevel', 'subscriptions/listen', 'tasks/get', 'tasks/update', 'tasks/cancel', 'tasks/list', 'tasks/result',
+  'sampling/createMessage', 'elicitation/create', 'roots/list', 'notifications/initialized', 'notifications/cancelled',
+  'notifications/progress', 'notifications/roots/list_changed', 'notifications/message', 'notifications/tasks',
+]

@@ -11,7 +11,8 @@ import type { Upstream } from '../upstream/upstream.ts'
 
 const ANSWER_MAX_BYTES = 33_554_432
 
-export type Asked = { status: number; headers: IncomingHttpHeaders; message: Message | null }
+/** `isUnsent`: known without a message to the server; then `message.error` only stands for having nothing to say. */
+export type Asked = { status: number; headers: IncomingHttpHeaders; message: Message | null; isUnsent?: boolean }
 
 /** Sends `body` and resolves with the JSON-RPC response (null when the server sent none, for example to a notification). */
 export function ask(upstream: Upstream, headers: string[], body: string, timeout_ms: number): Promise<Asked> {

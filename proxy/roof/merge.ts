@@ -28,8 +28,8 @@ export async function askAll(
   call.forwarded_us = call.sent_us = started_us
   const heard: Heard[] = []
   const missed: Missed[] = []
-  const attempts = await Promise.all(
-    upstreams.map(async (upstream): Promise<Attempt> => {
+  const tried = await Promise.all(
+    upstreams.map(async (upstream): Promise<Attempt | null> => {
       const span_id = newSpanId()
       const start_us = nowUs()
       const attempt = (outcome: string, error_type: string): Attempt => ({
@@ -44,13 +44,15 @@ export async function askAll(
       })
       try {
         const asked = await question(upstream, traceparent(call, span_id))
-        call.first_byte_us ||= nowUs()
         const message = asked.message
+        if (!asked.isUnsent) call.first_byte_us ||= nowUs()
         if (message?.result && typeof message.result === 'object') {
           heard.push({ server: upstream.name, result: message.result as Record<string, unknown> })
-          return attempt('ok', '')
+          return asked.isUnsent ? null : attempt('ok', '')
         }
-        const code = (message?.error as { code?: unknown } | undefined)?.code
+        if (asked.isUnsent) return null
+        const given = (message?.error as { code?: unknown } | undefined)?.code
+        const code = given === undefined || Number.isSafeInteger(given) ? given : 'unreadable'
         // A server without this kind of thing has nothing to add; that is no miss.
         if (code === -32601) return attempt('rpc_error', '-32601')
         missed.push({ server: upstream.name, reason: code === undefined ? `HTTP ${asked.status}` : `error ${code}` })
@@ -62,6 +64,7 @@ export async function askAll(
       }
     }),
   )
+  const attempts = tried.filter((a) => a !== null)
   call.last_byte_us = nowUs()
   call.attempts = attempts.length
   if (attempts.length === 1) {
@@ -69,12 +72,12 @@ export async function askAll(
     call.client_span_id = only!.span_id
     call.upstream_endpoint = only!.endpoint
     call.upstream_transport = only!.transport
-  } else call.upstream_attempts = attempts
+  } else if (attempts.length > 1) call.upstream_attempts = attempts
+  const order = new Map(upstreams.map((u, i) => [u.name, i]))
+  missed.sort((a, b) => order.get(a.server)! - order.get(b.server)!)
   call.missed_servers = missed.map((m) => m.server)
   if (heard.length === 0 && missed.length > 0) throw new WeirError('upstream_unavailable', missed.map((m) => `${m.server}: ${m.reason}`).join(', '), { data: { missed } })
-  const order = new Map(upstreams.map((u, i) => [u.name, i]))
   heard.sort((a, b) => order.get(a.server)! - order.get(b.server)!)
-  missed.sort((a, b) => order.get(a.server)! - order.get(b.server)!)
   return { heard, missed }
 }
 
@@ -82,12 +85,14 @@ export const missedMeta = (missed: readonly Missed[]): Record<string, unknown> =
 
 /** Capabilities of the roof: whatever any server has. */
 export function mergeCapabilities(all: readonly Record<string, unknown>[]): Record<string, unknown> {
-  const merged: Record<string, Record<string, unknown>> = {}
+  // Without prototypes: the names come from servers, and `__proto__` is one.
+  const bare = (): Record<string, unknown> => Object.create(null)
+  const merged = bare() as Record<string, Record<string, unknown>>
   for (const capabilities of all)
     for (const [name, value] of Object.entries(capabilities)) {
       // Tasks cannot be told apart by server, and experiments cannot be merged without knowing them.
       if (name === 'tasks' || name === 'experimental' || typeof value !== 'object' || value === null) continue
-      const into = (merged[name] ??= {})
+      const into = (merged[name] ??= bare())
       for (const [key, flag] of Object.entries(value)) into[key] = into[key] === true ? true : flag
     }
   return merged

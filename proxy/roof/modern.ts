@@ -138,7 +138,7 @@ export class ModernRoof {
     const { heard, missed } = await askAll(call, asked, async (upstream, parent) => {
       const discovery = await this.#discovery(upstream, caller)
       if (!discovery) return { status: 200, headers: {}, message: { error: { code: -32022 } } }
-      if (!(capability in ((discovery.capabilities as object) ?? {}))) return { status: 200, headers: {}, message: { error: { code: -32601 } } }
+      if (!(capability in ((discovery.capabilities as object) ?? {}))) return { status: 200, headers: {}, message: null, isUnsent: true }
       const body = JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params: listParams(message as Message, positions?.[upstream.name], parent) })
       return ask(upstream, [...this.#headers(upstream, caller, method), 'traceparent', parent], body, upstream.config.list_timeout_ms)
     })
@@ -197,7 +197,7 @@ export class ModernRoof {
     return owner
   }
 
-  #relay(call: Call, server: string, namePath: readonly string[] | null, name: string): void {
+  async #relay(call: Call, server: string, namePath: readonly string[] | null, name: string): Promise<void> {
     const upstream = this.#upstreams.get(server)
     if (!upstream) throw new WeirError('tool_unknown')
     call.server = server
@@ -205,6 +205,8 @@ export class ModernRoof {
     call.upstream_transport = upstream.transport
     call.upstream_endpoint = upstream.endpoint
     call.upstream_protocol_version = call.protocol_version
+    await this.#env.passTarget(call)
+    if (call.res.destroyed) throw new WeirError('client_gone')
     call.attempts = 1
     call.client_span_id = newSpanId()
     const parent = traceparent(call, call.client_span_id)

@@ -9,6 +9,7 @@ export type Owned = { server: string; name: string }
 
 const HASH_CHARS = 8
 const TABLE_MAX = 100_000
+const TEMPLATE_MAX_CHARS = 8192
 const HASHED = new RegExp(`-[0-9a-f]{${HASH_CHARS}}$`)
 /** How long the lists of a server are taken as known before a strange name has them read again. */
 const LEARNED_MS = 10_000
@@ -103,8 +104,10 @@ export class Resources {
     return true
   }
 
+  /** Templates beyond TEMPLATE_MAX_CHARS are listed, but find nothing. */
   claimTemplate(template: string, server: string): void {
-    if (this.#templates.size < TABLE_MAX) this.#templates.set(`${server}\n${template}`, { server, literals: template.split(/\{[^}]*\}/) })
+    if (template.length > TEMPLATE_MAX_CHARS) return
+    if (this.#templates.size < TABLE_MAX) this.#templates.set(`${server}\n${template}`, { server, literals: template.split(/\{[^{}]*\}/) })
   }
 
   owner(uri: string): string | null {

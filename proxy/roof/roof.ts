@@ -29,6 +29,19 @@ import type { RoofSurroundings } from './surroundings.ts'
 /** Most pages of one list that are read to find a name. */
 const LEARN_PAGES_MAX = 50
 
+const LATER = { tools: {}, prompts: {}, resources: {} }
+
+/** Capabilities of a client as JSON text. Throws params_invalid when they are no object, or nested too deep to write. */
+function capabilitiesText(capabilities: unknown): string {
+  if (capabilities === undefined || capabilities === null) return '{}'
+  if (typeof capabilities !== 'object') throw new WeirError('params_invalid', 'capabilities is not an object')
+  try {
+    return JSON.stringify(capabilities)
+  } catch (error) {
+    throw new WeirError('params_invalid', 'capabilities are nested too deep', { cause: error })
+  }
+}
+
 export class Roof implements Route {
   readonly endpoint: Endpoint = { path: '/mcp', server: '' }
   readonly #upstreams: ReadonlyMap<string, Upstream>
@@ -76,6 +89,7 @@ export class Roof implements Route {
     if (!call.session) throw new WeirError('method_not_allowed', 'GET without a session')
     const roof = await this.#openSession(call)
     if (!roof) return
+    if (call.res.destroyed) return
     if (roof.hasStream) throw new WeirError('stream_exists')
     call.http_status = 200
     openRoofStream(call, roof)
@@ -85,7 +99,7 @@ export class Roof implements Route {
     call.session = openSession(call, this.#env.seal)
     if (!call.session) throw new WeirError('session_required')
     if (call.session.owner !== this.#env.slot && (await this.#env.hop(call, call.session.owner))) return
-    this.#env.sessions.delete(call.session.handle)
+    this.#env.sessions.end(call.session.handle)
     this.#env.server.answer(call, 200, '')
   }
 
@@ -106,6 +120,7 @@ export class Roof implements Route {
       known.adopt(this.#upstreams)
       return known
     }
+    if (this.#env.sessions.hasEnded(session.handle)) throw new WeirError('session_unknown')
     // The worker that held it is gone: everything but its streams can be made again.
     const roof = new RoofSession(session, introductionOf(session), this.#upstreams, true)
     this.#env.sessions.add(roof)
@@ -114,7 +129,7 @@ export class Roof implements Route {
 
   async #initialize(call: Call): Promise<void> {
     const params = call.message!.params ?? {}
-    const capabilities = JSON.stringify(params.capabilities ?? {})
+    const capabilities = capabilitiesText(params.capabilities)
     const version = LEGACY_VERSIONS.includes(call.protocol_version) ? call.protocol_version : LEGACY_VERSION
     const session: Session = {
       handle: call.trace_source === 'run' ? call.trace_id : newSpanId() + newSpanId(),
@@ -142,7 +157,8 @@ export class Roof implements Route {
     const instructions = mergeInstructions(members.map((m) => ({ server: m.upstream.name, instructions: m.instructions })))
     const result = {
       protocolVersion: version,
-      capabilities: mergeCapabilities(members.map((m) => m.capabilities)),
+      // A server that is missed now may have any of these later.
+      capabilities: mergeCapabilities([...(missed.length > 0 ? [LATER] : []), ...members.map((m) => m.capabilities)]),
       serverInfo: WEIR_INFO,
       ...(instructions ? { instructions } : {}),
       ...missedMeta(missed),
@@ -187,7 +203,7 @@ export class Roof implements Route {
     const { heard, missed } = await askAll(call, asked, async (upstream, parent) => {
       const query = async (): Promise<Awaited<ReturnType<typeof ask>>> => {
         const member = await roof.member(upstream.name)
-        if (!(capability in member.capabilities)) return { status: 200, headers: {}, message: { error: { code: -32601 } } }
+        if (!(capability in member.capabilities)) return { status: 200, headers: {}, message: null, isUnsent: true }
         const params = listParams(message!, positions?.[upstream.name], parent)
         const body = JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params })
         const answer = await ask(upstream, memberHeaders(upstream, roof.caller, member), body, upstream.config.list_timeout_ms)
@@ -290,8 +306,10 @@ export class Roof implements Route {
     const started_us = nowUs()
     const member = await roof.member(upstream.name)
     call.queue_us += nowUs() - started_us
-    if (call.res.destroyed) throw new WeirError('client_gone')
     call.upstream_protocol_version = member.version
+    call.upstream_session = member.id
+    if (!isRetry) await this.#env.passTarget(call)
+    if (call.res.destroyed) throw new WeirError('client_gone')
     call.attempts++
     call.client_span_id = newSpanId()
     const parent = traceparent(call, call.client_span_id)

@@ -59,6 +59,7 @@ export class RoofSession {
   readonly caller: string
   readonly #introduction: Introduction
   readonly #members = new Map<string, Promise<Member>>()
+  readonly #opened = new Map<string, Member>()
   #upstreams: ReadonlyMap<string, Upstream>
   /** Whether the client has said notifications/initialized. */
   isInitialized: boolean
@@ -85,6 +86,11 @@ export class RoofSession {
     this.#upstreams = upstreams
   }
 
+  /** Whether somebody listens or waits: such a session is not idle. */
+  get isBusy(): boolean {
+    return this.hasStream || this.open.size > 0
+  }
+
   /** The session with a server, opened when there is none yet. Rejects with a WeirError. */
   member(server: string): Promise<Member> {
     const known = this.#members.get(server)
@@ -95,6 +101,7 @@ export class RoofSession {
     this.#members.set(server, opening)
     opening.then(
       (member) => {
+        this.#opened.set(server, member)
         for (const tell of this.onMember) tell(member)
       },
       () => {
@@ -112,7 +119,9 @@ export class RoofSession {
 
   /** Forgets a session that its server no longer knows. */
   lose(member: Member): void {
-    this.#members.delete(member.upstream.name)
+    const { name } = member.upstream
+    // Of several calls that found it lost, only the first may forget it: the next one is new.
+    if (this.#opened.get(name) === member) this.#members.delete(name)
   }
 
   async #open(upstream: Upstream): Promise<Member> {
@@ -125,8 +134,8 @@ export class RoofSession {
     const member: Member = {
       upstream,
       id: text(asked.headers['mcp-session-id']),
-      version: text(result.protocolVersion) || LEGACY_VERSION,
-      capabilities: (result.capabilities as Record<string, unknown>) ?? {},
+      version: text(result.protocolVersion).slice(0, 32) || LEGACY_VERSION,
+      capabilities: typeof result.capabilities === 'object' && result.capabilities !== null ? (result.capabilities as Record<string, unknown>) : {},
       instructions: text(result.instructions),
     }
     if (this.isInitialized) await this.tellInitialized(member)
@@ -141,25 +150,28 @@ export class RoofSession {
   async end(): Promise<void> {
     for (const member of await this.members())
       if (member.id)
-        member.upstream.send('DELETE', memberHeaders(member.upstream, this.caller, member), null, {
-          onResponseError() {},
-          onResponseData() {},
-          onResponseEnd() {},
-          onResponseStart() {},
-        })
+        member.upstream.tell('DELETE', memberHeaders(member.upstream, this.caller, member), null)
     this.#members.clear()
   }
 }
 
+/** Ended sessions that are remembered. */
+const ENDED_MAX = 10_000
+
 /** The roof's sessions of this worker, by handle. Bounded; idle ones go first. */
 export class RoofSessions {
   readonly #byHandle = new Map<string, RoofSession>()
+  readonly #ended = new Set<string>()
   readonly #max: number
   readonly #idle_ms: number
 
   constructor(max: number, idle_ms: number) {
     this.#max = max
     this.#idle_ms = idle_ms
+  }
+
+  hasEnded(handle: string): boolean {
+    return this.#ended.has(handle)
   }
 
   get(handle: string): RoofSession | null {
@@ -174,10 +186,16 @@ export class RoofSessions {
 
   add(session: RoofSession): void {
     this.#byHandle.set(session.session.handle, session)
-    if (this.#byHandle.size > this.#max) this.#drop(this.#byHandle.values().next().value!)
+    if (this.#byHandle.size <= this.#max) return
+    for (const oldest of this.#byHandle.values())
+      if (!oldest.isBusy) return this.#drop(oldest)
+    this.#drop(this.#byHandle.values().next().value!)
   }
 
-  delete(handle: string): void {
+  /** Ends a session for good: its id, though well signed, opens nothing any more. */
+  end(handle: string): void {
+    if (this.#ended.size >= ENDED_MAX) this.#ended.delete(this.#ended.values().next().value!)
+    this.#ended.add(handle)
     const found = this.#byHandle.get(handle)
     if (found) this.#drop(found)
   }
@@ -185,7 +203,7 @@ export class RoofSessions {
   /** Ends what nobody has used for a while. */
   sweep(): void {
     const limit = Date.now() - this.#idle_ms
-    for (const session of this.#byHandle.values()) if (session.last_used_ms < limit) this.#drop(session)
+    for (const session of this.#byHandle.values()) if (session.last_used_ms < limit && !session.isBusy) this.#drop(session)
   }
 
   #drop(session: RoofSession): void {

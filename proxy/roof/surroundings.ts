@@ -2,7 +2,7 @@
 import type { Call } from '../call.ts'
 import type { SessionSeal } from '../identity/session-id.ts'
 import type { Server } from '../serve.ts'
-import type { RelaySurroundings } from '../upstream/relay.ts'
+import type { RelaySurroundings } from '../upstream/relay-surroundings.ts'
 import type { RoofSessions } from './session.ts'
 
 export type RoofSurroundings = RelaySurroundings & {

@@ -3,18 +3,43 @@
  * Synchronous on purpose (2 us, no queue to lose). A write that fails loses that event, is counted durably, and never throws.
  * Invariant: a sealed segment never changes; nobody else writes to this worker's files.
  */
-import { closeSync, fdatasync, fdatasyncSync, ftruncateSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fdatasync,
+  fdatasyncSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { LOSS_REASONS, type LossReason, segmentFile } from '../../event/segment.ts'
 
-export type SpoolOptions = { folder: string; worker_id: string; segment_bytes: number; segment_age_ms: number }
+export type SpoolOptions = {
+  folder: string
+  worker_id: string
+  segment_bytes: number
+  segment_age_ms: number
+}
 
 const LOSS_WIDTH = 16
+
+export const noLosses = (): Record<LossReason, number> => Object.fromEntries(LOSS_REASONS.map((r) => [r, 0])) as Record<LossReason, number>
+
+type Waiter = { resolve: () => void; reject: (error: Error) => void }
+
+const settle = (waiters: readonly Waiter[], error: Error | null): void => {
+  for (const w of waiters) error ? w.reject(error) : w.resolve()
+}
 
 /** Cumulative losses of one worker in a file whose blocks exist from the start, so that a full disk can still be told. */
 export class LossLedger {
   readonly #fd: number
-  readonly counts: Record<LossReason, number> = { spool_full: 0, disk_full: 0, write_error: 0 }
+  readonly counts: Record<LossReason, number> = noLosses()
 
   constructor(folder: string, worker_id: string) {
     this.#fd = openSync(join(folder, `${worker_id}.lost`), 'w', 0o600)
@@ -55,8 +80,13 @@ export class SpoolWriter {
   #size_bytes = 0
   #events = 0
   #timer: NodeJS.Timeout | null = null
-  #syncWaiters: { resolve: () => void; reject: (error: Error) => void }[] = []
-  #syncing = false
+  #syncWaiters: Waiter[] = []
+  /** Those whose sync is under way. */
+  #syncing: Waiter[] | null = null
+  /** Whether the open segment holds a record that somebody wants on the disk. */
+  #mustSync = false
+  /** Whether the open segment's name is on the disk too. */
+  #isNamed = false
   /** Set by the supervisor when the spool's budget is used up and new events are the ones to give up. */
   isFull = false
   written = 0
@@ -70,8 +100,13 @@ export class SpoolWriter {
 
   /** Appends one line (with its newline). False when the event is lost; it is counted then. */
   append(line: string): boolean {
+    return this.#append(line, 1)
+  }
+
+  /** `events`: 1 for an event, 0 for an intent, which nobody misses as an event: its call is refused. */
+  #append(line: string, events: 0 | 1): boolean {
     if (this.isFull) {
-      this.losses.add('spool_full', 1)
+      this.losses.add('spool_full', events)
       return false
     }
     try {
@@ -81,17 +116,17 @@ export class SpoolWriter {
       if (done !== wanted) {
         // A torn line would poison its neighbours.
         ftruncateSync(this.#fd, this.#size_bytes)
-        this.losses.add('disk_full', 1)
+        this.losses.add('disk_full', events)
         return false
       }
       this.#size_bytes += wanted
       this.#events++
-      this.written++
+      this.written += events
       if (this.#size_bytes >= this.#options.segment_bytes) this.seal()
       return true
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code
-      this.losses.add(code === 'ENOSPC' || code === 'EDQUOT' ? 'disk_full' : 'write_error', 1)
+      this.losses.add(code === 'ENOSPC' || code === 'EDQUOT' ? 'disk_full' : 'write_error', events)
       return false
     }
   }
@@ -102,25 +137,45 @@ export class SpoolWriter {
    */
   appendSynced(line: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (!this.append(line)) return reject(new Error('the spool did not take the record'))
-      // Sealing syncs too, so a closed segment needs no second sync.
-      if (this.#fd < 0) return resolve()
-      this.#syncWaiters.push({ resolve, reject })
-      this.#sync()
+      const waiter = { resolve, reject }
+      this.#mustSync = true
+      this.#syncWaiters.push(waiter)
+      if (!this.#append(line, 0)) {
+        this.#syncWaiters = this.#syncWaiters.filter((w) => w !== waiter)
+        reject(new Error('the spool did not take the record'))
+      } else if (this.#fd >= 0) this.#sync()
     })
   }
 
   #sync(): void {
-    if (this.#syncing || this.#syncWaiters.length === 0) return
+    if (this.#syncing !== null || this.#syncWaiters.length === 0) return
     const waiters = this.#syncWaiters
     this.#syncWaiters = []
-    this.#syncing = true
-    const fd = this.#fd
-    fdatasync(fd, (error) => {
-      this.#syncing = false
-      for (const w of waiters) error && this.#fd === fd ? w.reject(error) : w.resolve()
-      this.#sync()
+    this.#syncing = waiters
+    const isNamed = this.#isNamed
+    this.#isNamed = true
+    fdatasync(this.#fd, (failure) => {
+      let error: Error | null = failure
+      try {
+        if (!isNamed) this.#syncFolder()
+      } catch (cause) {
+        error ??= cause as Error
+      }
+      // Sealed meanwhile: `seal` has synced and told them; telling them again does nothing.
+      settle(waiters, error)
+      this.#syncing = null
+      if (this.#fd >= 0) this.#sync()
     })
+  }
+
+  /** A synced file in a folder that was not synced may be gone after a power cut. */
+  #syncFolder(): void {
+    const fd = openSync(this.#options.folder, 'r')
+    try {
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
   }
 
   #open(): void {
@@ -128,10 +183,22 @@ export class SpoolWriter {
     this.#fd = openSync(join(folder, segmentFile({ worker_id, seq: this.#seq, state: 'open' })), 'a', 0o600)
     this.#size_bytes = 0
     this.#events = 0
-    this.#timer ??= setTimeout(() => {
-      this.#timer = null
-      this.seal()
-    }, segment_age_ms).unref()
+    this.#isNamed = false
+    this.#timer ??= setTimeout(() => this.#sealByAge(), segment_age_ms).unref()
+  }
+
+  /**
+   * A batch costs the store the same whether it holds one event or a thousand, so at most one segment of a worker is on its
+   * way: while the one before is not stored yet, this one goes on filling (group commit). Its size still bounds it.
+   */
+  #sealByAge(): void {
+    this.#timer = null
+    const { folder, worker_id, segment_age_ms } = this.#options
+    const isBusy =
+      this.#seq > 0 &&
+      existsSync(join(folder, segmentFile({ worker_id, seq: this.#seq - 1, state: 'sealed' })))
+    if (isBusy) this.#timer = setTimeout(() => this.#sealByAge(), segment_age_ms / 4).unref()
+    else this.seal()
   }
 
   /** Closes the open segment for good and hands it to the shipper. Nothing to do when it is empty. */
@@ -140,25 +207,30 @@ export class SpoolWriter {
     const { folder, worker_id } = this.#options
     if (this.#timer) clearTimeout(this.#timer)
     this.#timer = null
-    // With a sync under way the descriptor must outlive it; those waiting are served here.
-    if (this.#syncing || this.#syncWaiters.length > 0) {
+    if (this.#mustSync) {
+      let failure: Error | null = null
       try {
         fdatasyncSync(this.#fd)
-        for (const w of this.#syncWaiters.splice(0)) w.resolve()
+        if (!this.#isNamed) this.#syncFolder()
       } catch (error) {
-        for (const w of this.#syncWaiters.splice(0)) w.reject(error as Error)
+        failure = error as Error
       }
+      settle([...(this.#syncing ?? []), ...this.#syncWaiters.splice(0)], failure)
     }
     try {
       closeSync(this.#fd)
       if (this.#events > 0) {
         const from = segmentFile({ worker_id, seq: this.#seq, state: 'open' })
-        renameSync(join(folder, from), join(folder, segmentFile({ worker_id, seq: this.#seq, state: 'sealed' })))
+        renameSync(
+          join(folder, from),
+          join(folder, segmentFile({ worker_id, seq: this.#seq, state: 'sealed' })),
+        )
       }
     } catch {
       // The file keeps its `.open` name; the supervisor takes it over when this worker is gone.
     }
     this.#fd = -1
+    this.#mustSync = false
     if (this.#events > 0) this.#seq++
     this.#onSealed()
   }

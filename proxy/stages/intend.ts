@@ -7,7 +7,7 @@ import { nowUs } from '../telemetry/clock.ts'
 export const intend = (recorder: Recorder): Stage => ({
   name: 'intend',
   why: 'last before forwarding: what is refused earlier had no side effect',
-  needs: 'params',
+  needs: 'target',
   before(call) {
     if (call.method !== 'tools/call' || call.kind !== 'request') return
     const started_us = nowUs()

@@ -99,7 +99,12 @@ function readTarget(call: Call, message: Message): void {
       break
   }
   if (params.arguments !== undefined) {
-    call.arguments_json = JSON.stringify(params.arguments)
+    try {
+      call.arguments_json = JSON.stringify(params.arguments)
+    } catch (error) {
+      // JSON.parse takes any depth, JSON.stringify does not.
+      throw new WeirError('params_invalid', 'the arguments are nested too deeply', { cause: error })
+    }
     call.arguments_bytes = Buffer.byteLength(call.arguments_json)
   }
 }

@@ -33,6 +33,7 @@ export function readHostRefusal(call: Call, text: string): void {
   if (call.outcome !== 'rpc_error' || !text.includes('"weir":"')) return
   const { error } = JSON.parse(text) as { error?: { message?: string; data?: { weir?: unknown } } }
   const reason = error?.data?.weir
-  const meaning = typeof reason === 'string' && Object.hasOwn(MEANINGS, reason) ? MEANINGS[reason as Reason] : undefined
+  const meaning =
+    typeof reason === 'string' && Object.hasOwn(MEANINGS, reason) ? MEANINGS[reason as Reason] : undefined
   if (meaning) call.refail(meaning[0], meaning[1], reason as string, error?.message ?? '')
 }

@@ -11,54 +11,21 @@ import type { Call } from '../call.ts'
 import { WeirError } from '../errors.ts'
 import { ErrorScan, isResponse, isResponseHead, readAnswer } from '../mcp/answer.ts'
 import { FrameSplitter, frameData } from '../mcp/frames.ts'
-import type { OpenCalls } from '../open-calls.ts'
 import { nowUs } from '../telemetry/clock.ts'
-import { readHostRefusal } from './host-refusal.ts'
+import { type AnswerForm, connectionFailure, httpFailure, readFailure, readScanned, readWhole, saysSessionLost, UNKNOWN_FORM } from './outcome.ts'
+import type { RelayHooks, RelaySurroundings } from './relay-surroundings.ts'
 import { returnedHeaders, type Upstream } from './upstream.ts'
 
 type Controller = Dispatcher.DispatchController
 
-/** What the relay needs of its surroundings. */
-export type RelaySurroundings = {
-  /** Writes the call's event. */
-  record(call: Call): void
-  /** Answers with an error that Weir makes, and records. Only while nothing was sent. */
-  refuse(call: Call, error: WeirError): void
-  /** JSON text of an error response, for a stream already open. */
-  errorText(call: Call, error: WeirError): string
-  /** Hash of the answer as the event keeps it; null when results are not hashed. */
-  hashResult: ((bytes: Buffer, begun: Hash | null) => string) | null
-  /** A hash for an answer that comes in parts: all but the last go into it. */
-  beginHash(): Hash
-  /** Whether this call's result is captured; the masked text then. */
-  captureResult(call: Call, text: string): void
-  /** Tells the upstream that nobody waits for the answer any more. */
-  cancel(call: Call, reason: string): void
-  /** Where a cancel finds the calls under way. */
-  readonly open: OpenCalls
-}
-
-/** What one call may have done to its answer; all null for a transparent endpoint. */
-export type RelayHooks = {
-  /** Value for the client's Mcp-Session-Id header when the server set one. */
-  sessionId: ((upstreamId: string) => string) | null
-  /** Rewrites one message text of a stream; null: pass the bytes. */
-  message: ((json: string) => string) | null
-  /** Asked when the server no longer knows the session (404, or a 400 that says so). True: the call was taken back and goes another way. */
-  sessionLost: ((status: number) => boolean) | null
-}
-
-/** A 400 that is about the session and not about the request (seen: SDK v1 and server-everything, -32000). */
-const SESSION_400 = /"code"\s*:\s*-3200[01]\b|session|not initialized/i
 /** How long a server may still answer a call that its client has cancelled. */
 const CANCEL_GRACE_MS = 2_000
 
 /** Answers up to this size are kept whole for reading; larger ones are scanned as they pass. */
 const KEEP_BYTES = 262_144
 
-/** What undici cannot read as HTTP; its parser gives no code (seen: undici 8.12). */
-const isNotHttp = (error: Error, code: string): boolean =>
-  error.name === 'HTTPParserError' || /^HPE_|CONTENT_LENGTH_MISMATCH|HEADERS_OVERFLOW/.test(code)
+/** Largest message that is put together to be rewritten. */
+const MESSAGE_MAX_BYTES = 33_554_432
 
 type State = 'waiting' | 'body' | 'stream' | 'done'
 
@@ -72,15 +39,15 @@ export class Relay implements Dispatcher.DispatchHandler {
   /** Null for streams that have no end to wait for: of a session, or of changes. */
   #deadline: NodeJS.Timeout | null
   readonly #hardEnd_us: number
+  /** The deadline is the hard end: nothing moves it any more. */
+  #isLastStretch = false
   #head: { status: number; headers: string[] } | null = null
   #held: Buffer | null = null
   #kept: Buffer[] | null = []
   #scan: ErrorScan | null = null
   #hash: Hash | null = null
   #splitter: FrameSplitter | null = null
-  #isJson = false
-  /** Although none was asked for: passed on, and not read. */
-  #isCompressed = false
+  #form: AnswerForm = UNKNOWN_FORM
   readonly #isOpenEnded: boolean
   #isPausedByClient = false
   #hasResult = false
@@ -89,6 +56,7 @@ export class Relay implements Dispatcher.DispatchHandler {
   #isMaybeLost = false
   /** Pieces of a large message that must be rewritten whole. */
   #pieces: Buffer[] | null = null
+  #pieces_bytes = 0
 
   /** `isOpenEnded`: a stream that only ends when a side leaves; that is no failure, and there is no deadline. */
   constructor(call: Call, upstream: Upstream, env: RelaySurroundings, hooks: RelayHooks, isOpenEnded = false) {
@@ -98,10 +66,13 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.#hooks = hooks
     this.#hardEnd_us = call.forwarded_us + upstream.config.timeout_max_ms * 1000
     this.#isOpenEnded = isOpenEnded
-    this.#deadline = isOpenEnded ? null : setTimeout(() => this.#timeout(), upstream.config.timeout_ms)
-    call.onClientGone = () => this.#clientGone()
+    const { timeout_ms, timeout_max_ms } = upstream.config
+    this.#deadline = isOpenEnded ? null : setTimeout(() => this.#timeout(), Math.min(timeout_ms, timeout_max_ms))
+    const onClientGone = (): void => this.#clientGone()
+    call.onClientGone = onClientGone
     if (call.era === 'legacy' && call.kind === 'request') {
-      call.onCancelAsked = () => this.#cancelAsked()
+      const onCancelAsked = (): void => this.#cancelAsked()
+      call.onCancelAsked = onCancelAsked
       env.open.add(call)
     }
   }
@@ -111,6 +82,8 @@ export class Relay implements Dispatcher.DispatchHandler {
   onRequestStart(controller: Controller): void {
     this.#controller = controller
     if (this.#state === 'done') return controller.abort(new Error('the call is over'))
+    // Gone before anybody listened for it.
+    if (this.#call.res.destroyed) return this.#clientGone()
     this.#call.sent_us = nowUs()
   }
 
@@ -119,9 +92,9 @@ export class Relay implements Dispatcher.DispatchHandler {
     const call = this.#call
     call.first_byte_us = nowUs()
     this.#upstream.saw(status < 500, status < 500 ? 'answers' : `HTTP ${status}`)
-    const queue = headers['weir-queue-us']
+    const queue = this.#upstream.transport === 'stdio' ? headers['weir-queue-us'] : undefined
     if (typeof queue === 'string') {
-      const waited_us = Math.min(Number(queue) || 0, call.first_byte_us - call.sent_us)
+      const waited_us = Math.max(0, Math.min(Number(queue) || 0, call.first_byte_us - call.sent_us))
       // The host's wait for a child process is a queue of ours, not the server's time.
       call.queue_us += waited_us
       call.forwarded_us += waited_us
@@ -135,8 +108,8 @@ export class Relay implements Dispatcher.DispatchHandler {
     }
     const type = (headers['content-type'] ?? '').toLowerCase()
     const isStream = type.startsWith('text/event-stream')
-    this.#isCompressed = headers['content-encoding'] !== undefined && headers['content-encoding'] !== 'identity'
-    this.#isJson = type.startsWith('application/json')
+    const coding = headers['content-encoding']
+    this.#form = { isJson: type.startsWith('application/json'), isCompressed: coding !== undefined && coding !== 'identity', transport: this.#upstream.transport }
     const flat = returnedHeaders(headers, !isStream)
     const upstreamId = headers['mcp-session-id']
     if (typeof upstreamId === 'string' && this.#hooks.sessionId) flat.push('mcp-session-id', this.#hooks.sessionId(upstreamId))
@@ -175,9 +148,8 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (this.#state === 'done') return
     this.#call.last_byte_us = nowUs()
     const code = (error as { code?: string }).code ?? ''
-    const unreachable = /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ENOENT|UND_ERR_CONNECT_TIMEOUT|CERT|TLS|SSL/.test(code)
     this.#upstream.saw(false, code || error.message)
-    this.#fail(new WeirError(unreachable ? 'upstream_unavailable' : isNotHttp(error, code) ? 'upstream_protocol' : 'upstream_closed', `${code} ${error.message}`.trim(), { cause: error }))
+    this.#fail(new WeirError(connectionFailure(error, code), `${code} ${error.message}`.trim(), { cause: error }))
   }
 
   // --- a plain body -----------------------------------------------------------------------------------------------
@@ -191,6 +163,11 @@ export class Relay implements Dispatcher.DispatchHandler {
       if (call.response_bytes > KEEP_BYTES) {
         this.#scan = new ErrorScan()
         for (const part of this.#kept) this.#scan.push(part)
+        if (this.#isMaybeLost) {
+          // Too long to be a word about the session: what was kept back flows now.
+          this.#isMaybeLost = false
+          this.#held = Buffer.concat(this.#kept.slice(0, -1))
+        }
         this.#kept = null
       }
     } else this.#scan!.push(chunk)
@@ -213,59 +190,18 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (this.#kept) {
       const whole = this.#kept.length === 1 ? this.#kept[0]! : Buffer.concat(this.#kept)
       if (this.#isMaybeLost) {
-        if (SESSION_400.test(whole.toString('latin1')) && this.#isLost(400)) return
+        if (saysSessionLost(whole) && this.#isLost(400)) return
         last = whole
       }
-      this.#readBody(whole)
-    } else this.#readScan()
+      const text = readWhole(call, whole, this.#form, this.#isCancelAsked)
+      if (text !== null) this.#env.captureResult(call, text)
+    } else readScanned(call, this.#scan!, this.#form)
     if (last && this.#env.hashResult && call.kind === 'request')
       call.result_hash = this.#env.hashResult(last, this.#hash)
     this.#finish()
     this.#sendHead()
     if (last) call.res.end(last)
     else call.res.end()
-  }
-
-  /** What can be told of an answer that was too large to keep. */
-  #readScan(): void {
-    const call = this.#call
-    if (call.kind !== 'request') return
-    call.text_bytes_out = call.response_bytes
-    if (call.http_status >= 400) this.#httpFailure(call.http_status)
-    else if (this.#isJson && !this.#isCompressed) this.#scan!.settle(call)
-    else if (!this.#isJson) call.fail('upstream_error', 'upstream', 'upstream_protocol', `HTTP ${call.http_status} without a JSON-RPC answer`)
-  }
-
-  #readBody(whole: Buffer): void {
-    const call = this.#call
-    const status = call.http_status
-    if (call.kind === 'request') {
-      if (this.#isJson && this.#isCompressed && status < 400) return
-      if (this.#isJson && !this.#isCompressed && whole.length > 0) {
-        const text = whole.toString()
-        if (readAnswer(call, text)) {
-          this.#readFailure(text)
-          this.#env.captureResult(call, text)
-          if (status >= 400 && call.outcome === 'ok') this.#httpFailure(status)
-          return
-        }
-      }
-      if (status < 400) call.fail('upstream_error', 'upstream', 'upstream_protocol', `HTTP ${status} without a JSON-RPC answer`)
-    }
-    if (status >= 400) this.#httpFailure(status)
-  }
-
-  /** Whose failure an error answer really is. */
-  #readFailure(text: string): void {
-    const call = this.#call
-    if (call.outcome !== 'rpc_error') return
-    if (this.#isCancelAsked) call.refail('cancelled', 'client', 'cancelled', '')
-    else if (this.#upstream.transport === 'stdio') readHostRefusal(call, text)
-  }
-
-  #httpFailure(status: number): void {
-    const owner = status === 429 || status === 503 ? 'capacity' : status < 500 ? 'client' : 'upstream'
-    this.#call.fail('upstream_error', owner, String(status), `HTTP ${status}`)
   }
 
   // --- a stream ---------------------------------------------------------------------------------------------------
@@ -290,8 +226,8 @@ export class Relay implements Dispatcher.DispatchHandler {
     const call = this.#call
     this.#hasResult = true
     call.last_byte_us = nowUs()
-    readAnswer(call, data)
-    this.#readFailure(data)
+    if (!readAnswer(call, data)) call.fail('upstream_error', 'upstream', 'upstream_protocol', 'the answer is not valid JSON')
+    readFailure(call, data, this.#upstream.transport, this.#isCancelAsked)
     if (this.#env.hashResult) call.result_hash = this.#env.hashResult(Buffer.from(data), null)
     this.#env.captureResult(call, data)
     this.#settle()
@@ -304,6 +240,8 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (this.#hooks.message && !isResponseHead(head)) {
       this.#pieces ??= []
       this.#pieces.push(Buffer.from(bytes))
+      this.#pieces_bytes += bytes.length
+      if (this.#pieces_bytes > MESSAGE_MAX_BYTES) this.#end(new WeirError('upstream_protocol', `a message is larger than ${MESSAGE_MAX_BYTES} bytes`))
       return
     }
     this.#scan ??= new ErrorScan()
@@ -316,6 +254,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (this.#pieces) {
       const frame = Buffer.concat([...this.#pieces, bytes])
       this.#pieces = null
+      this.#pieces_bytes = 0
       return this.#frame(frame)
     }
     const scan = (this.#scan ??= new ErrorScan())
@@ -341,9 +280,11 @@ export class Relay implements Dispatcher.DispatchHandler {
     const rest = this.#splitter!.rest()
     if (!this.#hasResult && call.kind === 'request') {
       const data = rest.length > 0 ? frameData(rest) : null
-      if (data !== null && isResponse(data)) readAnswer(call, data)
+      const isAnswer = data !== null && isResponse(data) && readAnswer(call, data)
+      if (isAnswer) readFailure(call, data, this.#upstream.transport, this.#isCancelAsked)
       else if (this.#isCancelAsked) call.fail('cancelled', 'client', 'cancelled', '')
       else if (call.http_status < 400) call.fail('upstream_error', 'upstream', 'upstream_closed', 'the stream ended without an answer')
+      else httpFailure(call)
     }
     this.#finish()
     if (rest.length > 0) call.res.write(rest)
@@ -352,7 +293,12 @@ export class Relay implements Dispatcher.DispatchHandler {
 
   /** Each message or piece shows that the server is alive: the deadline moves, up to the hard end. */
   #extend(): void {
-    if (nowUs() < this.#hardEnd_us) this.#deadline?.refresh()
+    if (!this.#deadline || this.#isLastStretch) return
+    const left_ms = (this.#hardEnd_us - nowUs()) / 1000
+    if (left_ms > this.#upstream.config.timeout_ms) return void this.#deadline.refresh()
+    this.#isLastStretch = true
+    clearTimeout(this.#deadline)
+    this.#deadline = setTimeout(() => this.#timeout(), Math.max(1, left_ms))
   }
 
   // --- towards the client -----------------------------------------------------------------------------------------
@@ -364,10 +310,12 @@ export class Relay implements Dispatcher.DispatchHandler {
   }
 
   #write(bytes: Buffer): void {
-    if (this.#call.res.write(bytes) || this.#isPausedByClient) return
+    const { res } = this.#call
+    if (res.destroyed || res.writableEnded) return
+    if (res.write(bytes) || this.#isPausedByClient) return
     this.#isPausedByClient = true
     this.#controller?.pause()
-    this.#call.res.once('drain', () => {
+    res.once('drain', () => {
       this.#isPausedByClient = false
       if (this.#state !== 'done') this.#controller?.resume()
     })
@@ -446,10 +394,18 @@ export class Relay implements Dispatcher.DispatchHandler {
   #timeout(): void {
     if (this.#state === 'done') return
     this.#call.last_byte_us = nowUs()
-    const error = new WeirError('upstream_timeout', `no answer within ${this.#upstream.config.timeout_ms} ms`)
+    if (this.#isPausedByClient) this.#call.fail('cancelled', 'client', 'client_slow', 'the client did not take its answer in time')
+    const { timeout_ms, connections_max } = this.#upstream.config
+    // Never sent: the server was not asked at all.
+    if (this.#call.sent_us === 0) return this.#end(new WeirError('upstream_unavailable', `none of ${connections_max} connections was free within ${timeout_ms} ms`))
+    this.#end(new WeirError('upstream_timeout', `no answer within ${timeout_ms} ms`))
+    this.#env.cancel(this.#call, 'timeout')
+  }
+
+  /** Ends the call with an error of ours, and lets go of the upstream. */
+  #end(error: WeirError): void {
     this.#fail(error)
     this.#controller?.abort(error)
-    this.#env.cancel(this.#call, 'timeout')
   }
 
   #clientGone(): void {

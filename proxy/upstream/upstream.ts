@@ -61,6 +61,11 @@ export class Upstream {
     pool.dispatch({ origin: this.#origin, path: this.#path, method, headers, body }, handler)
   }
 
+  /** Sends one message whose answer nobody waits for. */
+  tell(method: 'POST' | 'DELETE', headers: string[], body: string | null): void {
+    this.send(method, headers, body, { onRequestStart() {}, onResponseStart() {}, onResponseData() {}, onResponseEnd() {}, onResponseError() {} })
+  }
+
   saw(isUp: boolean, reason: string): void {
     this.health = { isUp, at_ms: Date.now(), reason }
   }

@@ -12,7 +12,9 @@ import { differences, type Results, runSuite, type SuiteName } from './suite.ts'
 
 type Expected = { suites: SuiteName[]; upstream: string; check: string; difference: string; reason: string }
 
-const EXPECTED = JSON.parse(readFileSync(new URL('expected-differences.json', import.meta.url), 'utf8')) as Expected[]
+const EXPECTED = JSON.parse(
+  readFileSync(new URL('expected-differences.json', import.meta.url), 'utf8'),
+) as Expected[]
 const README = new URL('README.md', import.meta.url)
 
 /** Which upstreams stand behind each suite; `direct` is the era of the server asked without Weir. */
@@ -23,7 +25,13 @@ const RUNS: readonly { suite: SuiteName; direct: 'legacy' | 'modern'; through: r
   { suite: '2026-07-28', direct: 'modern', through: ['http', 'stdio'] },
 ]
 
-const isCovered = (e: Expected, suite: string, upstream: string, check: string, difference: string): boolean =>
+const isCovered = (
+  e: Expected,
+  suite: string,
+  upstream: string,
+  check: string,
+  difference: string,
+): boolean =>
   (e.suites as string[]).includes(suite) &&
   e.upstream === upstream &&
   (e.check.endsWith('*') ? check.startsWith(e.check.slice(0, -1)) : e.check === check) &&
@@ -41,7 +49,10 @@ describe.skipIf(binary === null)('the official conformance suite', () => {
   let relay: CountingRelay
 
   beforeAll(async () => {
-    ;[legacy, modern] = await Promise.all([startGoServer(binary!, 'legacy'), startGoServer(binary!, 'modern')])
+    ;[legacy, modern] = await Promise.all([
+      startGoServer(binary!, 'legacy'),
+      startGoServer(binary!, 'modern'),
+    ])
     weir = await startObserved({
       servers: {
         'legacy-http': { url: legacy.url },
@@ -103,7 +114,9 @@ describe.skipIf(binary === null)('the official conformance suite', () => {
     })
 
   test('every listed difference still occurs', () => {
-    const listed = EXPECTED.flatMap((e, i) => e.suites.map((suite) => ({ key: `${i} ${suite}`, text: `${suite}: ${e.check}` })))
+    const listed = EXPECTED.flatMap((e, i) =>
+      e.suites.map((suite) => ({ key: `${i} ${suite}`, text: `${suite}: ${e.check}` })),
+    )
     expect(listed.filter((l) => !seen.has(l.key)).map((l) => l.text)).toEqual([])
   })
 

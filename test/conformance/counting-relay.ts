@@ -19,8 +19,10 @@ function methodOf(text: string): { method: string; isRequest: boolean } | null {
   try {
     const message = JSON.parse(text) as { method?: unknown; id?: unknown; result?: unknown; error?: unknown }
     if (typeof message === 'object' && message !== null && !Array.isArray(message)) {
-      if (message.method === undefined && (message.result !== undefined || message.error !== undefined)) return null
-      if (typeof message.method === 'string') return { method: message.method, isRequest: message.id !== undefined }
+      if (message.method === undefined && (message.result !== undefined || message.error !== undefined))
+        return null
+      if (typeof message.method === 'string')
+        return { method: message.method, isRequest: message.id !== undefined }
     }
   } catch {
     // Counted as unreadable.
@@ -37,22 +39,25 @@ export async function startCountingRelay(port: number): Promise<CountingRelay> {
     req.on('data', (chunk: Buffer) => chunks.push(chunk))
     req.on('end', () => {
       const body = Buffer.concat(chunks)
-      const onward = request({ host: '127.0.0.1', port, method: req.method, path: req.url, headers: req.rawHeaders, agent: false }, (answer) => {
-        if (req.method === 'POST') {
-          const call = methodOf(body.toString())
-          if (call !== null) {
-            const isRead = answer.statusCode !== 403 && answer.statusCode !== 401
-            const key = isRead ? call.method : 'refused'
-            counts.set(key, (counts.get(key) ?? 0) + 1)
-            relay.calls++
-            if (isRead && call.isRequest) relay.requests++
+      const onward = request(
+        { host: '127.0.0.1', port, method: req.method, path: req.url, headers: req.rawHeaders, agent: false },
+        (answer) => {
+          if (req.method === 'POST') {
+            const call = methodOf(body.toString())
+            if (call !== null) {
+              const isRead = answer.statusCode !== 403 && answer.statusCode !== 401
+              const key = isRead ? call.method : 'refused'
+              counts.set(key, (counts.get(key) ?? 0) + 1)
+              relay.calls++
+              if (isRead && call.isRequest) relay.requests++
+            }
           }
-        }
-        res.writeHead(answer.statusCode!, answer.rawHeaders)
-        res.flushHeaders()
-        answer.pipe(res)
-        answer.on('error', () => res.destroy())
-      })
+          res.writeHead(answer.statusCode!, answer.rawHeaders)
+          res.flushHeaders()
+          answer.pipe(res)
+          answer.on('error', () => res.destroy())
+        },
+      )
       onward.on('error', () => res.destroy())
       res.on('close', () => onward.destroy())
       onward.end(body)

@@ -33,7 +33,9 @@ export async function runSuite(name: SuiteName, url: string): Promise<Results> {
   const { pack, args } = SUITES[name]
   const program = join(ROOT, 'node_modules', pack, 'dist', 'index.js')
   const exit_code = await new Promise<number>((resolve, reject) => {
-    const child = spawn(process.execPath, [program, 'server', '--url', url, ...args, '-o', folder], { stdio: 'ignore' })
+    const child = spawn(process.execPath, [program, 'server', '--url', url, ...args, '-o', folder], {
+      stdio: 'ignore',
+    })
     child.once('error', reject)
     child.once('exit', (code) => resolve(code ?? 1))
   })

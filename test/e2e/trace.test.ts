@@ -22,42 +22,115 @@ type Case = {
 }
 
 const CASES: Record<string, Case> = {
-  'nothing: the call belongs to a run': { event: { trace_source: 'run', run_source: 'inferred', parent_span_id: '', link_trace_id: '', sampled: true }, onward: { flags: '01' } },
-  'a header': { headers: [`traceparent: ${FROM_A}`, 'tracestate: v=1,w=2'], event: { trace_id: A, parent_span_id: SPAN_A, trace_source: 'header', run_source: 'trace', run_id: A }, onward: { trace: A, tracestate: 'v=1,w=2' } },
-  _meta: { meta: { traceparent: FROM_A, tracestate: 'v=1' }, event: { trace_id: A, parent_span_id: SPAN_A, trace_source: 'meta' }, onward: { trace: A, tracestate: 'v=1' } },
+  'nothing: the call belongs to a run': {
+    event: {
+      trace_source: 'run',
+      run_source: 'inferred',
+      parent_span_id: '',
+      link_trace_id: '',
+      sampled: true,
+    },
+    onward: { flags: '01' },
+  },
+  'a header': {
+    headers: [`traceparent: ${FROM_A}`, 'tracestate: v=1,w=2'],
+    event: { trace_id: A, parent_span_id: SPAN_A, trace_source: 'header', run_source: 'trace', run_id: A },
+    onward: { trace: A, tracestate: 'v=1,w=2' },
+  },
+  _meta: {
+    meta: { traceparent: FROM_A, tracestate: 'v=1' },
+    event: { trace_id: A, parent_span_id: SPAN_A, trace_source: 'meta' },
+    onward: { trace: A, tracestate: 'v=1' },
+  },
   '_meta wins over the header, which is linked': {
     meta: { traceparent: FROM_A, tracestate: 'meta=1' },
     headers: [`traceparent: ${FROM_B}`, 'tracestate: header=1'],
-    event: { trace_id: A, parent_span_id: SPAN_A, trace_source: 'meta', link_trace_id: B, link_span_id: SPAN_B },
+    event: {
+      trace_id: A,
+      parent_span_id: SPAN_A,
+      trace_source: 'meta',
+      link_trace_id: B,
+      link_span_id: SPAN_B,
+    },
     onward: { trace: A, tracestate: 'meta=1' },
   },
-  'a broken _meta leaves it to the header': { meta: { traceparent: '00-xyz', tracestate: 'meta=1' }, headers: [`traceparent: ${FROM_B}`, 'tracestate: header=1'], event: { trace_id: B, trace_source: 'header' }, onward: { trace: B, tracestate: 'header=1' } },
-  'upper case is not valid': { headers: [`traceparent: ${FROM_A.toUpperCase()}`], event: { trace_source: 'run' } },
-  'all zero is not valid': { headers: [`traceparent: ${parent('0'.repeat(32), SPAN_A)}`], event: { trace_source: 'run' } },
-  'version ff is not valid': { headers: [`traceparent: ff${FROM_A.slice(2)}`], event: { trace_source: 'run' } },
-  'version 00 with more at its end is not valid': { headers: [`traceparent: ${FROM_A}-00`], event: { trace_source: 'run' } },
-  'a later version is read as far as it is known': { headers: [`traceparent: cc${FROM_A.slice(2)}-what`], event: { trace_id: A, trace_source: 'header' }, onward: { trace: A } },
-  'not sampled': { headers: [`traceparent: ${parent(A, SPAN_A, '00')}`], event: { trace_id: A, sampled: false }, onward: { trace: A, flags: '00' } },
-  'sampled, with the random flag': { headers: [`traceparent: ${parent(A, SPAN_A, '03')}`], event: { trace_id: A, sampled: true }, onward: { trace: A, flags: '03' } },
+  'a broken _meta leaves it to the header': {
+    meta: { traceparent: '00-xyz', tracestate: 'meta=1' },
+    headers: [`traceparent: ${FROM_B}`, 'tracestate: header=1'],
+    event: { trace_id: B, trace_source: 'header' },
+    onward: { trace: B, tracestate: 'header=1' },
+  },
+  'upper case is not valid': {
+    headers: [`traceparent: ${FROM_A.toUpperCase()}`],
+    event: { trace_source: 'run' },
+  },
+  'all zero is not valid': {
+    headers: [`traceparent: ${parent('0'.repeat(32), SPAN_A)}`],
+    event: { trace_source: 'run' },
+  },
+  'version ff is not valid': {
+    headers: [`traceparent: ff${FROM_A.slice(2)}`],
+    event: { trace_source: 'run' },
+  },
+  'version 00 with more at its end is not valid': {
+    headers: [`traceparent: ${FROM_A}-00`],
+    event: { trace_source: 'run' },
+  },
+  'a later version is read as far as it is known': {
+    headers: [`traceparent: cc${FROM_A.slice(2)}-what`],
+    event: { trace_id: A, trace_source: 'header' },
+    onward: { trace: A },
+  },
+  'not sampled': {
+    headers: [`traceparent: ${parent(A, SPAN_A, '00')}`],
+    event: { trace_id: A, sampled: false },
+    onward: { trace: A, flags: '00' },
+  },
+  'sampled, with the random flag': {
+    headers: [`traceparent: ${parent(A, SPAN_A, '03')}`],
+    event: { trace_id: A, sampled: true },
+    onward: { trace: A, flags: '03' },
+  },
   'a number in _meta': { meta: { traceparent: 7 }, event: { trace_source: 'run' } },
   'labels from baggage in _meta, then headers': {
     meta: { baggage: 'agent=planner%20two;p=1, run = r-7' },
     headers: ['baggage: agent=other,project=p9', 'X-Weir-Project: from-header'],
     event: { agent: 'planner two', run_id: 'r-7', run_source: 'label', project: 'from-header' },
   },
-  'link: a new trace, the old one linked': { mode: 'link', meta: { traceparent: FROM_A, tracestate: 'v=1' }, event: { parent_span_id: '', link_trace_id: A, link_span_id: SPAN_A, trace_source: 'run' }, onward: { flags: '01', tracestate: '' } },
-  'link, from a header': { mode: 'link', headers: [`traceparent: ${FROM_B}`, 'tracestate: v=1'], event: { link_trace_id: B, trace_source: 'run' }, onward: { tracestate: '' } },
-  'ignore: as if there were none': { mode: 'ignore', meta: { traceparent: FROM_A }, headers: [`traceparent: ${FROM_B}`, 'tracestate: v=1'], event: { parent_span_id: '', link_trace_id: '', trace_source: 'run' }, onward: { tracestate: '' } },
+  'link: a new trace, the old one linked': {
+    mode: 'link',
+    meta: { traceparent: FROM_A, tracestate: 'v=1' },
+    event: { parent_span_id: '', link_trace_id: A, link_span_id: SPAN_A, trace_source: 'run' },
+    onward: { flags: '01', tracestate: '' },
+  },
+  'link, from a header': {
+    mode: 'link',
+    headers: [`traceparent: ${FROM_B}`, 'tracestate: v=1'],
+    event: { link_trace_id: B, trace_source: 'run' },
+    onward: { tracestate: '' },
+  },
+  'ignore: as if there were none': {
+    mode: 'ignore',
+    meta: { traceparent: FROM_A },
+    headers: [`traceparent: ${FROM_B}`, 'tracestate: v=1'],
+    event: { parent_span_id: '', link_trace_id: '', trace_source: 'run' },
+    onward: { tracestate: '' },
+  },
 }
 
 describe('trace context', () => {
   let server: RawServer
   let weir: Observed
   let mode = 'parent'
-  const config = (incoming: string): Record<string, unknown> => ({ servers: { raw: { url: `http://127.0.0.1:${server.port}/` } }, trace: { incoming } })
+  const config = (incoming: string): Record<string, unknown> => ({
+    servers: { raw: { url: `http://127.0.0.1:${server.port}/` } },
+    trace: { incoming },
+  })
 
   beforeAll(async () => {
-    server = await startRawServer(() => sized('200 OK', 'application/json', '{"jsonrpc":"2.0","id":1,"result":{}}'))
+    server = await startRawServer(() =>
+      sized('200 OK', 'application/json', '{"jsonrpc":"2.0","id":1,"result":{}}'),
+    )
     weir = await startObserved(config('parent'))
   })
   afterAll(async () => {
@@ -76,8 +149,15 @@ describe('trace context', () => {
         mode = wanted
       }
       const id = `trace-${n++}`
-      const body = JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 't', ...(meta ? { _meta: meta } : {}) } })
-      const answer = await exchange(weir.port, [post('/servers/raw/mcp', weir.port, body, [`X-Case: ${id}`, ...headers])])
+      const body = JSON.stringify({
+        jsonrpc: '2.0',
+        id,
+        method: 'tools/call',
+        params: { name: 't', ...(meta ? { _meta: meta } : {}) },
+      })
+      const answer = await exchange(weir.port, [
+        post('/servers/raw/mcp', weir.port, body, [`X-Case: ${id}`, ...headers]),
+      ])
       expect(answer.status).toBe(200)
 
       const [row] = await weir.events(`request_id = '${id}'`)
@@ -89,7 +169,8 @@ describe('trace context', () => {
       const sent = `00-${onward.trace ?? row!.trace_id}-${row!.client_span_id}-${onward.flags ?? '01'}`
       expect(headerOf(seen!.headers, 'traceparent')).toBe(sent)
       expect(row!.trace_id).toBe(sent.slice(3, 35))
-      const arrived = (JSON.parse(seen!.body.toString()) as { params: { _meta: Record<string, unknown> } }).params._meta
+      const arrived = (JSON.parse(seen!.body.toString()) as { params: { _meta: Record<string, unknown> } })
+        .params._meta
       expect(arrived.traceparent).toBe(sent)
       if (onward.tracestate !== undefined) {
         expect(headerOf(seen!.headers, 'tracestate') ?? '').toBe(onward.tracestate)
@@ -99,7 +180,13 @@ describe('trace context', () => {
     })
 
   test('a null _meta is taken as none', async () => {
-    const answer = await exchange(weir.port, [post('/servers/raw/mcp', weir.port, '{"jsonrpc":"2.0","id":"null-meta","method":"tools/call","params":{"name":"t","_meta":null}}')])
+    const answer = await exchange(weir.port, [
+      post(
+        '/servers/raw/mcp',
+        weir.port,
+        '{"jsonrpc":"2.0","id":"null-meta","method":"tools/call","params":{"name":"t","_meta":null}}',
+      ),
+    ])
     expect(answer.status).toBe(200)
     expect((await weir.events("request_id = 'null-meta'"))[0]).toMatchObject({ outcome: 'ok' })
   })
@@ -110,14 +197,25 @@ describe('trace context', () => {
     const before = weir.weir.output.length
     weir.weir.writeConfig(config('parent'))
     await waitFor('the reload', () => weir.weir.output.slice(before).includes('config reloaded'))
-    await exchange(weir.port, [post('/servers/raw/mcp', weir.port, body, ['X-Case: long-state', `traceparent: ${FROM_A}`, `tracestate: ${members.join(',')}`])])
+    await exchange(weir.port, [
+      post('/servers/raw/mcp', weir.port, body, [
+        'X-Case: long-state',
+        `traceparent: ${FROM_A}`,
+        `tracestate: ${members.join(',')}`,
+      ]),
+    ])
     const state = headerOf(server.seen.get('long-state')![0]!.headers, 'tracestate')!
     expect(state.length).toBeLessThanOrEqual(512)
     expect(members.join(',').startsWith(`${state},`)).toBe(true)
   })
 
   test('calls of one client without sessions share a run', async () => {
-    const ask = (id: string, agent: string) => exchange(weir.port, [post('/servers/raw/mcp', weir.port, `{"jsonrpc":"2.0","id":"${id}","method":"tools/list"}`, [`User-Agent: ${agent}`])])
+    const ask = (id: string, agent: string) =>
+      exchange(weir.port, [
+        post('/servers/raw/mcp', weir.port, `{"jsonrpc":"2.0","id":"${id}","method":"tools/list"}`, [
+          `User-Agent: ${agent}`,
+        ]),
+      ])
     await ask('run-1', 'one')
     await ask('run-2', 'one')
     await ask('run-3', 'two')

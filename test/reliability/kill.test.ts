@@ -7,7 +7,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Load } from '../support/client.ts'
-import { openFaultProxy } from '../support/fault-proxy.ts'
+import { type Fault, openFaultProxy } from '../support/fault-proxy.ts'
 import { makeFolder, mountSmallDisk } from '../support/folder.ts'
 import { startWeir, type Weir } from '../support/installation.ts'
 import { isAlive, signal } from '../support/processes.ts'
@@ -140,7 +140,7 @@ async function round(
   victim: string,
   path: string,
   blow: () => Promise<void>,
-  recover_ms = 60_000,
+  pace_ms = 0,
 ): Promise<void> {
   const began_ms = Date.now()
   const prefix = `${name}-`
@@ -152,6 +152,7 @@ async function round(
     tool: named(path, mixed),
     session: path === '/mcp',
     timeout_ms: 30_000,
+    pace_ms,
   })
   try {
     const before = 20 + random.int(60)
@@ -161,7 +162,7 @@ async function round(
     await waitFor(
       `calls are answered after the loss of ${victim}`,
       () => load.answered.length >= after,
-      recover_ms,
+      60_000,
     )
   } finally {
     await load.stop()
@@ -261,25 +262,32 @@ describe('what does not die but misbehaves', () => {
     test(`a frozen ${role} is ended by its heartbeat and started again; calls go on meanwhile`, {
       timeout: 120_000,
     }, async () => {
-      await round(weir, `frozen-${role}`, `${role} SIGSTOP`, '/servers/stub/mcp', async () => {
-        const pid = weir.pids(role)[0]!
-        signal(pid, 'SIGSTOP')
-        const began = new Load({
-          url: () => `${weir.addresses.proxy}/servers/stub/mcp`,
-          prefix: `meanwhile-${role}-`,
-          clients: 1,
-          calls_max: 20,
-        })
-        if (role !== 'worker') {
+      await round(
+        weir,
+        `frozen-${role}`,
+        `${role} SIGSTOP`,
+        '/servers/stub/mcp',
+        async () => {
+          const pid = weir.pids(role)[0]!
+          signal(pid, 'SIGSTOP')
+          const began = new Load({
+            url: () => `${weir.addresses.proxy}/servers/stub/mcp`,
+            prefix: `meanwhile-${role}-`,
+            clients: 1,
+            calls_max: 20,
+          })
+          if (role !== 'worker') {
+            await began.done()
+            expect(began.answered.length).toBe(20)
+            expect(isAlive(pid)).toBe(true)
+          }
+          await waitFor(`the frozen ${role} is gone`, () => !isAlive(pid), 40_000)
+          await waitFor(`a new ${role} runs`, () => weir.pids(role).some((p) => p !== pid), 40_000)
           await began.done()
-          expect(began.answered.length).toBe(20)
-          expect(isAlive(pid)).toBe(true)
-        }
-        await waitFor(`the frozen ${role} is gone`, () => !isAlive(pid), 40_000)
-        await waitFor(`a new ${role} runs`, () => weir.pids(role).some((p) => p !== pid), 40_000)
-        await began.done()
-        expect(weir.output).toMatch(/is frozen: 3 heartbeats missed/)
-      })
+          expect(weir.output).toMatch(/is frozen: 3 heartbeats missed/)
+        },
+        20,
+      )
     })
 })
 
@@ -298,13 +306,13 @@ test('a collector that is away, and one behind a bad line: refused, 500, lost an
   })
   const store = readStore(whole.addresses.store)
   try {
-    const faults = [
+    const faults: [string, () => Fault][] = [
       ['cut', () => ({ kind: 'cut' })],
       ['http 500', () => ({ kind: 'status', status: 500 })],
       ['http 401', () => ({ kind: 'status', status: 401 })],
       ['lost answers', () => (random.next() < 0.6 ? { kind: 'lost_answer' } : { kind: 'none' })],
       ['slow', () => ({ kind: 'slow', ms: 300 })],
-    ] as const
+    ]
     for (const [name, fault] of faults) {
       const began_ms = Date.now()
       const prefix = `line-${name.replace(' ', '')}-`
@@ -358,7 +366,7 @@ test('a store that is slow, refuses, or whose answers get lost', { timeout: 180_
     const busy =
       'Code: 241. DB::Exception: (total) memory limit exceeded. (MEMORY_LIMIT_EXCEEDED) (version 26.7)'
     const denied = 'Code: 497. DB::Exception: weir: Not enough privileges. (ACCESS_DENIED) (version 26.7)'
-    const faults = [
+    const faults: [string, () => Fault][] = [
       ['slow', () => ({ kind: 'slow', ms: 400 })],
       [
         'memory limit',
@@ -380,7 +388,7 @@ test('a store that is slow, refuses, or whose answers get lost', { timeout: 180_
       ],
       ['cut', () => ({ kind: 'cut' })],
       ['lost answers', () => (random.next() < 0.5 ? { kind: 'lost_answer' } : { kind: 'none' })],
-    ] as const
+    ]
     for (const [name, fault] of faults) {
       const began_ms = Date.now()
       const prefix = `store-${name.replace(' ', '')}-`

@@ -190,6 +190,8 @@ export type LoadOptions = {
   /** Opens a session first and names it in every call. */
   session?: boolean
   timeout_ms?: number
+  /** Pause of a client between its calls. */
+  pace_ms?: number
 }
 
 /** Calls from several clients at once, each on its own kept-alive connection, until told to stop or the bound is reached. */
@@ -210,7 +212,7 @@ export class Load {
   }
 
   async #client(): Promise<void> {
-    const { url, prefix, calls_max, timeout_ms = 30_000 } = this.#options
+    const { url, prefix, calls_max, timeout_ms = 30_000, pace_ms = 0 } = this.#options
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
     let session = ''
     const tell = async (body: object, id: string): Promise<Answer> => {
@@ -243,7 +245,8 @@ export class Load {
         const answer = await tell(toolCall(id, name, args), id)
         if (answer.status === 404) session = ''
         // Nobody there for the moment: a client that spins would only measure itself.
-        if (!answer.isWhole) await new Promise((resolve) => setTimeout(resolve, 10))
+        if (!answer.isWhole || pace_ms > 0)
+          await new Promise((resolve) => setTimeout(resolve, Math.max(10, pace_ms)))
       }
     } finally {
       agent.destroy()

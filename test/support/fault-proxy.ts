@@ -1,5 +1,5 @@
 /** A door between two parts of Weir that speak HTTP: passes on, slows down, answers with errors, or cuts. */
-import { createServer, request } from 'node:http'
+import { createServer, request, type ServerResponse } from 'node:http'
 
 export type Fault =
   | { kind: 'none' }
@@ -9,6 +9,8 @@ export type Fault =
   | { kind: 'status'; status: number; body?: string; headers?: Record<string, string> }
   /** Passes the request on, and cuts the connection instead of answering: the target did it, the asker cannot know. */
   | { kind: 'lost_answer' }
+  /** Never answers; the connection stays. */
+  | { kind: 'hang' }
   /** Cuts the connection before the request reaches the target. */
   | { kind: 'cut' }
 
@@ -20,10 +22,13 @@ export type FaultProxy = {
   passed: number
   /** Requests that met a fault. */
   faults: number
+  /** Cuts what hangs. */
+  cutHanging(): void
   close(): Promise<void>
 }
 
 export async function openFaultProxy(target: () => string): Promise<FaultProxy> {
+  const hanging = new Set<ServerResponse>()
   const server = createServer((incoming, outgoing) => {
     const chunks: Buffer[] = []
     incoming.on('error', () => {})
@@ -32,6 +37,7 @@ export async function openFaultProxy(target: () => string): Promise<FaultProxy> 
     incoming.on('end', () => {
       const fault = proxy.fault(incoming.method ?? '', incoming.url ?? '')
       if (fault.kind !== 'none') proxy.faults++
+      if (fault.kind === 'hang') return hanging.add(outgoing)
       if (fault.kind === 'cut') return outgoing.destroy()
       if (fault.kind === 'status')
         return outgoing.writeHead(fault.status, fault.headers).end(fault.body ?? '')
@@ -72,6 +78,10 @@ export async function openFaultProxy(target: () => string): Promise<FaultProxy> 
     fault: () => ({ kind: 'none' }),
     passed: 0,
     faults: 0,
+    cutHanging() {
+      for (const outgoing of hanging) outgoing.destroy()
+      hanging.clear()
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())

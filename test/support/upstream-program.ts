@@ -2,6 +2,7 @@
  * An MCP server that does what the name of the tool says, in a process of its own: `node upstream-program.ts`.
  * Speaks both eras; `/_seen` tells what arrived and on which sockets, `/_release` lets held answers go.
  */
+import { readdirSync, readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
@@ -20,8 +21,16 @@ const VERSION = 'io.modelcontextprotocol/protocolVersion'
 const keepsSessions = process.argv.includes('--sessions')
 let sockets = 0
 const kinds = new Map<Socket, { id: number; calls: number; streams: number }>()
-const arrived: { id: string; tool: string; at_ms: number; body: string; headers: Record<string, unknown> }[] =
-  []
+const arrived: {
+  id: string
+  tool: string
+  at_ms: number
+  body: string
+  headers: Record<string, unknown>
+  wasOnDisk: boolean
+}[] = []
+/** Folder whose files are searched, at the moment a call arrives, for the trace id it carries. */
+const spool = process.argv.find((a) => a.startsWith('--spool='))?.slice('--spool='.length) ?? ''
 const held = new Set<() => void>()
 let cancelled = 0
 let isKeepingBodies = process.argv.includes('--keep-bodies')
@@ -29,9 +38,28 @@ let openStreams = 0
 let abandoned = 0
 let sent_bytes = 0
 
-const json = (res: ServerResponse, body: unknown, headers: Record<string, string> = {}): void => {
+function isOnDisk(body: string): boolean {
+  const trace_id = /"traceparent":"00-([0-9a-f]{32})-/.exec(body)?.[1]
+  if (!trace_id) return false
+  // A file may be renamed between listing and reading: then the list is read again.
+  for (let tries = 0; tries < 20; tries++)
+    try {
+      return readdirSync(spool)
+        .filter((f) => /\.(open|ndjson)$/.test(f))
+        .some((f) =>
+          readFileSync(`${spool}/${f}`, 'utf8')
+            .split('\n')
+            .some((line) => line.startsWith('{"intent":1') && line.includes(trace_id) && line.endsWith('}')),
+        )
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+  return false
+}
+
+const json = (res: ServerResponse, body: unknown, headers: Record<string, string> = {}): ServerResponse => {
   const text = typeof body === 'string' ? body : JSON.stringify(body)
-  res
+  return res
     .writeHead(200, {
       'content-type': 'application/json',
       'content-length': Buffer.byteLength(text),
@@ -54,13 +82,13 @@ const sse = (res: ServerResponse): void => {
   res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
   res.flushHeaders()
 }
-const hold = (res: ServerResponse, then: () => void): void => {
+const hold = (res: ServerResponse, then: () => void): ServerResponse => {
   const go = (): void => {
     held.delete(go)
     then()
   }
   held.add(go)
-  res.once('close', () => held.delete(go))
+  return res.once('close', () => held.delete(go))
 }
 
 /** Sends `total` bytes in pieces, as fast as the other side takes them. */
@@ -82,7 +110,7 @@ function pour(res: ServerResponse, total: number, piece: Buffer, then: () => voi
   go()
 }
 
-function callTool(message: Message, req: IncomingMessage, res: ServerResponse): void {
+function callTool(message: Message, req: IncomingMessage, res: ServerResponse): unknown {
   const { id } = message
   const args = message.params?.arguments ?? {}
   const text = String(args.text ?? 'ok')
@@ -136,10 +164,8 @@ function callTool(message: Message, req: IncomingMessage, res: ServerResponse): 
     }
     case 'sse_large': {
       sse(res)
-      const member = args.member ? `,"structuredContent":{"method":"x"}` : ''
       const first = args.member ? `"structuredContent":{"method":"x"},` : ''
       const isError = args.error ? ',"isError":true' : ''
-      void member
       res.write(
         `event: message\ndata: {"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":{${first}"content":[{"type":"text","text":"`,
       )
@@ -211,7 +237,7 @@ const tools = TOOLS.map((name) => ({
   inputSchema: { type: 'object', additionalProperties: true },
 }))
 
-function post(message: Message, text: string, req: IncomingMessage, res: ServerResponse): void {
+function post(message: Message, text: string, req: IncomingMessage, res: ServerResponse): unknown {
   const { id, method } = message
   const isModern = message.params?._meta?.[VERSION] !== undefined
   const use = kinds.get(req.socket)!
@@ -254,6 +280,7 @@ function post(message: Message, text: string, req: IncomingMessage, res: ServerR
         at_ms: Date.now(),
         body: isKeepingBodies ? text : '',
         headers: isKeepingBodies ? req.headers : {},
+        wasOnDisk: spool !== '' && isOnDisk(text),
       })
       return callTool(message, req, res)
     case 'subscriptions/listen':
@@ -284,7 +311,7 @@ function post(message: Message, text: string, req: IncomingMessage, res: ServerR
   }
 }
 
-const server = createServer({ keepAliveTimeout: 60_000 }, (req, res) => {
+const server = createServer({ keepAliveTimeout: 60_000 }, (req, res): unknown => {
   const url = new URL(req.url ?? '/', 'http://stub')
   if (url.pathname === '/_seen')
     return json(
@@ -329,7 +356,7 @@ const server = createServer({ keepAliveTimeout: 60_000 }, (req, res) => {
   }
   if (req.method === 'DELETE') {
     use.calls++
-    return void res.writeHead(204).end()
+    return res.writeHead(204).end()
   }
   const chunks: Buffer[] = []
   req.on('error', () => {})

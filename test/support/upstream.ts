@@ -3,7 +3,15 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 
 export type Seen = {
-  arrived: { id: string; tool: string; at_ms: number; body: string; headers: Record<string, unknown> }[]
+  arrived: {
+    id: string
+    tool: string
+    at_ms: number
+    body: string
+    headers: Record<string, unknown>
+    /** With `spool`: its intent was there when it arrived. */
+    wasOnDisk: boolean
+  }[]
   /** Answers waiting for `release`. */
   held: number
   cancelled: number
@@ -27,9 +35,13 @@ export type UpstreamStub = {
 }
 
 export async function startUpstream(
-  options: { sessions?: boolean; keepBodies?: boolean } = {},
+  options: { sessions?: boolean; keepBodies?: boolean; spool?: string } = {},
 ): Promise<UpstreamStub> {
-  const argv = [...(options.sessions ? ['--sessions'] : []), ...(options.keepBodies ? ['--keep-bodies'] : [])]
+  const argv = [
+    ...(options.sessions ? ['--sessions'] : []),
+    ...(options.keepBodies ? ['--keep-bodies'] : []),
+    ...(options.spool ? [`--spool=${options.spool}`] : []),
+  ]
   const child: ChildProcess = fork(new URL('./upstream-program.ts', import.meta.url), argv, {
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     execArgv: [],

@@ -8,13 +8,13 @@ export async function waitFor<T>(
   what: string,
   ask: () => Promise<T> | T,
   deadline_ms = 30_000,
-): Promise<NonNullable<T>> {
+): Promise<Exclude<T, false | null | undefined | 0 | ''>> {
   const end = Date.now() + deadline_ms
   let last: unknown
   for (;;) {
     try {
       const answer = await ask()
-      if (answer) return answer
+      if (answer) return answer as Exclude<T, false | null | undefined | 0 | ''>
       last = undefined
     } catch (error) {
       last = error

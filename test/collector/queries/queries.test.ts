@@ -5,7 +5,7 @@ import * as failures from '../../../collector/queries/failures.ts'
 import * as freshness from '../../../collector/queries/freshness.ts'
 import * as losses from '../../../collector/queries/losses.ts'
 import * as runs from '../../../collector/queries/runs.ts'
-import * as topTools from '../../../collector/queries/top-tools.ts'
+import * as top from '../../../collector/queries/top.ts'
 import * as trace from '../../../collector/queries/trace.ts'
 import * as unfinished from '../../../collector/queries/unfinished.ts'
 import { type Collector, openCollector } from '../../../collector/wire.ts'
@@ -95,20 +95,21 @@ afterAll(async () => {
   folder.remove()
 }, 60_000)
 
-test('top tools are counted, timed and ordered', async () => {
-  const rows = await topTools.run(reader, { window_s: 300 })
+test('the busiest are counted and timed, by tool and by server', async () => {
+  const { rows, totals } = await top.run(reader, { window_s: 300, by: 'tool' })
   expect(rows[0]).toMatchObject({
     server: 'bank',
-    tool: 'fast',
+    name: 'fast',
     calls: 9,
     failed: 0,
     p50_us: 500,
     p95_us: 900,
     tokens_out: 9 * 1080,
   })
-  expect(rows[0]!.calls_per_s).toBeCloseTo(9 / 300, 3)
-  expect(rows[1]).toMatchObject({ tool: 'slow', calls: 3, failed: 2, faults: 2, failed_share: 2 / 3 })
-  expect((await topTools.run(reader, { window_s: 300, order: 'p95' }))[0]).toMatchObject({ tool: 'slow' })
+  expect(rows[1]).toMatchObject({ name: 'slow', calls: 3, failed: 2 })
+  expect(totals.calls).toBe(rows.reduce((sum, row) => sum + row.calls, 0))
+  const servers = await top.run(reader, { window_s: 300, by: 'server' })
+  expect(servers.rows.find((row) => row.name === 'bank')?.calls).toBe(12)
 })
 
 test('a trace holds the spans of Weir and of others, with the phases of a call', async () => {

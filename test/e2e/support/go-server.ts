@@ -14,7 +14,10 @@ const MODULE = 'github.com/modelcontextprotocol/go-sdk/conformance/everything-se
 
 function isRightVersion(file: string): boolean {
   try {
-    const text = execFileSync('go', ['version', '-m', file], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+    const text = execFileSync('go', ['version', '-m', file], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
     return text.includes(`github.com/modelcontextprotocol/go-sdk\t${VERSION}`)
   } catch {
     return false
@@ -37,10 +40,15 @@ export function goServer(): string | null {
   if (existsSync(installed) && isRightVersion(installed)) return installed
   mkdirSync(cache, { recursive: true })
   try {
-    execFileSync('go', ['install', `${MODULE}@${VERSION}`], { env: { ...process.env, GOBIN: cache }, stdio: ['ignore', 'ignore', 'pipe'] })
+    execFileSync('go', ['install', `${MODULE}@${VERSION}`], {
+      env: { ...process.env, GOBIN: cache },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
     return file
   } catch (error) {
-    process.stderr.write(`SKIPPED: everything-server ${VERSION} could not be built: ${(error as Error).message}\n`)
+    process.stderr.write(
+      `SKIPPED: everything-server ${VERSION} could not be built: ${(error as Error).message}\n`,
+    )
     return null
   }
 }
@@ -60,7 +68,13 @@ export function freePort(): Promise<number> {
 export type Peer = { url: string; port: number; pid: number; stop(): Promise<void> }
 
 /** Starts a program that serves HTTP on `port`; resolves when it answers. */
-export async function startPeer(command: string, args: string[], port: number, path: string, env: Record<string, string> = {}): Promise<Peer> {
+export async function startPeer(
+  command: string,
+  args: string[],
+  port: number,
+  path: string,
+  env: Record<string, string> = {},
+): Promise<Peer> {
   const child = spawn(command, args, { stdio: 'ignore', env: { ...process.env, ...env } })
   const url = `http://localhost:${port}${path}`
   await waitFor(`${command} on ${port}`, async () => {
@@ -85,5 +99,10 @@ export async function startPeer(command: string, args: string[], port: number, p
 /** The Go server over HTTP: modern and stateless legacy, or legacy with sessions. */
 export async function startGoServer(binary: string, era: 'modern' | 'legacy'): Promise<Peer> {
   const port = await freePort()
-  return startPeer(binary, [`-http=localhost:${port}`, ...(era === 'legacy' ? ['-stateless=false'] : [])], port, '/')
+  return startPeer(
+    binary,
+    [`-http=localhost:${port}`, ...(era === 'legacy' ? ['-stateless=false'] : [])],
+    port,
+    '/',
+  )
 }

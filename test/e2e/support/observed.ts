@@ -33,11 +33,15 @@ export type Observed = {
   stop(): Promise<void>
 }
 
-export async function startObserved(config: Record<string, unknown>, more: Omit<WeirOptions, 'config'> = {}): Promise<Observed> {
+export async function startObserved(
+  config: Record<string, unknown>,
+  more: Omit<WeirOptions, 'config'> = {},
+): Promise<Observed> {
   const weir = await startWeir({ config, ...more })
   const store = readStore(weir.addresses.store)
   const port = Number(new URL(weir.addresses.proxy).port)
-  const rows = (where: string): Promise<Row[]> => store.rows<Row>(`SELECT * FROM calls WHERE ${where} ORDER BY ts`)
+  const rows = (where: string): Promise<Row[]> =>
+    store.rows<Row>(`SELECT * FROM calls WHERE ${where} ORDER BY ts`)
   const settled = async (): Promise<void> => {
     await waitFor('the spool is shipped', () => weir.spoolFiles().length === 0)
   }

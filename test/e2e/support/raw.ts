@@ -20,7 +20,8 @@ function readHead(bytes: Buffer): { line: string; headers: [string, string][]; r
   return { line: line!, headers, rest: bytes.subarray(end + HEAD_END.length) }
 }
 
-export const headerOf = (headers: readonly [string, string][], name: string): string | undefined => headers.find(([n]) => n === name)?.[1]
+export const headerOf = (headers: readonly [string, string][], name: string): string | undefined =>
+  headers.find(([n]) => n === name)?.[1]
 
 /** The data of a chunked body; null while its end is missing. */
 function dechunk(bytes: Buffer): Buffer | null {
@@ -46,11 +47,21 @@ function bodyOf(headers: [string, string][], rest: Buffer, isClosed: boolean, st
 }
 
 /** Sends bytes and reads one answer. `pieces` are written one after another; `isHalf` closes our side at once after. */
-export function exchange(port: number, pieces: readonly (string | Buffer)[], deadline_ms = 20_000): Promise<RawAnswer> {
+export function exchange(
+  port: number,
+  pieces: readonly (string | Buffer)[],
+  deadline_ms = 20_000,
+): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1')
-    let seen: Buffer = Buffer.alloc(0)
-    const timer = setTimeout(() => socket.destroy(new Error(`no whole answer within ${deadline_ms} ms: ${seen.subarray(0, 500).toString('latin1')}`)), deadline_ms)
+    let seen: Buffer<ArrayBufferLike> = Buffer.alloc(0)
+    const timer = setTimeout(
+      () =>
+        socket.destroy(
+          new Error(`no whole answer within ${deadline_ms} ms: ${seen.subarray(0, 500).toString('latin1')}`),
+        ),
+      deadline_ms,
+    )
     const settle = (isClosed: boolean): boolean => {
       let bytes = seen
       for (;;) {
@@ -64,13 +75,18 @@ export function exchange(port: number, pieces: readonly (string | Buffer)[], dea
         const body = bodyOf(head.headers, head.rest, isClosed, status)
         if (body === null && !isClosed) return false
         clearTimeout(timer)
-        resolve({ status, headers: head.headers, body: Buffer.from(body ?? head.rest), isComplete: body !== null })
+        resolve({
+          status,
+          headers: head.headers,
+          body: Buffer.from(body ?? head.rest),
+          isComplete: body !== null,
+        })
         socket.destroy()
         return true
       }
     }
     socket.on('data', (chunk) => {
-      seen = Buffer.concat([seen, chunk])
+      seen = Buffer.concat([seen, Buffer.from(chunk)])
       settle(false)
     })
     socket.on('error', (error) => {
@@ -91,14 +107,31 @@ export function exchange(port: number, pieces: readonly (string | Buffer)[], dea
 }
 
 /** A POST as bytes. */
-export function post(path: string, port: number, body: string | Buffer, headers: readonly string[] = []): Buffer {
+export function post(
+  path: string,
+  port: number,
+  body: string | Buffer,
+  headers: readonly string[] = [],
+): Buffer {
   const bytes = Buffer.from(body)
-  const lines = [`POST ${path} HTTP/1.1`, `Host: localhost:${port}`, 'Content-Type: application/json', 'Accept: application/json, text/event-stream', `Content-Length: ${bytes.length}`, ...headers]
+  const lines = [
+    `POST ${path} HTTP/1.1`,
+    `Host: localhost:${port}`,
+    'Content-Type: application/json',
+    'Accept: application/json, text/event-stream',
+    `Content-Length: ${bytes.length}`,
+    ...headers,
+  ]
   return Buffer.concat([Buffer.from(`${lines.join('\r\n')}${HEAD_END}`), bytes])
 }
 
 /** An answer to play back: bytes in pieces, and whether the connection ends after them. */
-export type Recorded = { pieces: readonly (string | Buffer)[]; isClosing?: boolean; isReset?: boolean; isSilent?: boolean }
+export type Recorded = {
+  pieces: readonly (string | Buffer)[]
+  isClosing?: boolean
+  isReset?: boolean
+  isSilent?: boolean
+}
 
 export type RawServer = {
   readonly port: number
@@ -109,7 +142,9 @@ export type RawServer = {
 }
 
 /** Answers each request with what `answerOf` says for its header x-case. */
-export async function startRawServer(answerOf: (name: string, request: RawRequest) => Recorded): Promise<RawServer> {
+export async function startRawServer(
+  answerOf: (name: string, request: RawRequest) => Recorded,
+): Promise<RawServer> {
   const seen = new Map<string, RawRequest[]>()
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
@@ -119,11 +154,13 @@ export async function startRawServer(answerOf: (name: string, request: RawReques
     let bytes: Buffer = Buffer.alloc(0)
     let turn = Promise.resolve()
     socket.on('data', (chunk) => {
-      bytes = Buffer.concat([bytes, chunk])
+      bytes = Buffer.concat([bytes, Buffer.from(chunk)])
       for (;;) {
         const head = readHead(bytes)
         if (!head) return
-        const isBodyless = headerOf(head.headers, 'content-length') === undefined && headerOf(head.headers, 'transfer-encoding') === undefined
+        const isBodyless =
+          headerOf(head.headers, 'content-length') === undefined &&
+          headerOf(head.headers, 'transfer-encoding') === undefined
         const body = isBodyless ? Buffer.alloc(0) : bodyOf(head.headers, head.rest, false)
         if (body === null) return
         bytes = Buffer.from(head.rest.subarray(body.length))
@@ -158,15 +195,34 @@ async function play(socket: Socket, answer: Recorded): Promise<void> {
 }
 
 /** An answer with its length. */
-export const sized = (status: string, type: string, body: string | Buffer, more: readonly string[] = []): Recorded => ({
-  pieces: [`HTTP/1.1 ${status}\r\nContent-Type: ${type}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${more.map((m) => `${m}\r\n`).join('')}\r\n`, body],
+export const sized = (
+  status: string,
+  type: string,
+  body: string | Buffer,
+  more: readonly string[] = [],
+): Recorded => ({
+  pieces: [
+    `HTTP/1.1 ${status}\r\nContent-Type: ${type}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${more.map((m) => `${m}\r\n`).join('')}\r\n`,
+    body,
+  ],
 })
 
 /** An answer in chunks. */
-export const chunked = (status: string, type: string, pieces: readonly (string | Buffer)[], more: readonly string[] = []): Recorded => ({
+export const chunked = (
+  status: string,
+  type: string,
+  pieces: readonly (string | Buffer)[],
+  more: readonly string[] = [],
+): Recorded => ({
   pieces: [
     `HTTP/1.1 ${status}\r\nContent-Type: ${type}\r\nTransfer-Encoding: chunked\r\n${more.map((m) => `${m}\r\n`).join('')}\r\n`,
-    ...pieces.map((p) => Buffer.concat([Buffer.from(`${Buffer.byteLength(p).toString(16)}\r\n`), Buffer.from(p), Buffer.from('\r\n')])),
+    ...pieces.map((p) =>
+      Buffer.concat([
+        Buffer.from(`${Buffer.byteLength(p).toString(16)}\r\n`),
+        Buffer.from(p),
+        Buffer.from('\r\n'),
+      ]),
+    ),
     '0\r\n\r\n',
   ],
 })

@@ -15,7 +15,7 @@ import {
 let harness: Harness
 beforeAll(async () => {
   harness = await startHost({
-    caller: fixture(),
+    caller: fixture([], { processes_max: 32 }),
     shared: fixture([], { isolation: 'shared' }),
     session: fixture([], { isolation: 'session' }),
     idle: fixture([], { idle_timeout_ms: 1000 }),
@@ -33,14 +33,19 @@ test('caller: sessions of one principal share a child, others get their own', as
   expect(await pid('caller', 'bob')).not.toBe(alice)
 })
 
+test('caller: a client that can be asked gets a child of its own, for each session', async () => {
+  const asked = { capabilities: { sampling: {} } }
+  expect(await pid('caller', 'dora', asked)).not.toBe(await pid('caller', 'dora', asked))
+})
+
 test('caller: other capabilities or another version are another child, the order of keys is not', async () => {
   const plain = await pid('caller', 'carol', {
-    capabilities: { roots: {}, sampling: { tools: {}, context: {} } },
+    capabilities: { tasks: {}, experimental: { tools: {}, context: {} } },
   })
   expect(
-    await pid('caller', 'carol', { capabilities: { sampling: { context: {}, tools: {} }, roots: {} } }),
+    await pid('caller', 'carol', { capabilities: { experimental: { context: {}, tools: {} }, tasks: {} } }),
   ).toBe(plain)
-  expect(await pid('caller', 'carol', { capabilities: { roots: {} } })).not.toBe(plain)
+  expect(await pid('caller', 'carol', { capabilities: { tasks: {} } })).not.toBe(plain)
   expect(await pid('caller', 'carol', { protocolVersion: '2025-06-18' })).not.toBe(
     await pid('caller', 'carol'),
   )

@@ -1,0 +1,92 @@
+/**
+ * What became of a call, read from the HTTP answer of its server or from how the connection failed.
+ * Pure but for the call it fills in; sends nothing.
+ */
+import type { Call } from '../call.ts'
+import { type ErrorScan, readAnswer } from '../mcp/answer.ts'
+import { readHostRefusal } from './host-refusal.ts'
+
+/** How an answer came. `isCompressed`: although none was asked for; it is passed on and not read. */
+export type AnswerForm = {
+  readonly isJson: boolean
+  readonly isCompressed: boolean
+  readonly transport: 'http' | 'stdio'
+}
+export const UNKNOWN_FORM: AnswerForm = { isJson: false, isCompressed: false, transport: 'http' }
+
+const UNREACHABLE =
+  /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ENOENT|UND_ERR_CONNECT_TIMEOUT|CERT|TLS|SSL/
+const NOT_HTTP = /^HPE_|CONTENT_LENGTH_MISMATCH|HEADERS_OVERFLOW/
+
+/** The error a failed connection stands for. `code` is undici's; its HTTP parser gives none (seen: undici 8.12). */
+export function connectionFailure(
+  error: Error,
+  code: string,
+): 'upstream_unavailable' | 'upstream_protocol' | 'upstream_closed' {
+  if (UNREACHABLE.test(code)) return 'upstream_unavailable'
+  return error.name === 'HTTPParserError' || NOT_HTTP.test(code) ? 'upstream_protocol' : 'upstream_closed'
+}
+
+/** A 400 that is about the session and not about the request (seen: SDK v1 and server-everything, -32000). */
+const SESSION_400 = /"code"\s*:\s*-3200[01]\b|session|not initialized/i
+export const saysSessionLost = (body: Buffer): boolean => SESSION_400.test(body.toString('latin1'))
+
+/** An answer that says by its status alone that it is none. */
+export function httpFailure(call: Call): void {
+  const status = call.http_status
+  const owner = status === 429 || status === 503 ? 'capacity' : status < 500 ? 'client' : 'upstream'
+  call.fail('upstream_error', owner, String(status), `HTTP ${status}`)
+}
+
+const noAnswer = (call: Call): void =>
+  call.fail(
+    'upstream_error',
+    'upstream',
+    'upstream_protocol',
+    `HTTP ${call.http_status} without a JSON-RPC answer`,
+  )
+
+/** Whose failure an error answer really is: the server's, the host's, or nobody's because the client had cancelled. */
+export function readFailure(
+  call: Call,
+  text: string,
+  transport: AnswerForm['transport'],
+  isCancelAsked: boolean,
+): void {
+  if (call.outcome !== 'rpc_error') return
+  if (isCancelAsked) call.refail('cancelled', 'client', 'cancelled', '')
+  else if (transport === 'stdio') readHostRefusal(call, text)
+}
+
+/** Reads a whole body. Returns its text when it was a JSON-RPC answer. */
+export function readWhole(
+  call: Call,
+  whole: Buffer,
+  form: AnswerForm,
+  isCancelAsked: boolean,
+): string | null {
+  const isFailed = call.http_status >= 400
+  if (call.kind === 'request') {
+    if (form.isJson && form.isCompressed && !isFailed) return null
+    if (form.isJson && !form.isCompressed && whole.length > 0) {
+      const text = whole.toString()
+      if (readAnswer(call, text)) {
+        readFailure(call, text, form.transport, isCancelAsked)
+        if (isFailed && call.outcome === 'ok') httpFailure(call)
+        return text
+      }
+    }
+    if (!isFailed) noAnswer(call)
+  }
+  if (isFailed) httpFailure(call)
+  return null
+}
+
+/** What can be told of a body that was too large to keep. */
+export function readScanned(call: Call, scan: ErrorScan, form: AnswerForm): void {
+  if (call.kind !== 'request') return
+  call.text_bytes_out = call.response_bytes
+  if (call.http_status >= 400) httpFailure(call)
+  else if (!form.isJson) noAnswer(call)
+  else if (!form.isCompressed) scan.settle(call)
+}

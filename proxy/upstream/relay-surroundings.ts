@@ -1,0 +1,37 @@
+/** What a relay needs of the worker around it, and what an endpoint may have it do to an answer. */
+import type { Hash } from 'node:crypto'
+import type { Call } from '../call.ts'
+import type { WeirError } from '../errors.ts'
+import type { OpenCalls } from '../open-calls.ts'
+
+/** What the relay needs of its surroundings. */
+export type RelaySurroundings = {
+  /** Runs the stages that need to know where the call goes. Call it last before sending; it returns a promise only when one waits. */
+  passTarget(call: Call): void | Promise<void>
+  /** Writes the call's event. */
+  record(call: Call): void
+  /** Answers with an error that Weir makes, and records. Only while nothing was sent. */
+  refuse(call: Call, error: WeirError): void
+  /** JSON text of an error response, for a stream already open. */
+  errorText(call: Call, error: WeirError): string
+  /** Hash of the answer as the event keeps it; null when results are not hashed. */
+  hashResult: ((bytes: Buffer, begun: Hash | null) => string) | null
+  /** A hash for an answer that comes in parts: all but the last go into it. */
+  beginHash(): Hash
+  /** Whether this call's result is captured; the masked text then. */
+  captureResult(call: Call, text: string): void
+  /** Tells the upstream that nobody waits for the answer any more. */
+  cancel(call: Call, reason: string): void
+  /** Where a cancel finds the calls under way. */
+  readonly open: OpenCalls
+}
+
+/** What one call may have done to its answer; all null for a transparent endpoint. */
+export type RelayHooks = {
+  /** Value for the client's Mcp-Session-Id header when the server set one. */
+  sessionId: ((upstreamId: string) => string) | null
+  /** Rewrites one message text of a stream; null: pass the bytes. */
+  message: ((json: string) => string) | null
+  /** Asked when the server no longer knows the session (404, or a 400 that says so). True: the call was taken back and goes another way. */
+  sessionLost: ((status: number) => boolean) | null
+}

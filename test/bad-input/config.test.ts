@@ -1,0 +1,311 @@
+/**
+ * Bad config files: each problem at its place, in words a stranger understands, with what to write instead. And the same
+ * from outside: the exit code and what stands on standard error.
+ */
+import { spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ConfigError, parseConfig } from '../../config/load.ts'
+import { ROOT } from '../e2e/support/observed.ts'
+import { type Folder, makeFolder } from '../support/folder.ts'
+
+const HASH = 'a'.repeat(64)
+const KNOWN =
+  'listen, instance, env, data, workers, servers, callers, labels, trace, capture, http, roof, durability, spool, collector, console, store, retention, export, log'
+const MAPPING = 'write a mapping (name: value)'
+const BAD_URL = 'expected an http:// or https:// URL\n    fix: write something like https://example.com/mcp'
+const BAD_NAME =
+  'a server name is 1 to 40 letters, digits and "-" and begins with a letter or digit\n    fix: write something like my-server'
+const BAD_HASH =
+  'expected 64 lower-case hex digits, the SHA-256 of the key\n    fix: write something like the output of: printf %s "$KEY" | sha256sum'
+const BAD_DAY =
+  'has the wrong form\n    fix: write a day (2027-01-31), or a moment with its zone (2027-01-31T12:00:00Z)'
+const OPEN =
+  'listening beyond this machine without `callers` would let anyone in\n    fix: add callers with keys, or listen on 127.0.0.1'
+
+/** File and the problem it must be told, from its line on. */
+const FILES: Record<string, [text: string, ...problems: string[]]> = {
+  'an unknown key': [
+    'lisen: 127.0.0.1:1',
+    '1:1 lisen: there is no such setting\n    fix: did you mean `listen`?',
+  ],
+  'an unknown key of a server': [
+    'servers:\n  a: { url: http://x/, timout_ms: 5 }',
+    '2:24 servers.a.timout_ms: there is no such setting\n    fix: did you mean `timeout_ms`?',
+  ],
+  'a key like no other': ['zzzzzz: 1', `1:1 zzzzzz: there is no such setting\n    fix: known here: ${KNOWN}`],
+  'a short key like no other': ['foo: 1', `1:1 foo: there is no such setting\n    fix: known here: ${KNOWN}`],
+  'a key of the prototype': [
+    '__proto__: 1',
+    `1:1 __proto__: there is no such setting\n    fix: known here: ${KNOWN}`,
+  ],
+  'a text for a number': [
+    'workers: many',
+    '1:10 workers: takes a number, but this is a text\n    fix: write a number',
+  ],
+  'a unit in a number': [
+    'servers: { a: { url: http://x/, timeout_ms: 5s } }',
+    '1:45 servers.a.timeout_ms: takes a number, but this is a text\n    fix: write a number',
+  ],
+  'half a worker': ['workers: 1.5', '1:10 workers: is not a whole number\n    fix: write a whole number'],
+  'a negative number': ['workers: -1', '1:10 workers: is too small\n    fix: write 1 or more'],
+  'too many': ['workers: 1000', '1:10 workers: is too large\n    fix: write 64 or less'],
+  'a zero timeout': [
+    'servers: { a: { url: http://x/, timeout_ms: 0 } }',
+    '1:45 servers.a.timeout_ms: is too small\n    fix: write 1 or more',
+  ],
+  'a number for a text': [
+    'servers: { a: { command: x, env: { A: 1 } } }',
+    '1:39 servers.a.env.A: takes a text, but to YAML this is a number\n    fix: put it in quotes',
+  ],
+  'a secret that YAML reads as a number is not shown': [
+    'servers: { a: { url: http://x/, credentials: { bearer: 48151623 } } }',
+    '1:56 servers.a.credentials.bearer: takes a text, but to YAML this is a number\n    fix: put it in quotes',
+  ],
+  'a text for true': [
+    'capture: { keep: [ { tools: x, arguments: yes please } ] }',
+    '1:43 capture.keep[0].arguments: takes true or false, but this is a text\n    fix: write true or false',
+  ],
+  'no port': [
+    'listen: localhost',
+    '1:9 listen: expected host:port\n    fix: write something like 127.0.0.1:7332',
+  ],
+  'a port alone': [
+    'listen: 7332',
+    '1:9 listen: takes a text, but to YAML this is a number\n    fix: put it in quotes',
+  ],
+  'a port too high': [
+    'listen: 127.0.0.1:99999',
+    '1:9 listen: the port is above 65535\n    fix: write something like 127.0.0.1:7332',
+  ],
+  'a URL to listen on': [
+    'listen: http://127.0.0.1:7332',
+    '1:9 listen: expected host:port\n    fix: write something like 127.0.0.1:7332',
+  ],
+  'two listeners at one address': [
+    'console: { listen: 127.0.0.1:7334 }',
+    '1:1 store.listen: 127.0.0.1:7334 is already used by `console.listen`\n    fix: give each listener a port of its own',
+  ],
+  'open to everyone': ['listen: 0.0.0.0:7332', `1:1 listen: ${OPEN}`],
+  'open by a name that looks like loopback': ['listen: 127.example.com:7332', `1:1 listen: ${OPEN}`],
+  'an environment variable that is not set': [
+    'servers: { a: { url: http://x/, credentials: { bearer: "${NOPE}" } } }',
+    '1:56 the environment variable NOPE is not set\n    fix: export NOPE=…, or write ${NOPE:-default}',
+  ],
+  'a secret file that is not there': [
+    'servers: { a: { url: http://x/, credentials: { bearer: "file:./nope" } } }',
+    '1:56 the file /w/nope cannot be read (ENOENT)\n    fix: check the path after file: and its permissions',
+  ],
+  'a server twice': [
+    'servers:\n  a: { url: http://x/ }\n  a: { url: http://y/ }',
+    '3:3 this name is there twice\n    fix: give each entry its own name',
+  ],
+  'a server twice but for its case': [
+    'servers:\n  a: { url: http://x/ }\n  A: { url: http://y/ }',
+    '3:3 servers.A: differs from `a` only in case\n    fix: choose names that differ',
+  ],
+  'a server name with _': ['servers:\n  a_b: { url: http://x/ }', `2:8 servers.a_b: ${BAD_NAME}`],
+  'a server name with a slash': ['servers:\n  a/b: { url: http://x/ }', `2:8 servers.a/b: ${BAD_NAME}`],
+  'an empty server name': ['servers:\n  "": { url: http://x/ }', `2:7 servers.: ${BAD_NAME}`],
+  'not a URL': ['servers: { a: { url: not-a-url } }', `1:22 servers.a.url: ${BAD_URL}`],
+  'a URL of another kind': ['servers: { a: { url: ftp://x/ } }', `1:22 servers.a.url: ${BAD_URL}`],
+  'a URL with a broken password': [
+    'servers: { a: { url: "http://u:p%zz@x/" } }',
+    `1:22 servers.a.url: ${BAD_URL}`,
+  ],
+  'url and command': [
+    'servers: { a: { url: http://x/, command: y } }',
+    '1:15 servers.a: a server has either `url` (streamable HTTP) or `command` (stdio)\n    fix: write something like url: https://example.com/mcp',
+  ],
+  'neither url nor command': [
+    'servers: { a: { timeout_ms: 5 } }',
+    '1:15 servers.a: a server has either `url` (streamable HTTP) or `command` (stdio)\n    fix: write something like url: https://example.com/mcp',
+  ],
+  'a server that is a text': [
+    'servers: { a: http://x/ }',
+    `1:15 servers.a: takes a mapping (name: value), but this is a text\n    fix: ${MAPPING}`,
+  ],
+  'a server without anything': [
+    'servers:\n  a:',
+    `2:5 servers.a: is empty; it takes a mapping (name: value)\n    fix: ${MAPPING}, or remove the line`,
+  ],
+  'servers as a list': [
+    'servers: [ { url: http://x/ } ]',
+    `1:10 servers: takes a mapping (name: value), but this is a list\n    fix: ${MAPPING}`,
+  ],
+  'an empty command': [
+    'servers: { a: { command: "" } }',
+    '1:26 servers.a.command: is empty\n    fix: write a text',
+  ],
+  'a command that is a number': [
+    'servers: { a: { command: 5 } }',
+    '1:26 servers.a.command: has the wrong form\n    fix: write a text, or a list ([a, b])',
+  ],
+  'a section without anything': [
+    'http:',
+    `1:6 http: is empty; it takes a mapping (name: value)\n    fix: ${MAPPING}, or remove the line`,
+  ],
+  'a bad hash': [
+    'callers: { a: { keys: [ { sha256: abc } ] } }',
+    `1:35 callers.a.keys[0].sha256: ${BAD_HASH}`,
+  ],
+  'an upper-case hash': [
+    `callers: { a: { keys: [ { sha256: ${HASH.toUpperCase()} } ] } }`,
+    `1:35 callers.a.keys[0].sha256: ${BAD_HASH}`,
+  ],
+  'a hash of two callers': [
+    `callers: { a: { keys: [ { sha256: ${HASH} } ] }, b: { keys: [ { sha256: ${HASH} } ] } }`,
+    '1:122 callers.b.keys[0].sha256: the same key already belongs to a\n    fix: give each caller keys of its own',
+  ],
+  'a caller without keys': [
+    'callers: { a: { team: x } }',
+    '1:15 callers.a.keys: is missing\n    fix: write a list ([a, b])',
+  ],
+  'a caller with no key': [
+    'callers: { a: { keys: [] } }',
+    '1:23 callers.a.keys: is an empty list\n    fix: write at least one entry',
+  ],
+  'a day that is none': [
+    `callers: { a: { keys: [ { sha256: ${HASH}, expires: 2027-13-40 } ] } }`,
+    `1:110 callers.a.keys[0].expires: ${BAD_DAY}`,
+  ],
+  'a short token': [
+    'collector: { token: short }',
+    '1:21 collector.token: is too short\n    fix: write 16 characters or more',
+  ],
+  'a word that is not one of the possible': [
+    'capture: { redact: [emails] }',
+    '1:21 capture.redact[0]: is not one of the possible values\n    fix: write one of: email, card, iban, secret, phone, ip',
+  ],
+  'YAML that does not end': [
+    'servers:\n  a: { url: http://x/',
+    '2:22 not valid YAML: Flow map in block collection must be sufficiently indented and end with a }\n    fix: check indentation, quotes and colons on this line',
+  ],
+  'a tab': ['servers:\n\ta: 1', '2:1 not valid YAML: a tab indents this line\n    fix: indent with spaces'],
+  'wrong indentation': [
+    'servers:\n  a:\n url: x',
+    '2:5 not valid YAML: All mapping items must start at the same column\n    fix: check indentation, quotes and colons on this line',
+  ],
+  'an alias to nothing': [
+    'listen: *nope',
+    '1:9 there is no anchor &nope before this\n    fix: define the anchor first, or put a text that starts with * in quotes',
+  ],
+  'two documents': [
+    'listen: 127.0.0.1:1\n---\nlisten: 127.0.0.1:2',
+    '2:1 a second document begins here\n    fix: keep one document: remove the line ---',
+  ],
+  'a list as the whole': [
+    '- a\n- b',
+    `1:1 takes a mapping (name: value), but this is a list\n    fix: ${MAPPING}`,
+  ],
+  'a text as the whole': [
+    'hello',
+    `1:1 takes a mapping (name: value), but this is a text\n    fix: ${MAPPING}`,
+  ],
+  'several problems at once': [
+    'workers: 0\nlisten: x\nfoo: 1',
+    '2:9 listen: expected host:port\n    fix: write something like 127.0.0.1:7332',
+    '1:10 workers: is too small\n    fix: write 1 or more',
+    `3:1 foo: there is no such setting\n    fix: known here: ${KNOWN}`,
+  ],
+}
+
+describe('a bad weir.yaml is told by place, problem and fix', () => {
+  for (const [name, [text, ...problems]] of Object.entries(FILES))
+    test(name, () => {
+      let thrown: unknown
+      try {
+        parseConfig(text, '/w/weir.yaml', {})
+      } catch (error) {
+        thrown = error
+      }
+      expect(thrown).toBeInstanceOf(ConfigError)
+      expect((thrown as Error).message).toBe(problems.map((p) => `/w/weir.yaml:${p}`).join('\n'))
+    })
+})
+
+describe('weir up with a bad config', () => {
+  let folder: Folder
+  beforeAll(() => {
+    folder = makeFolder('bad-config')
+  })
+  afterAll(() => folder?.remove())
+
+  /** Runs `weir up` to its end. */
+  function up(
+    config: string | null,
+    argv: string[] = ['--config', 'weir.yaml'],
+  ): Promise<{ code: number | null; out: string; err: string }> {
+    if (config !== null) writeFileSync(join(folder.path, 'weir.yaml'), config)
+    return new Promise((resolve) => {
+      const child = spawn(process.execPath, [join(ROOT, 'weir.ts'), 'up', ...argv], {
+        cwd: folder.path,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      let out = ''
+      let err = ''
+      child.stdout.on('data', (chunk) => (out += chunk))
+      child.stderr.on('data', (chunk) => (err += chunk))
+      child.once('close', (code) => resolve({ code, out, err }))
+    })
+  }
+  const file = (): string => join(folder.path, 'weir.yaml')
+  const quiet = (more: string): string =>
+    `console: { listen: 127.0.0.1:0 }\nstore: { listen: 127.0.0.1:0 }\n${more}`
+
+  test('a file that is not there', async () => {
+    const { code, err } = await up(null, ['--config', 'elsewhere.yaml'])
+    expect(code).toBe(1)
+    expect(err).toBe(
+      `${join(folder.path, 'elsewhere.yaml')}:1:1 there is no such file\n    fix: write one with \`weir init\`, or name another with --config\n`,
+    )
+  })
+  test('a folder instead of a file', async () => {
+    const { code, err } = await up(null, ['--config', '.'])
+    expect([code, err]).toEqual([
+      1,
+      `${folder.path}:1:1 cannot be read: EISDIR: illegal operation on a directory, read\n    fix: check its permissions\n`,
+    ])
+  })
+  test('an unknown setting', async () => {
+    const { code, out, err } = await up('lisen: 127.0.0.1:0')
+    expect([code, out, err]).toEqual([
+      1,
+      '',
+      `${file()}:1:1 lisen: there is no such setting\n    fix: did you mean \`listen\`?\n`,
+    ])
+  })
+  test('an unknown option', async () => {
+    const { code, err } = await up('', ['--confg', 'x'])
+    expect(code).toBe(2)
+    expect(err).toContain("Unknown option '--confg'")
+    expect(err).toContain('usage: weir up')
+  })
+  test('a port that is taken', async () => {
+    const holder = createServer()
+    await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve))
+    const { port } = holder.address() as { port: number }
+    const { code, err } = await up(quiet(`listen: 127.0.0.1:${port}`))
+    holder.close()
+    expect(code).toBe(1)
+    expect(err).toContain(`weir: the port ${port} is already in use\n  fix: stop the program that uses it`)
+  })
+  test('an address of another machine', async () => {
+    const { code, err } = await up(
+      quiet(`listen: 203.0.113.7:7332\ncallers: { a: { keys: [ { sha256: ${HASH} } ] } }`),
+    )
+    expect(code).toBe(1)
+    expect(err).toContain(
+      'weir: the address 203.0.113.7 is not one of this machine\n  fix: listen on 127.0.0.1 or 0.0.0.0',
+    )
+  })
+  test('a data folder that is a file', async () => {
+    writeFileSync(join(folder.path, 'a-file'), '')
+    const { code, err } = await up(quiet('listen: 127.0.0.1:0\ndata: ./a-file'))
+    expect(code).toBe(1)
+    expect(err).toContain(`weir: the data folder ${join(folder.path, 'a-file')} cannot be used:`)
+    expect(err).toContain('fix: check its permissions, or set `data` to another folder')
+  })
+})

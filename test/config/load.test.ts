@@ -1,0 +1,140 @@
+/** What a good weir.yaml becomes: values of the environment and of files, paths, defaults, and a result nobody can change. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { hostOf, isLoopback, loadConfig, parseConfig, portOf } from '../../config/load.ts'
+import { type Folder, makeFolder } from '../support/folder.ts'
+
+const parse = (text: string, env: Record<string, string> = {}) =>
+  parseConfig(text, '/etc/weir/weir.yaml', env)
+
+describe('values', () => {
+  let folder: Folder
+  beforeAll(() => {
+    folder = makeFolder('config')
+    mkdirSync(join(folder.path, 'secrets'))
+    writeFileSync(join(folder.path, 'secrets', 'token'), 'from-a-file\n')
+    writeFileSync(
+      join(folder.path, 'weir.yaml'),
+      'servers: { a: { url: http://x/, credentials: { bearer: "file:secrets/token" } } }',
+    )
+  })
+  afterAll(() => folder.remove())
+
+  test('come from the environment, whole or in part, with defaults', () => {
+    const { config } = parse(
+      'servers: { a: { url: "http://${HOST}:${PORT:-8080}/mcp", headers: { x: "${EMPTY:-}", y: "a ${B} c ${B}" }, credentials: { bearer: "${TOKEN}" } } }',
+      { HOST: 'h', TOKEN: 't${x}', B: 'b' },
+    )
+    expect(config.servers.a).toMatchObject({
+      url: 'http://h:8080/mcp',
+      headers: { x: '', y: 'a b c b' },
+      credentials: { bearer: 't${x}' },
+    })
+  })
+  test('an empty variable is a value, not a missing one', () => {
+    expect(parse('env: "${E}"', { E: '' }).config.env).toBe('')
+  })
+  test('come from files beside the config, without their last newline', () => {
+    expect(loadConfig(join(folder.path, 'weir.yaml'), {}).config.servers.a!.credentials.bearer).toBe(
+      'from-a-file',
+    )
+  })
+  test('may name a file by the environment', () => {
+    expect(loadConfig(join(folder.path, 'weir.yaml'), {}).folder).toBe(folder.path)
+    const text = 'store: { password: "file:${DIR}/token" }'
+    expect(parseConfig(text, join(folder.path, 'weir.yaml'), { DIR: 'secrets' }).config.store.password).toBe(
+      'from-a-file',
+    )
+  })
+  test('keys are not touched', () => {
+    expect(parse('servers: { a: { command: x, env: { "${K}": v } } }').config.servers.a!.env).toEqual({
+      '${K}': 'v',
+    })
+  })
+})
+
+describe('paths', () => {
+  test('start from the folder of the file', () => {
+    const { config } = parse(
+      'data: ./d\nservers: { a: { command: x }, b: { command: x, cwd: sub }, c: { command: x, cwd: /abs }, d: { url: http://x/ } }',
+    )
+    expect(config.data).toBe('/etc/weir/d')
+    expect([
+      config.servers.a!.cwd,
+      config.servers.b!.cwd,
+      config.servers.c!.cwd,
+      config.servers.d!.cwd,
+    ]).toEqual(['/etc/weir', '/etc/weir/sub', '/abs', undefined])
+  })
+  test('absolute ones stay', () => {
+    expect(parse('data: /var/lib/weir').config.data).toBe('/var/lib/weir')
+  })
+})
+
+describe('defaults', () => {
+  test('of an empty file', () => {
+    for (const text of ['', '# nothing\n', '{}']) {
+      const { config, warnings } = parse(text)
+      expect(config).toMatchObject({
+        listen: '127.0.0.1:7332',
+        instance: hostname(),
+        workers: 1,
+        data: '/etc/weir/weir-data',
+        servers: {},
+        callers: {},
+        durability: 'normal',
+        trace: { incoming: 'parent' },
+        capture: { arguments: 'hash', results: 'hash', keep: [] },
+        console: { listen: '127.0.0.1:7333' },
+        store: { listen: '127.0.0.1:7334', database: 'weir' },
+      })
+      expect(warnings).toEqual(['no servers are configured: /mcp will be empty'])
+    }
+  })
+  test('of a server', () => {
+    expect(parse('servers: { a: { url: http://x/ } }').config.servers.a).toMatchObject({
+      timeout_ms: 120_000,
+      isolation: 'caller',
+      era: 'auto',
+      args: [],
+      env: {},
+      headers: {},
+      credentials: {},
+    })
+  })
+  test('the result is frozen to its leaves', () => {
+    const { config } = parse('servers: { a: { url: http://x/ } }')
+    const frozen = (value: unknown): boolean =>
+      typeof value !== 'object' ||
+      value === null ||
+      (Object.isFrozen(value) && Object.values(value).every(frozen))
+    expect(frozen(config)).toBe(true)
+  })
+})
+
+describe('addresses', () => {
+  test('host and port', () => {
+    expect([hostOf('[::1]:80'), portOf('[::1]:80'), hostOf('0.0.0.0:7332'), portOf('localhost:0')]).toEqual([
+      '::1',
+      80,
+      '0.0.0.0',
+      0,
+    ])
+  })
+  test('loopback is told by the address, not by how a name begins', () => {
+    for (const host of ['localhost', 'LOCALHOST', '127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1'])
+      expect(isLoopback(host), host).toBe(true)
+    for (const host of [
+      '127.example.com',
+      '127.0.0.1.example.com',
+      'localhost.example.com',
+      '::ffff:127.example',
+      '0.0.0.0',
+      '10.0.0.1',
+      '',
+    ])
+      expect(isLoopback(host), host).toBe(false)
+  })
+})

@@ -1,0 +1,75 @@
+import { randomBytes } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { parseConfig } from '../../config/load.ts'
+import type { Call } from '../../proxy/call.ts'
+import { makeKeyRing } from '../../proxy/identity/identity.ts'
+import { SessionSeal } from '../../proxy/identity/session-id.ts'
+import { runStages, type Stage } from '../../proxy/pipeline.ts'
+import type { Recorder } from '../../proxy/record.ts'
+import { admit } from '../../proxy/stages/admit.ts'
+import { identify } from '../../proxy/stages/identify.ts'
+import { intend } from '../../proxy/stages/intend.ts'
+import { trace } from '../../proxy/stages/trace.ts'
+import { understand } from '../../proxy/stages/understand.ts'
+import { InferredRuns } from '../../proxy/telemetry/trace.ts'
+
+const { config } = parseConfig('', '/w/weir.yaml', {})
+
+test('the stages, and why each stands where it does', () => {
+  const stages = [
+    admit(config),
+    identify(makeKeyRing({})),
+    understand(new SessionSeal(randomBytes(32))),
+    trace(config, new InferredRuns()),
+    intend({} as Recorder),
+  ]
+  expect(stages.map((s) => `${s.needs} ${s.name}: ${s.why}`)).toMatchInlineSnapshot(`
+    [
+      "head admit: a request from a foreign page must not even learn whether a key is valid",
+      "head identify: everything after it is decided and recorded by who calls",
+      "params understand: routing, policy and the event all need the message; parsing once is cheaper than scanning",
+      "params trace: needs the message; from here on every exit can be found by its trace",
+      "target intend: last before forwarding: what is refused earlier had no side effect",
+    ]
+  `)
+})
+
+describe('running stages', () => {
+  const call = {} as Call
+  const stage = (before: Stage['before']): Stage => ({ name: 'admit', why: '', needs: 'head', before })
+  const seen: string[] = []
+  const say = (word: string): Stage => stage(() => void seen.push(word))
+
+  test('nothing waits when no stage waits', () => {
+    seen.length = 0
+    expect(runStages([say('a'), say('b')], call)).toBeUndefined()
+    expect(seen).toEqual(['a', 'b'])
+    expect(runStages([], call)).toBeUndefined()
+  })
+  test('one that waits holds up those after it', async () => {
+    seen.length = 0
+    const waiting = runStages(
+      [
+        say('a'),
+        stage(async () => void (await null, seen.push('b'))),
+        say('c'),
+        stage(async () => void seen.push('d')),
+        say('e'),
+      ],
+      call,
+    )
+    expect(seen).toEqual(['a'])
+    await waiting
+    expect(seen).toEqual(['a', 'b', 'c', 'd', 'e'])
+  })
+  test('the first refusal ends it, thrown or rejected', async () => {
+    seen.length = 0
+    const refuse = (): never => {
+      throw new Error('no')
+    }
+    expect(() => runStages([say('a'), stage(refuse), say('b')], call)).toThrow('no')
+    await expect(runStages([stage(async () => refuse()), say('c')], call)).rejects.toThrow('no')
+    await expect(runStages([stage(async () => {}), stage(refuse), say('d')], call)).rejects.toThrow('no')
+    expect(seen).toEqual(['a'])
+  })
+})
