@@ -10,12 +10,18 @@ const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }>
   collector: { about: 'run the collector alone, for a fleet', load: () => import('./cli/collector.ts') },
   store: { about: 'run the embedded ClickHouse alone', load: () => import('./cli/store.ts') },
   init: { about: 'write a weir.yaml to start from', load: () => import('./cli/init.ts') },
-  check: { about: 'check weir.yaml: the exact place of every problem, and the fix', load: () => import('./cli/check.ts') },
+  check: {
+    about: 'check weir.yaml: the exact place of every problem, and the fix',
+    load: () => import('./cli/check.ts'),
+  },
   tail: { about: 'calls as they come', load: () => import('./cli/tail.ts') },
   top: { about: 'tools by calls, errors and latency, now', load: () => import('./cli/top.ts') },
   trace: { about: 'one trace as a waterfall', load: () => import('./cli/trace.ts') },
   query: { about: 'SQL to the store, read-only', load: () => import('./cli/query.ts') },
-  doctor: { about: 'look at everything that can be wrong: ports, versions, servers, spool, store', load: () => import('./cli/doctor.ts') },
+  doctor: {
+    about: 'look at everything that can be wrong: ports, versions, servers, spool, store',
+    load: () => import('./cli/doctor.ts'),
+  },
 }
 
 function help(): string {
@@ -50,8 +56,12 @@ main(process.argv.slice(2)).then(
   },
   (error: unknown) => {
     if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`)
-    else if (error instanceof CliError) process.stderr.write(`weir: ${error.message}${error.fix ? `\n  fix: ${error.fix}` : ''}\n`)
-    else process.stderr.write(`weir: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+    else if (error instanceof CliError)
+      process.stderr.write(`weir: ${error.message}${error.fix ? `\n  fix: ${error.fix}` : ''}\n`)
+    else
+      process.stderr.write(
+        `weir: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+      )
     process.exitCode = error instanceof CliError ? error.exit_code : 1
   },
 )

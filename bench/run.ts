@@ -10,10 +10,10 @@ import { insert } from './scenarios/insert.ts'
 import { path } from './scenarios/path.ts'
 import { sse } from './scenarios/sse.ts'
 import { stages } from './scenarios/stages.ts'
+import { writeSummary } from './summary.ts'
 import { stopAll } from './support/children.ts'
 import { commitOf, loadNow, machineOf, type Provenance, ROOT } from './support/machine.ts'
 import { holds, type Scenario } from './support/scenario.ts'
-import { writeSummary } from './summary.ts'
 
 const SCENARIOS: readonly Scenario[] = [path, stages, sse, insert, freshness]
 
@@ -34,19 +34,33 @@ async function runOne(scenario: Scenario, quick: boolean, seed: number): Promise
   say(`${scenario.name}: ${scenario.about} (load average ${before.join(' ')})`)
   const date = new Date().toISOString()
   const findings = await scenario.run({ quick, seed, say })
-  const provenance: Provenance = { scenario: scenario.name, machine: machineOf(), commit: commitOf(), date, seed, quick, load: { before, after: loadNow() } }
+  const provenance: Provenance = {
+    scenario: scenario.name,
+    machine: machineOf(),
+    commit: commitOf(),
+    date,
+    seed,
+    quick,
+    load: { before, after: loadNow() },
+  }
   const folder = join(ROOT, 'bench/results', quick ? 'quick' : '')
   mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, `${scenario.name}.json`), `${JSON.stringify({ ...provenance, ...findings }, null, 1)}\n`)
+  writeFileSync(
+    join(folder, `${scenario.name}.json`),
+    `${JSON.stringify({ ...provenance, ...findings }, null, 1)}\n`,
+  )
   for (const table of findings.tables) {
     say(`\n  ${table.title}`)
     const cells = [table.columns, ...table.rows.map((r) => r.map(String))]
     const widths = table.columns.map((_, i) => Math.max(...cells.map((r) => (r[i] ?? '').length)))
-    for (const r of cells) say(`  ${r.map((c, i) => (i === 0 ? c.padEnd(widths[i]!) : c.padStart(widths[i]!))).join('  ')}`)
+    for (const r of cells)
+      say(`  ${r.map((c, i) => (i === 0 ? c.padEnd(widths[i]!) : c.padStart(widths[i]!))).join('  ')}`)
   }
   say('')
   for (const gate of findings.gates)
-    say(`  ${holds(gate) ? 'holds ' : gate.kind === 'must' ? 'BROKEN' : 'missed'}  ${gate.name}: ${gate.value} ${gate.unit} (${gate.kind} ${gate.limit})`)
+    say(
+      `  ${holds(gate) ? 'holds ' : gate.kind === 'must' ? 'BROKEN' : 'missed'}  ${gate.name}: ${gate.value} ${gate.unit} (${gate.kind} ${gate.limit})`,
+    )
   say(`  load average now ${loadNow().join(' ')}\n`)
   return findings.gates.every((g) => g.kind !== 'must' || holds(g))
 }
@@ -79,6 +93,7 @@ async function main(): Promise<number> {
   return values.gate && !isGood ? 1 : 0
 }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void stopAll().then(() => process.exit(130)))
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => void stopAll().then(() => process.exit(130)))
 
 process.exitCode = await main()

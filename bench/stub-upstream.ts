@@ -14,7 +14,10 @@ function padded(id: string, size: number, blocks: number): string {
   for (let i = 0; i < blocks; i++) {
     const take = Math.floor(room / (blocks - i))
     room -= take
-    const text = WORDS.repeat(Math.ceil(take / WORDS.length)).slice(0, take - '{"type":"text","text":""}'.length)
+    const text = WORDS.repeat(Math.ceil(take / WORDS.length)).slice(
+      0,
+      take - '{"type":"text","text":""}'.length,
+    )
     content.push(`{"type":"text","text":"${text}"}`)
   }
   return `{"jsonrpc":"2.0","id":${id},"result":{"content":[${content.join(',')}],"isError":false}}`
@@ -57,8 +60,7 @@ function answerOf(text: string, id: string): Answer {
 }
 
 const server = createServer({ keepAliveTimeout: 75_000 }, (req, res) => {
-  if (req.method === 'GET')
-    return res.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()
+  if (req.method === 'GET') return res.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()
   if (req.method !== 'POST') return void res.writeHead(200, { 'content-length': 0 }).end()
   const chunks: Buffer[] = []
   req.on('data', (chunk: Buffer) => chunks.push(chunk))

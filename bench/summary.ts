@@ -19,12 +19,27 @@ function section(result: Result): string {
     '',
   ]
   for (const table of result.tables)
-    lines.push(`**${table.title}**`, '', row(table.columns), row(table.columns.map(() => '---')), ...table.rows.map(row), '')
+    lines.push(
+      `**${table.title}**`,
+      '',
+      row(table.columns),
+      row(table.columns.map(() => '---')),
+      ...table.rows.map(row),
+      '',
+    )
   if (result.gates.length > 0)
     lines.push(
       row(['gate', 'measured', 'limit', 'kind', '']),
       row(['---', '---', '---', '---', '---']),
-      ...result.gates.map((g) => row([g.name, `${g.value} ${g.unit}`, `${g.limit} ${g.unit}`, g.kind, holds(g) ? 'holds' : 'does not hold'])),
+      ...result.gates.map((g) =>
+        row([
+          g.name,
+          `${g.value} ${g.unit}`,
+          `${g.limit} ${g.unit}`,
+          g.kind,
+          holds(g) ? 'holds' : 'does not hold',
+        ]),
+      ),
       '',
     )
   for (const note of result.notes ?? []) lines.push(`- ${note}`)
@@ -41,4 +56,5 @@ export function writeSummary(folder: string): void {
   writeFileSync(join(folder, 'summary.md'), text)
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeSummary(fileURLToPath(new URL('results', import.meta.url)))
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  writeSummary(fileURLToPath(new URL('results', import.meta.url)))

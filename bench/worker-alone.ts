@@ -3,7 +3,7 @@
  * replaced while it loads, so that a stage is measured by the difference without a switch in the product.
  * `node worker-alone.ts '<Alone as JSON>'`; prints `listening <port>`.
  */
-import { rmSync, readdirSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import { registerHooks } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -40,7 +40,8 @@ const worker = new Worker(
   },
   () => {
     // Nobody ships: what is sealed has been measured and goes.
-    for (const file of readdirSync(spool_folder)) if (file.endsWith('.ndjson')) rmSync(join(spool_folder, file))
+    for (const file of readdirSync(spool_folder))
+      if (file.endsWith('.ndjson')) rmSync(join(spool_folder, file))
   },
 )
 const port = await worker.listen('127.0.0.1', 0)

@@ -8,7 +8,8 @@ const USAGE = `usage: weir init [--config weir.yaml]
 Writes a small config with three servers from npm. All settings: docs/config.md.`
 
 /** A config that runs as it is, wherever npx can reach the npm registry. */
-export const sampleConfig = (): string => `# Weir: one endpoint in front of all your MCP servers. All settings: docs/config.md
+export const sampleConfig =
+  (): string => `# Weir: one endpoint in front of all your MCP servers. All settings: docs/config.md
 listen: 127.0.0.1:7332
 
 servers:
@@ -28,7 +29,8 @@ export const verb: Verb = async (argv) => {
   try {
     writeFileSync(file, sampleConfig(), { flag: 'wx' })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw new CliError(`${file} is already there`, 'edit it, or name another with --config')
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
+      throw new CliError(`${file} is already there`, 'edit it, or name another with --config')
     throw new CliError(`${file} cannot be written: ${(error as Error).message}`)
   }
   process.stdout.write(`wrote ${file}\nnext: weir up\n`)

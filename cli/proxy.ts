@@ -11,6 +11,15 @@ export const verb: Verb = async (argv) => {
   const { values } = readArgs(USAGE, argv, { config: { type: 'string', short: 'c', default: 'weir.yaml' } })
   const { config } = loadConfig(values.config as string)
   if (!config.collector.url || !config.collector.token)
-    throw new CliError('`weir proxy` needs to know its collector', 'set collector: { url: http://host:7333, token: <the same secret as at the collector> } in the config')
-  return runParts(USAGE, argv, ['proxy'], ({ supervisor }) => `Weir proxy is running: ${supervisor.addresses.proxy}/mcp, events to ${config.collector.url}\n`)
+    throw new CliError(
+      '`weir proxy` needs to know its collector',
+      'set collector: { url: http://host:7333, token: <the same secret as at the collector> } in the config',
+    )
+  return runParts(
+    USAGE,
+    argv,
+    ['proxy'],
+    ({ supervisor }) =>
+      `Weir proxy is running: ${supervisor.addresses.proxy}/mcp, events to ${config.collector.url}\n`,
+  )
 }

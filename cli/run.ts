@@ -14,9 +14,17 @@ const NODE_MAJOR_MIN = 26
 export type Running = { supervisor: Supervisor; config: Config; file: string }
 
 /** Starts the parts of a config file. The config is read again on SIGHUP and when the file changes. */
-export async function runParts(usage: string, argv: readonly string[], parts: readonly Part[], banner: (running: Running) => string): Promise<number> {
+export async function runParts(
+  usage: string,
+  argv: readonly string[],
+  parts: readonly Part[],
+  banner: (running: Running) => string,
+): Promise<number> {
   if (Number(process.versions.node.split('.')[0]) < NODE_MAJOR_MIN)
-    throw new CliError(`Weir needs Node ${NODE_MAJOR_MIN}; this is ${process.version}`, 'run it through npm (npm start, npx weir): Node 26 comes with the package')
+    throw new CliError(
+      `Weir needs Node ${NODE_MAJOR_MIN}; this is ${process.version}`,
+      'run it through npm (npm start, npx weir): Node 26 comes with the package',
+    )
   const { values } = readArgs(usage, argv, { config: { type: 'string', short: 'c', default: 'weir.yaml' } })
   const file = resolve(values.config as string)
   const { config, warnings } = loadConfig(file)
@@ -38,17 +46,29 @@ function makeSupervisor(config: Config, parts: readonly Part[]): Supervisor {
     return new Supervisor(config, parts)
   } catch (error) {
     if (error instanceof FolderBusy) throw new CliError(error.message)
-    throw new CliError(`the data folder ${config.data} cannot be used: ${(error as Error).message}`, 'check its permissions, or set `data` to another folder')
+    throw new CliError(
+      `the data folder ${config.data} cannot be used: ${(error as Error).message}`,
+      'check its permissions, or set `data` to another folder',
+    )
   }
 }
 
 function explainStart(error: Error): CliError {
   const taken = /EADDRINUSE[^\d:]*((?:\d+\.){3}\d+|\S*?):(\d+)/.exec(error.message)
-  if (taken) return new CliError(`the port ${taken[2]} is already in use`, `stop the program that uses it (weir doctor names it), or change \`listen\`, \`console.listen\` or \`store.listen\``)
+  if (taken)
+    return new CliError(
+      `the port ${taken[2]} is already in use`,
+      `stop the program that uses it (weir doctor names it), or change \`listen\`, \`console.listen\` or \`store.listen\``,
+    )
   const denied = /EACCES.*:(\d+)/.exec(error.message)
-  if (denied) return new CliError(`the port ${denied[1]} may not be used by this user`, 'choose a port above 1023')
+  if (denied)
+    return new CliError(`the port ${denied[1]} may not be used by this user`, 'choose a port above 1023')
   const unknown = /EADDRNOTAVAIL\D*([\d.]+)/.exec(error.message)
-  if (unknown) return new CliError(`the address ${unknown[1]} is not one of this machine`, 'listen on 127.0.0.1 or 0.0.0.0')
+  if (unknown)
+    return new CliError(
+      `the address ${unknown[1]} is not one of this machine`,
+      'listen on 127.0.0.1 or 0.0.0.0',
+    )
   return new CliError(`Weir could not start: ${error.message}`)
 }
 
@@ -83,7 +103,9 @@ function watchConfig(file: string, supervisor: Supervisor): void {
       config = loadConfig(file).config
     } catch (error) {
       const problems = (error as { problems?: Parameters<typeof formatProblem>[0][] }).problems
-      process.stderr.write(`config not reloaded, the old one stays:\n${problems ? problems.map(formatProblem).join('\n') : (error as Error).message}\n`)
+      process.stderr.write(
+        `config not reloaded, the old one stays:\n${problems ? problems.map(formatProblem).join('\n') : (error as Error).message}\n`,
+      )
       return
     }
     supervisor.reload(config).then(

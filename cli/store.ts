@@ -10,7 +10,20 @@ Runs the embedded ClickHouse alone on \`store.listen\`. Collectors write as user
 export const verb: Verb = async (argv) => {
   const { values } = readArgs(USAGE, argv, { config: { type: 'string', short: 'c', default: 'weir.yaml' } })
   const { config } = loadConfig(values.config as string)
-  if (!config.store.password) throw new CliError('`weir store` needs the password its collectors write with', 'set store: { password: <secret> } in the config')
-  if (config.store.url) throw new CliError('`store.url` names an external ClickHouse, so there is nothing to run', 'remove store.url from this config')
-  return runParts(USAGE, argv, ['store'], ({ supervisor }) => `Weir store is running: ${supervisor.addresses.store}\n`)
+  if (!config.store.password)
+    throw new CliError(
+      '`weir store` needs the password its collectors write with',
+      'set store: { password: <secret> } in the config',
+    )
+  if (config.store.url)
+    throw new CliError(
+      '`store.url` names an external ClickHouse, so there is nothing to run',
+      'remove store.url from this config',
+    )
+  return runParts(
+    USAGE,
+    argv,
+    ['store'],
+    ({ supervisor }) => `Weir store is running: ${supervisor.addresses.store}\n`,
+  )
 }

@@ -1,8 +1,8 @@
 /** `weir up`: everything on this machine. */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { runParts, type Running } from './run.ts'
 import { sampleConfig } from './init.ts'
+import { type Running, runParts } from './run.ts'
 import { CliError, type Verb } from './verb.ts'
 
 const USAGE = `usage: weir up [--config weir.yaml]
@@ -10,7 +10,9 @@ const USAGE = `usage: weir up [--config weir.yaml]
 Runs proxy, collector and the embedded ClickHouse. Reads the config again when it changes. Ctrl-C stops cleanly.`
 
 /** How to point the common clients at a URL. */
-export const clientSetup = (url: string): string => `  Claude Code   claude mcp add --transport http weir ${url}
+export const clientSetup = (
+  url: string,
+): string => `  Claude Code   claude mcp add --transport http weir ${url}
   Cursor        ~/.cursor/mcp.json:  { "mcpServers": { "weir": { "url": "${url}" } } }
   VS Code       code --add-mcp '{"name":"weir","type":"http","url":"${url}"}'
 `
@@ -31,7 +33,10 @@ See the calls: weir tail · weir top
 }
 
 export const verb: Verb = async (argv) => {
-  if (!argv.some((a) => a.startsWith('--config') || a === '-c' || a === '--help' || a === '-h') && !existsSync('weir.yaml'))
+  if (
+    !argv.some((a) => a.startsWith('--config') || a === '-c' || a === '--help' || a === '-h') &&
+    !existsSync('weir.yaml')
+  )
     throw new CliError(
       `there is no weir.yaml in ${resolve('.')}`,
       `\`weir init\` writes this one, ready to run:\n\n${sampleConfig()

@@ -1,5 +1,5 @@
 /** What every command shares: its shape, its options, its errors. Exit codes: 0 done, 1 failed, 2 used wrongly. */
-import { parseArgs, type ParseArgsConfig } from 'node:util'
+import { type ParseArgsConfig, parseArgs } from 'node:util'
 
 /** Runs a command with the words after its name; resolves with the exit code. */
 export type Verb = (argv: readonly string[]) => Promise<number>
@@ -18,9 +18,16 @@ export class CliError extends Error {
 type Options = NonNullable<ParseArgsConfig['options']>
 
 /** Parses a command's words. Unknown or malformed options end with exit code 2 and the usage; --help prints it. */
-export function readArgs<const O extends Options>(usage: string, argv: readonly string[], options: O, positionals_max = 0) {
+export function readArgs<const O extends Options>(
+  usage: string,
+  argv: readonly string[],
+  options: O,
+  positionals_max = 0,
+) {
   const all = { ...options, help: { type: 'boolean', short: 'h' } } as const
-  let parsed: ReturnType<typeof parseArgs<{ options: typeof all; allowPositionals: true; args: string[]; strict: true }>>
+  let parsed: ReturnType<
+    typeof parseArgs<{ options: typeof all; allowPositionals: true; args: string[]; strict: true }>
+  >
   try {
     parsed = parseArgs({ args: [...argv], options: all, allowPositionals: true, strict: true })
   } catch (error) {
@@ -30,6 +37,11 @@ export function readArgs<const O extends Options>(usage: string, argv: readonly 
     process.stdout.write(`${usage}\n`)
     process.exit(0)
   }
-  if (parsed.positionals.length > positionals_max) throw new CliError(`too many words: ${parsed.positionals.slice(positionals_max).join(' ')}\n\n${usage}`, '', 2)
+  if (parsed.positionals.length > positionals_max)
+    throw new CliError(
+      `too many words: ${parsed.positionals.slice(positionals_max).join(' ')}\n\n${usage}`,
+      '',
+      2,
+    )
   return parsed
 }

@@ -1,8 +1,12 @@
 /** What changed between two configs, and which of it cannot be taken over while running. */
-import type { Config, ConfigMeta } from './schema.ts'
+import type { ConfigMeta } from './leaves.ts'
+import type { Config } from './schema.ts'
 import { configSchema } from './schema.ts'
 
-type Node = { meta?: () => ConfigMeta | undefined; def?: { type: string; innerType?: Node; shape?: Record<string, Node> } }
+type Node = {
+  meta?: () => ConfigMeta | undefined
+  def?: { type: string; innerType?: Node; shape?: Record<string, Node> }
+}
 
 const inner = (node: Node): Node => (node.def?.innerType ? inner(node.def.innerType) : node)
 const needsRestart = (node: Node | undefined): boolean => {
@@ -22,7 +26,12 @@ export function restartChanges(before: Config, after: Config): string[] {
     const shape = inner(node).def?.shape
     if (!shape) return
     for (const [key, child] of Object.entries(shape))
-      walk(child, (a as Record<string, unknown>)?.[key], (b as Record<string, unknown>)?.[key], path ? `${path}.${key}` : key)
+      walk(
+        child,
+        (a as Record<string, unknown>)?.[key],
+        (b as Record<string, unknown>)?.[key],
+        path ? `${path}.${key}` : key,
+      )
   }
   walk(configSchema as unknown as Node, before, after, '')
   return found

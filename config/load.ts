@@ -5,12 +5,19 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, isAbsolute, resolve } from 'node:path'
-import { isMap, isNode, isScalar, LineCounter, parseDocument, visit, type YAMLParseError } from 'yaml'
-import type { z } from 'zod'
+import { isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml'
+import { explain, explainYaml, flatten } from './explain.ts'
 import { type Config, configSchema } from './schema.ts'
 
 /** One problem of a config file. `line` and `column` count from 1. */
-export type Problem = { file: string; line: number; column: number; path: string; message: string; fix: string }
+export type Problem = {
+  file: string
+  line: number
+  column: number
+  path: string
+  message: string
+  fix: string
+}
 
 export class ConfigError extends Error {
   readonly problems: readonly Problem[]
@@ -64,7 +71,12 @@ export function parseConfig(text: string, file: string, env: Env = process.env):
   visit(document, {
     Alias(_key, node) {
       if (node.resolve(document) === undefined)
-        add(node.range?.[0] ?? 0, '', `there is no anchor &${node.source} before this`, 'define the anchor first, or put a text that starts with * in quotes')
+        add(
+          node.range?.[0] ?? 0,
+          '',
+          `there is no anchor &${node.source} before this`,
+          'define the anchor first, or put a text that starts with * in quotes',
+        )
     },
   })
   if (problems.length > 0) throw new ConfigError(problems)
@@ -103,137 +115,36 @@ function substitute(document: Document, folder: string, env: Env, add: Add): voi
     Scalar(key, node) {
       if (key === 'key' || typeof node.value !== 'string') return
       const offset = node.range?.[0] ?? 0
-      let text = node.value.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g, (_whole, name, fallback) => {
-        const value = env[name] ?? fallback
-        if (value === undefined)
-          add(offset, '', `the environment variable ${name} is not set`, `export ${name}=…, or write \${${name}:-default}`)
-        return value ?? ''
-      })
+      let text = node.value.replace(
+        /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g,
+        (_whole, name, fallback) => {
+          const value = env[name] ?? fallback
+          if (value === undefined)
+            add(
+              offset,
+              '',
+              `the environment variable ${name} is not set`,
+              `export ${name}=…, or write \${${name}:-default}`,
+            )
+          return value ?? ''
+        },
+      )
       if (text.startsWith('file:')) {
         const path = resolve(folder, text.slice('file:'.length))
         try {
           text = readFileSync(path, 'utf8').trim()
         } catch (error) {
-          add(offset, '', `the file ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`, 'check the path after file: and its permissions')
+          add(
+            offset,
+            '',
+            `the file ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`,
+            'check the path after file: and its permissions',
+          )
         }
       }
       node.value = text
     },
   })
-}
-
-type Issue = z.core.$ZodIssue
-
-/** One issue per unknown key, and the most telling branch of a union. */
-function flatten(issues: readonly Issue[]): Issue[] {
-  return issues.flatMap((issue): Issue[] => {
-    if (issue.code === 'unrecognized_keys') return issue.keys.map((k) => ({ ...issue, keys: [k] }))
-    if (issue.code === 'invalid_key') return issue.issues.map((inner) => ({ ...inner, path: issue.path }) as Issue)
-    return [issue]
-  })
-}
-
-function explainYaml({ code, message }: YAMLParseError): { message: string; fix: string } {
-  switch (code) {
-    case 'DUPLICATE_KEY':
-      return { message: 'this name is there twice', fix: 'give each entry its own name' }
-    case 'MULTIPLE_DOCS':
-      return { message: 'a second document begins here', fix: 'keep one document: remove the line ---' }
-    case 'TAB_AS_INDENT':
-      return { message: 'not valid YAML: a tab indents this line', fix: 'indent with spaces' }
-    default:
-      return { message: `not valid YAML: ${message.split('\n')[0]}`, fix: 'check indentation, quotes and colons on this line' }
-  }
-}
-
-/** What a value is, in words of the file. */
-const kindOf = (input: unknown): string =>
-  input === null ? 'nothing' : Array.isArray(input) ? 'a list' : typeof input === 'object' ? 'a mapping' : typeof input === 'string' ? 'a text' : typeof input === 'boolean' ? 'true or false' : 'a number'
-
-/** A wrong type, by what should and what does stand there. */
-function explainType(expected: string, input: unknown): { message: string; fix: string } {
-  const wanted = article(expected)
-  if (input === undefined) return { message: 'is missing', fix: `write ${wanted}` }
-  if (input === null) return { message: `is empty; it takes ${wanted}`, fix: `write ${wanted}, or remove the line` }
-  // The value itself is not shown: it may be a secret.
-  if (expected === 'string' && typeof input !== 'object') return { message: `takes a text, but to YAML this is ${kindOf(input)}`, fix: 'put it in quotes' }
-  if (expected === 'int' && typeof input === 'number') return { message: 'is not a whole number', fix: 'write a whole number' }
-  return { message: `takes ${wanted}, but this is ${kindOf(input)}`, fix: `write ${wanted}` }
-}
-
-/** A size that is not allowed; for texts and lists the size is their length. */
-function explainSize(issue: Extract<Issue, { code: 'too_small' | 'too_big' }>): { message: string; fix: string } {
-  const bound = String(issue.code === 'too_small' ? issue.minimum : issue.maximum)
-  const isSmall = issue.code === 'too_small'
-  const more = isSmall ? 'or more' : 'or fewer'
-  if (issue.origin === 'string') return isSmall && bound === '1' ? { message: 'is empty', fix: 'write a text' } : { message: isSmall ? 'is too short' : 'is too long', fix: `write ${bound} characters ${more}` }
-  if (issue.origin === 'array') return isSmall && bound === '1' ? { message: 'is an empty list', fix: 'write at least one entry' } : { message: isSmall ? 'has too few entries' : 'has too many entries', fix: `write ${bound} entries ${more}` }
-  return isSmall ? { message: 'is too small', fix: `write ${bound} or more` } : { message: 'is too large', fix: `write ${bound} or less` }
-}
-
-function explain(issue: Issue): { message: string; fix: string } {
-  if (issue.code === 'unrecognized_keys') {
-    const known = keysAt(issue.path)
-    const near = nearest(issue.keys[0]!, known)
-    return {
-      message: 'there is no such setting',
-      fix: near ? `did you mean \`${near}\`?` : known.length > 0 ? `known here: ${known.join(', ')}` : 'remove it',
-    }
-  }
-  if (issue.code === 'invalid_type') return explainType(issue.expected, issue.input)
-  if (issue.code === 'invalid_value') return { message: 'is not one of the possible values', fix: `write one of: ${issue.values.join(', ')}` }
-  if (issue.code === 'too_small' || issue.code === 'too_big') return explainSize(issue)
-  if (issue.code === 'invalid_union') return { message: 'has the wrong form', fix: unionForms(issue) }
-  const [message, fix] = issue.message.split(/, (?=for example )/)
-  return { message: message ?? issue.message, fix: fix ? fix.replace('for example', 'write something like') : 'see docs/config.md' }
-}
-
-const article = (type: string): string =>
-  ({ object: 'a mapping (name: value)', record: 'a mapping (name: value)', array: 'a list ([a, b])', string: 'a text', number: 'a number', int: 'a whole number', boolean: 'true or false', date: 'a day (2027-01-31)', datetime: 'a moment with its zone (2027-01-31T12:00:00Z)' })[type] ?? type
-
-const unionForms = (issue: Extract<Issue, { code: 'invalid_union' }>): string =>
-  `write ${[...new Set(issue.errors.flat().map((e) => article(e.code === 'invalid_type' ? e.expected : e.code === 'invalid_format' ? e.format : e.message)))].join(', or ')}`
-
-/** The keys the schema knows at a path, for suggestions. */
-function keysAt(path: readonly PropertyKey[]): string[] {
-  let schema: unknown = configSchema
-  for (const step of path) {
-    schema = unwrap(schema)
-    const def = (schema as { def?: { type: string; shape?: Record<string, unknown>; valueType?: unknown; element?: unknown } }).def
-    schema = def?.type === 'object' ? def.shape?.[String(step)] : def?.type === 'record' ? def.valueType : def?.type === 'array' ? def.element : undefined
-    if (!schema) return []
-  }
-  const def = (unwrap(schema) as { def?: { shape?: Record<string, unknown> } }).def
-  return Object.keys(def?.shape ?? {})
-}
-
-function unwrap(schema: unknown): unknown {
-  let inner = schema as { def?: { innerType?: unknown } }
-  while (inner?.def?.innerType) inner = inner.def.innerType as typeof inner
-  return inner
-}
-
-function nearest(word: string, known: readonly string[]): string | undefined {
-  let best: string | undefined
-  // Short words are near to everything.
-  let bestDistance = (word.length < 4 ? 1 : Math.max(2, Math.floor(word.length / 3))) + 1
-  for (const candidate of known) {
-    const d = distance(word.toLowerCase(), candidate)
-    if (d < bestDistance) [best, bestDistance] = [candidate, d]
-  }
-  return best
-}
-
-/** Levenshtein distance. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++)
-      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1))
-    row = next
-  }
-  return row[b.length]!
 }
 
 /** Offset of the node at `path`, or of the nearest one above it. `key` asks for the key rather than its value. */
@@ -258,20 +169,28 @@ const pathText = (path: readonly PropertyKey[]): string =>
   path.map((p, i) => (typeof p === 'number' ? `[${p}]` : `${i > 0 ? '.' : ''}${String(p)}`)).join('')
 
 /** What one field alone cannot tell. Returns warnings; problems go to `add`. */
-function crossCheck(config: Config, add: (path: PropertyKey[], message: string, fix: string) => void): string[] {
+function crossCheck(
+  config: Config,
+  add: (path: PropertyKey[], message: string, fix: string) => void,
+): string[] {
   const warnings: string[] = []
   const owners = new Map<string, string>()
   for (const [name, caller] of Object.entries(config.callers))
     caller.keys.forEach((key, i) => {
       const other = owners.get(key.sha256)
       if (other !== undefined)
-        add(['callers', name, 'keys', i, 'sha256'], `the same key already belongs to ${other}`, 'give each caller keys of its own')
+        add(
+          ['callers', name, 'keys', i, 'sha256'],
+          `the same key already belongs to ${other}`,
+          'give each caller keys of its own',
+        )
       owners.set(key.sha256, name)
     })
   const lower = new Map<string, string>()
   for (const name of Object.keys(config.servers)) {
     const twin = lower.get(name.toLowerCase())
-    if (twin !== undefined) add(['servers', name], `differs from \`${twin}\` only in case`, 'choose names that differ')
+    if (twin !== undefined)
+      add(['servers', name], `differs from \`${twin}\` only in case`, 'choose names that differ')
     lower.set(name.toLowerCase(), name)
   }
   const listeners = [
@@ -283,18 +202,24 @@ function crossCheck(config: Config, add: (path: PropertyKey[], message: string, 
   for (const [path, at] of listeners) {
     if (at.endsWith(':0')) continue
     const other = taken.get(at)
-    if (other !== undefined) add([...path], `${at} is already used by \`${other}\``, 'give each listener a port of its own')
+    if (other !== undefined)
+      add([...path], `${at} is already used by \`${other}\``, 'give each listener a port of its own')
     taken.set(at, path.join('.'))
   }
   if (!isLoopback(hostOf(config.listen)) && Object.keys(config.callers).length === 0)
-    add(['listen'], 'listening beyond this machine without `callers` would let anyone in', 'add callers with keys, or listen on 127.0.0.1')
+    add(
+      ['listen'],
+      'listening beyond this machine without `callers` would let anyone in',
+      'add callers with keys, or listen on 127.0.0.1',
+    )
   if (config.store.url && config.store.database !== 'weir' && !/^\w+$/.test(config.store.database))
     add(['store', 'database'], 'is not an identifier', 'use letters, digits and _')
   if (Object.keys(config.servers).length === 0) warnings.push('no servers are configured: /mcp will be empty')
   return warnings
 }
 
-export const hostOf = (listen: string): string => listen.slice(0, listen.lastIndexOf(':')).replace(/^\[|\]$/g, '')
+export const hostOf = (listen: string): string =>
+  listen.slice(0, listen.lastIndexOf(':')).replace(/^\[|\]$/g, '')
 export const portOf = (listen: string): number => Number(listen.slice(listen.lastIndexOf(':') + 1))
 /** Whether an address or host name stays on this machine. */
 export const isLoopback = (host: string): boolean =>

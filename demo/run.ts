@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { styleText } from 'node:util'
 import { clientSetup } from '../cli/up.ts'
 import { openReader } from '../collector/queries/client.ts'
-import { run as top, type TopRow } from '../collector/queries/top.ts'
+import { type TopRow, run as top } from '../collector/queries/top.ts'
 import { readNote } from '../supervisor/data-folder.ts'
 import { analyst, reporter } from './agents.ts'
 

@@ -5,7 +5,8 @@
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
-import { configSchema, type ConfigMeta } from '../config/schema.ts'
+import type { ConfigMeta } from '../config/leaves.ts'
+import { configSchema } from '../config/schema.ts'
 import { ERRORS, type ErrorSpec } from '../event/error-table.ts'
 import { FIELDS, OUTCOMES } from '../event/fields.ts'
 import { COLLECTOR_METRICS } from '../event/names.ts'
@@ -13,12 +14,26 @@ import { METRICS, type MetricSpec } from '../event/proxy-metrics.ts'
 
 const GENERATED = '<!-- Made by docs/build.ts from the source; edit that, then run `npm run docs`. -->\n\n'
 
-type JsonSchema = { [key: string]: unknown; type?: string | string[]; properties?: Record<string, JsonSchema>; additionalProperties?: JsonSchema | boolean; items?: JsonSchema; anyOf?: JsonSchema[]; enum?: unknown[]; default?: unknown; required?: string[] }
+type JsonSchema = {
+  [key: string]: unknown
+  type?: string | string[]
+  properties?: Record<string, JsonSchema>
+  additionalProperties?: JsonSchema | boolean
+  items?: JsonSchema
+  anyOf?: JsonSchema[]
+  enum?: unknown[]
+  default?: unknown
+  required?: string[]
+}
 
 const cell = (text: string): string => text.replace(/\|/g, '\\|').replace(/\n/g, ' ')
 const code = (text: string): string => (text === '' ? '' : `\`${text}\``)
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
-  [`| ${head.join(' | ')} |`, `| ${head.map(() => '---').join(' | ')} |`, ...rows.map((r) => `| ${r.map(cell).join(' | ')} |`)].join('\n')
+  [
+    `| ${head.join(' | ')} |`,
+    `| ${head.map(() => '---').join(' | ')} |`,
+    ...rows.map((r) => `| ${r.map(cell).join(' | ')} |`),
+  ].join('\n')
 
 function typeText(schema: JsonSchema): string {
   if (schema.enum) return schema.enum.map((v) => `\`${v}\``).join(', ')
@@ -78,7 +93,13 @@ Outcomes: ${OUTCOMES.map(code).join(', ')}. \`ok\` and \`input_required\` are no
 
 ${table(
   ['field', 'ClickHouse column', 'unit', 'OpenTelemetry attribute', 'meaning'],
-  FIELDS.map((f) => [code(f.name), f.column ? code(f.column.split(' CODEC')[0]!) : '(kept payloads)', f.unit, code(f.otel.replace('client:', '')), f.meaning + (f.sensitivity === 'none' ? '' : ` (${f.sensitivity})`)]),
+  FIELDS.map((f) => [
+    code(f.name),
+    f.column ? code(f.column.split(' CODEC')[0]!) : '(kept payloads)',
+    f.unit,
+    code(f.otel.replace('client:', '')),
+    f.meaning + (f.sensitivity === 'none' ? '' : ` (${f.sensitivity})`),
+  ]),
 )}
 `
 
@@ -89,13 +110,32 @@ event's \`error_type\`. Errors of servers are passed on untouched.
 
 ${table(
   ['error', 'HTTP', 'JSON-RPC', 'outcome', 'owner', 'retry', 'text', 'fix'],
-  Object.entries(ERRORS).map(([name, e]: [string, ErrorSpec]) => [code(name), String(e.http), e.rpc === 0 ? '' : String(e.rpc), e.outcome, e.owner, e.retry, e.text, e.fix]),
+  Object.entries(ERRORS).map(([name, e]: [string, ErrorSpec]) => [
+    code(name),
+    String(e.http),
+    e.rpc === 0 ? '' : String(e.rpc),
+    e.outcome,
+    e.owner,
+    e.retry,
+    e.text,
+    e.fix,
+  ]),
 )}
 `
 
 function metricsPage(): string {
-  const proxy = Object.entries(METRICS).map(([name, m]: [string, MetricSpec]) => [code(name), m.type, m.labels.map(code).join(', '), m.help])
-  const collector = COLLECTOR_METRICS.map((m) => [code(m.name), m.type, m.labels.map(code).join(', '), m.help])
+  const proxy = Object.entries(METRICS).map(([name, m]: [string, MetricSpec]) => [
+    code(name),
+    m.type,
+    m.labels.map(code).join(', '),
+    m.help,
+  ])
+  const collector = COLLECTOR_METRICS.map((m) => [
+    code(m.name),
+    m.type,
+    m.labels.map(code).join(', '),
+    m.help,
+  ])
   return `# Metrics
 
 ${GENERATED}Prometheus text at \`/metrics\` of the proxy (all workers in one scrape) and of the collector. Labels are bounded: beyond

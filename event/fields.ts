@@ -34,14 +34,7 @@ export type Kind = (typeof KINDS)[number]
 export const ERAS = ['unknown', 'legacy', 'modern'] as const
 export type Era = (typeof ERAS)[number]
 
-type Json =
-  | 'string'
-  | 'integer'
-  | 'boolean'
-  | 'strings'
-  | 'labels'
-  | 'attempts'
-  | readonly string[]
+type Json = 'string' | 'integer' | 'boolean' | 'strings' | 'labels' | 'attempts' | readonly string[]
 
 /**
  * One field.
@@ -63,7 +56,8 @@ export type Field = {
 const lc = 'LowCardinality(String)'
 const small = 'UInt32 CODEC(T64, ZSTD(1))'
 const wide = 'UInt64 CODEC(T64, ZSTD(1))'
-const words = (list: readonly string[]): string => `Enum8(${list.map((w, i) => `'${w}' = ${i + 1}`).join(', ')})`
+const words = (list: readonly string[]): string =>
+  `Enum8(${list.map((w, i) => `'${w}' = ${i + 1}`).join(', ')})`
 const field = <const N extends string, const J extends Json>(
   name: N,
   json: J,
@@ -86,93 +80,239 @@ const count = { unit: 'count' } as const
 export const FIELDS = [
   // identity of the record
   field('version', 'integer', 'UInt16', 'Version of this contract the record was written by'),
-  field('event_id', 'string', 'UUID', 'Identity of the record; the call id: unique, made by the proxy (UUID)'),
-  field('ts', 'integer', "DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1))", 'When the first byte of the call was received, in microseconds since 1970 UTC', us),
+  field(
+    'event_id',
+    'string',
+    'UUID',
+    'Identity of the record; the call id: unique, made by the proxy (UUID)',
+  ),
+  field(
+    'ts',
+    'integer',
+    "DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1))",
+    'When the first byte of the call was received, in microseconds since 1970 UTC',
+    us,
+  ),
   field('kind', KINDS, words(KINDS), 'What arrived', { otel: 'weir.kind' }),
   // trace
   field('trace_id', 'string', 'String', 'W3C trace id, 32 hex digits'),
   field('span_id', 'string', 'String', 'Span id of the SERVER span, 16 hex digits'),
   field('parent_span_id', 'string', 'String', "Span id of the caller's span, '' for a root"),
-  field('client_span_id', 'string', 'String', "Span id of the CLIENT span towards the upstream, '' when none was contacted"),
-  field('trace_source', ['meta', 'header', 'run', 'new'], words(['meta', 'header', 'run', 'new']), 'Where the trace id comes from: `_meta`, HTTP headers, the run the call belongs to, or made for this call', { otel: 'weir.trace.source' }),
+  field(
+    'client_span_id',
+    'string',
+    'String',
+    "Span id of the CLIENT span towards the upstream, '' when none was contacted",
+  ),
+  field(
+    'trace_source',
+    ['meta', 'header', 'run', 'new'],
+    words(['meta', 'header', 'run', 'new']),
+    'Where the trace id comes from: `_meta`, HTTP headers, the run the call belongs to, or made for this call',
+    { otel: 'weir.trace.source' },
+  ),
   field('link_trace_id', 'string', 'String', 'Trace id of a context that was linked and not continued'),
   field('link_span_id', 'string', 'String', 'Span id of that linked context'),
-  field('sampled', 'boolean', 'Bool', 'Whether the trace flags asked for recording by others (the event itself is always recorded)', { otel: 'weir.sampled' }),
+  field(
+    'sampled',
+    'boolean',
+    'Bool',
+    'Whether the trace flags asked for recording by others (the event itself is always recorded)',
+    { otel: 'weir.sampled' },
+  ),
   field('run_id', 'string', 'String', 'The agent run the call belongs to', { otel: 'weir.run.id' }),
-  field('run_source', ['label', 'session', 'trace', 'inferred'], words(['label', 'session', 'trace', 'inferred']), 'How the run was found: a label, the session, the client\'s trace, or principal + client + time gap', { otel: 'weir.run.source' }),
-  field('session_id', 'string', 'String', 'Public handle of the legacy session (never the id that travels on the wire)', { otel: 'mcp.session.id' }),
+  field(
+    'run_source',
+    ['label', 'session', 'trace', 'inferred'],
+    words(['label', 'session', 'trace', 'inferred']),
+    "How the run was found: a label, the session, the client's trace, or principal + client + time gap",
+    { otel: 'weir.run.source' },
+  ),
+  field(
+    'session_id',
+    'string',
+    'String',
+    'Public handle of the legacy session (never the id that travels on the wire)',
+    { otel: 'mcp.session.id' },
+  ),
   field('request_id', 'string', 'String', 'JSON-RPC id in string form', { otel: 'jsonrpc.request.id' }),
   // who
-  field('caller', 'string', lc, 'Configured name the call is attributed to; `local` without callers; empty when it was refused', { otel: 'weir.caller' }),
+  field(
+    'caller',
+    'string',
+    lc,
+    'Configured name the call is attributed to; `local` without callers; empty when it was refused',
+    { otel: 'weir.caller' },
+  ),
   field('team', 'string', lc, 'Team of the caller', { otel: 'weir.team' }),
-  field('project', 'string', lc, 'Project of the caller; where the config names none, by label', { otel: 'weir.project' }),
+  field('project', 'string', lc, 'Project of the caller; where the config names none, by label', {
+    otel: 'weir.project',
+  }),
   field('agent', 'string', lc, 'Agent by label', { otel: 'gen_ai.agent.name' }),
-  field('labels', 'labels', `Map(${lc}, String)`, 'Further labels taken from headers or baggage by the allow-list'),
+  field(
+    'labels',
+    'labels',
+    `Map(${lc}, String)`,
+    'Further labels taken from headers or baggage by the allow-list',
+  ),
   field('principal', 'string', lc, 'Verified identity: key id, or `local`', { otel: 'weir.principal' }),
-  field('auth_method', 'string', lc, 'How the caller was identified: local, api_key, none', { otel: 'weir.auth.method' }),
+  field('auth_method', 'string', lc, 'How the caller was identified: local, api_key, none', {
+    otel: 'weir.auth.method',
+  }),
   field('client_name', 'string', lc, 'clientInfo.name as the client says', { otel: 'weir.client.name' }),
-  field('client_version', 'string', lc, 'clientInfo.version as the client says', { otel: 'weir.client.version' }),
-  field('client_address', 'string', lc, 'Address of the peer', { otel: 'client.address', sensitivity: 'personal' }),
+  field('client_version', 'string', lc, 'clientInfo.version as the client says', {
+    otel: 'weir.client.version',
+  }),
+  field('client_address', 'string', lc, 'Address of the peer', {
+    otel: 'client.address',
+    sensitivity: 'personal',
+  }),
   // where
-  field('instance', 'string', lc, 'Name of the Weir installation that served the call', { otel: 'service.instance.id' }),
+  field('instance', 'string', lc, 'Name of the Weir installation that served the call', {
+    otel: 'service.instance.id',
+  }),
   field('worker', 'string', lc, 'Worker process that served the call', { otel: 'weir.worker' }),
-  field('env', 'string', lc, 'Deployment environment from the config', { otel: 'deployment.environment.name' }),
+  field('env', 'string', lc, 'Deployment environment from the config', {
+    otel: 'deployment.environment.name',
+  }),
   field('endpoint', 'string', lc, 'Path the client spoke to', { otel: 'weir.endpoint' }),
   // what
   field('method', 'string', lc, 'MCP method', { otel: 'mcp.method.name' }),
-  field('server', 'string', lc, "Configured name of the upstream server, '' when the roof answered or none was found", { otel: 'weir.server' }),
+  field(
+    'server',
+    'string',
+    lc,
+    "Configured name of the upstream server, '' when the roof answered or none was found",
+    { otel: 'weir.server' },
+  ),
   field('tool', 'string', lc, "The server's own name of the tool or prompt", { otel: 'gen_ai.tool.name' }),
   field('exposed_name', 'string', lc, 'The name the client used', { otel: 'weir.exposed_name' }),
-  field('target', 'string', 'String', 'Resource URI without user info, query and fragment', { otel: 'mcp.resource.uri' }),
+  field('target', 'string', 'String', 'Resource URI without user info, query and fragment', {
+    otel: 'mcp.resource.uri',
+  }),
   field('era', ERAS, words(ERAS), 'Wire era the client spoke', { otel: 'weir.era' }),
-  field('protocol_version', 'string', lc, 'Protocol revision of the client side', { otel: 'mcp.protocol.version' }),
-  field('upstream_protocol_version', 'string', lc, 'Protocol revision of the upstream side', { otel: 'client:mcp.protocol.version' }),
+  field('protocol_version', 'string', lc, 'Protocol revision of the client side', {
+    otel: 'mcp.protocol.version',
+  }),
+  field('upstream_protocol_version', 'string', lc, 'Protocol revision of the upstream side', {
+    otel: 'client:mcp.protocol.version',
+  }),
   field('transport', 'string', lc, 'Transport of the client side: http', { otel: 'weir.transport' }),
-  field('upstream_transport', 'string', lc, 'Transport of the upstream side: http, stdio', { otel: 'weir.upstream.transport' }),
-  field('http_status', 'integer', 'UInt16', 'HTTP status the client got', { otel: 'http.response.status_code' }),
+  field('upstream_transport', 'string', lc, 'Transport of the upstream side: http, stdio', {
+    otel: 'weir.upstream.transport',
+  }),
+  field('http_status', 'integer', 'UInt16', 'HTTP status the client got', {
+    otel: 'http.response.status_code',
+  }),
   // outcome
   field('outcome', OUTCOMES, words(OUTCOMES), 'What became of the call', { otel: 'weir.outcome' }),
   field('owner', OWNERS, words(OWNERS), 'Whose fault a failure is', { otel: 'weir.owner' }),
-  field('error_type', 'string', lc, 'Code of the error table, JSON-RPC code, or tool_error', { otel: 'error.type' }),
-  field('error_code', 'integer', 'Int32 CODEC(T64, ZSTD(1))', 'JSON-RPC error code, 0 when none', { otel: 'rpc.response.status_code' }),
+  field('error_type', 'string', lc, 'Code of the error table, JSON-RPC code, or tool_error', {
+    otel: 'error.type',
+  }),
+  field('error_code', 'integer', 'Int32 CODEC(T64, ZSTD(1))', 'JSON-RPC error code, 0 when none', {
+    otel: 'rpc.response.status_code',
+  }),
   field('error_message', 'string', 'String', 'Error text, redacted, at most 300 characters'),
-  field('error_fingerprint', 'string', lc, 'Hash of the normalised error text: equal causes, equal fingerprint', { otel: 'weir.error.fingerprint' }),
+  field(
+    'error_fingerprint',
+    'string',
+    lc,
+    'Hash of the normalised error text: equal causes, equal fingerprint',
+    { otel: 'weir.error.fingerprint' },
+  ),
   // phases
   field('duration_us', 'integer', wide, 'Received to answered', us),
-  field('receive_us', 'integer', small, 'First byte of the request to its last: the client\'s upload', us),
+  field('receive_us', 'integer', small, "First byte of the request to its last: the client's upload", us),
   field('authorise_us', 'integer', small, 'Parsing, identity, routing and policy', us),
-  field('queue_us', 'integer', small, 'Waiting for capacity: a child process, a session with the server, the record of intent', us),
+  field(
+    'queue_us',
+    'integer',
+    small,
+    'Waiting for capacity: a child process, a session with the server, the record of intent',
+    us,
+  ),
   field('connect_us', 'integer', small, 'Waiting for an upstream connection and taking it', us),
   field('wait_us', 'integer', wide, 'Request sent to first upstream byte', us),
   field('transfer_us', 'integer', wide, 'First to last upstream byte', us),
   field('answer_us', 'integer', small, 'Last upstream byte to answered', us),
-  field('upstream_us', 'integer', wide, 'Time during which an upstream was working: connect + wait + transfer', us),
-  field('overhead_us', 'integer', small, "Weir's own share: duration less receive, queue and upstream", { unit: 'us', otel: 'weir.overhead_us' }),
+  field(
+    'upstream_us',
+    'integer',
+    wide,
+    'Time during which an upstream was working: connect + wait + transfer',
+    us,
+  ),
+  field('overhead_us', 'integer', small, "Weir's own share: duration less receive, queue and upstream", {
+    unit: 'us',
+    otel: 'weir.overhead_us',
+  }),
   // sizes
-  field('request_bytes', 'integer', small, 'Body of the request', { unit: 'bytes', otel: 'http.request.body.size' }),
-  field('response_bytes', 'integer', wide, 'Body of the answer', { unit: 'bytes', otel: 'http.response.body.size' }),
+  field('request_bytes', 'integer', small, 'Body of the request', {
+    unit: 'bytes',
+    otel: 'http.request.body.size',
+  }),
+  field('response_bytes', 'integer', wide, 'Body of the answer', {
+    unit: 'bytes',
+    otel: 'http.response.body.size',
+  }),
   field('arguments_bytes', 'integer', small, 'Arguments as JSON', bytes),
   field('arguments_hash', 'string', 'String', 'Keyed hash of the arguments, 32 hex digits', {}),
-  field('result_hash', 'string', 'String', 'Keyed hash of the answer\'s bytes, 32 hex digits', {}),
-  field('result_read', ['none', 'parsed', 'scanned'], words(['none', 'parsed', 'scanned']), 'How far the answer was read: above a size it is only scanned for errors'),
+  field('result_hash', 'string', 'String', "Keyed hash of the answer's bytes, 32 hex digits", {}),
+  field(
+    'result_read',
+    ['none', 'parsed', 'scanned'],
+    words(['none', 'parsed', 'scanned']),
+    'How far the answer was read: above a size it is only scanned for errors',
+  ),
   field('content_text', 'integer', 'UInt16', 'Text blocks of the result', count),
   field('content_image', 'integer', 'UInt16', 'Image blocks of the result', count),
   field('content_audio', 'integer', 'UInt16', 'Audio blocks of the result', count),
-  field('content_resource', 'integer', 'UInt16', 'Embedded resources and resource links of the result', count),
+  field(
+    'content_resource',
+    'integer',
+    'UInt16',
+    'Embedded resources and resource links of the result',
+    count,
+  ),
   field('content_structured', 'boolean', 'Bool', 'Whether the result had structuredContent'),
   field('list_items', 'integer', 'UInt32', 'Entries of a list result', count),
   field('stream_messages', 'integer', 'UInt32', 'Messages streamed before the answer', count),
-  field('tokens_in', 'integer', small, 'Tokens of the arguments, by tokens_method', { unit: 'tokens', otel: 'weir.tokens.in' }),
-  field('tokens_out', 'integer', small, 'Tokens of the result as a model would read it, by tokens_method', { unit: 'tokens', otel: 'weir.tokens.out' }),
-  field('tokens_method', 'string', lc, 'How tokens were counted: bytes/4 is an estimate', { otel: 'weir.tokens.method' }),
+  field('tokens_in', 'integer', small, 'Tokens of the arguments, by tokens_method', {
+    unit: 'tokens',
+    otel: 'weir.tokens.in',
+  }),
+  field('tokens_out', 'integer', small, 'Tokens of the result as a model would read it, by tokens_method', {
+    unit: 'tokens',
+    otel: 'weir.tokens.out',
+  }),
+  field('tokens_method', 'string', lc, 'How tokens were counted: bytes/4 is an estimate', {
+    otel: 'weir.tokens.method',
+  }),
   // upstream
-  field('attempts', 'integer', 'UInt8', 'Upstream messages sent for the call', { unit: 'count', otel: 'weir.attempts' }),
-  field('upstream_endpoint', 'string', lc, 'Address of the upstream, without credentials', { otel: 'client:server.address' }),
-  field('upstream_attempts', 'attempts', `Array(Tuple(server ${lc}, endpoint ${lc}, transport ${lc}, span_id String, start_us UInt64, duration_us UInt64, outcome ${lc}, error_type ${lc}))`, 'Every upstream message when there was more than one; start_us counts from ts'),
+  field('attempts', 'integer', 'UInt8', 'Upstream messages sent for the call', {
+    unit: 'count',
+    otel: 'weir.attempts',
+  }),
+  field('upstream_endpoint', 'string', lc, 'Address of the upstream, without credentials', {
+    otel: 'client:server.address',
+  }),
+  field(
+    'upstream_attempts',
+    'attempts',
+    `Array(Tuple(server ${lc}, endpoint ${lc}, transport ${lc}, span_id String, start_us UInt64, duration_us UInt64, outcome ${lc}, error_type ${lc}))`,
+    'Every upstream message when there was more than one; start_us counts from ts',
+  ),
   field('missed_servers', 'strings', `Array(${lc})`, 'Servers a merged answer had to do without'),
   // captured content
-  field('captured_arguments', 'string', '', 'Arguments, masked, when a capture rule names the call', { sensitivity: 'content', otel: 'gen_ai.tool.call.arguments' }),
-  field('captured_result', 'string', '', 'Result, masked, when a capture rule names the call', { sensitivity: 'content', otel: 'gen_ai.tool.call.result' }),
+  field('captured_arguments', 'string', '', 'Arguments, masked, when a capture rule names the call', {
+    sensitivity: 'content',
+    otel: 'gen_ai.tool.call.arguments',
+  }),
+  field('captured_result', 'string', '', 'Result, masked, when a capture rule names the call', {
+    sensitivity: 'content',
+    otel: 'gen_ai.tool.call.result',
+  }),
 ] as const satisfies readonly Field[]
 
 /** One upstream message of a call that needed more than one. */

@@ -19,7 +19,13 @@ export type Message = {
   jsonrpc?: unknown
   id?: unknown
   method?: unknown
-  params?: { [key: string]: unknown; _meta?: Record<string, unknown>; name?: unknown; arguments?: unknown; uri?: unknown }
+  params?: {
+    [key: string]: unknown
+    _meta?: Record<string, unknown>
+    name?: unknown
+    arguments?: unknown
+    uri?: unknown
+  }
   result?: unknown
   error?: unknown
 }
@@ -121,7 +127,14 @@ export class Call {
   /** Called when the client says that it no longer waits (notifications/cancelled). */
   onCancelAsked: (() => void) | null = null
 
-  constructor(req: IncomingMessage, res: ServerResponse, endpoint: Endpoint, received_us: number, peer_address: string, isHop: boolean) {
+  constructor(
+    req: IncomingMessage,
+    res: ServerResponse,
+    endpoint: Endpoint,
+    received_us: number,
+    peer_address: string,
+    isHop: boolean,
+  ) {
     this.req = req
     this.res = res
     this.endpoint = endpoint

@@ -23,7 +23,9 @@ export class WeirError extends Error {
 
 /** Anything thrown that is not a WeirError is a bug of ours. */
 export const asWeirError = (error: unknown): WeirError =>
-  error instanceof WeirError ? error : new WeirError('internal', error instanceof Error ? error.message : String(error), { cause: error })
+  error instanceof WeirError
+    ? error
+    : new WeirError('internal', error instanceof Error ? error.message : String(error), { cause: error })
 
 /** JSON-RPC error response. `id` is JSON text, `null` when the request's id could not be read. */
 export function toJsonRpc(error: WeirError, id: string | null): string {

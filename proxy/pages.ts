@@ -22,7 +22,11 @@ const FRESH_MS = 5_000
 const PROBE_MS = 2_000
 const JSON_TYPE = 'application/json'
 
-const page = (status: number, body: unknown): Page => ({ status, type: JSON_TYPE, body: `${JSON.stringify(body)}\n` })
+const page = (status: number, body: unknown): Page => ({
+  status,
+  type: JSON_TYPE,
+  body: `${JSON.stringify(body)}\n`,
+})
 
 /** Whether a server can be reached; any answer of it counts. Asked at most once per FRESH_MS. */
 async function probe(upstream: Upstream): Promise<void> {
@@ -35,19 +39,36 @@ async function probe(upstream: Upstream): Promise<void> {
   }
 }
 
-export function plainPages(upstreams: ReadonlyMap<string, Upstream>, isDraining: () => boolean): (path: string, isTrusted: boolean) => Promise<Page> | null {
+export function plainPages(
+  upstreams: ReadonlyMap<string, Upstream>,
+  isDraining: () => boolean,
+): (path: string, isTrusted: boolean) => Promise<Page> | null {
   const ready = async (isTrusted: boolean): Promise<Page> => {
     const [known] = await Promise.all([
-      askSupervisor('ready', undefined, 3000).catch((error: Error): Readiness => ({ parts: { supervisor: { ok: false, detail: error.message } }, servers: {}, isReady: false })),
+      askSupervisor('ready', undefined, 3000).catch(
+        (error: Error): Readiness => ({
+          parts: { supervisor: { ok: false, detail: error.message } },
+          servers: {},
+          isReady: false,
+        }),
+      ),
       ...[...upstreams.values()].filter((u) => u.transport === 'http').map(probe),
     ])
     const { parts, servers: hosted, isReady } = known as Readiness
-    const servers = Object.fromEntries([...upstreams.values()].map((u) => [u.name, hosted[u.name] ?? { ok: u.health.isUp, detail: u.health.reason }]))
+    const servers = Object.fromEntries(
+      [...upstreams.values()].map((u) => [
+        u.name,
+        hosted[u.name] ?? { ok: u.health.isUp, detail: u.health.reason },
+      ]),
+    )
     const down = Object.values(servers).filter((s) => !s.ok).length
     const isServing = isReady && !isDraining() && (down < upstreams.size || upstreams.size === 0)
     const isWhole = isServing && down === 0 && Object.values(parts).every((p) => p.ok)
     const status = !isServing ? 'unready' : isWhole ? 'ready' : 'degraded'
-    return page(isServing ? 200 : 503, isTrusted ? { status, draining: isDraining(), servers, ...parts } : { status })
+    return page(
+      isServing ? 200 : 503,
+      isTrusted ? { status, draining: isDraining(), servers, ...parts } : { status },
+    )
   }
   return (path, isTrusted) => {
     switch (path) {
@@ -56,8 +77,21 @@ export function plainPages(upstreams: ReadonlyMap<string, Upstream>, isDraining:
       case '/readyz':
         return ready(isTrusted)
       case '/metrics':
-        if (!isTrusted) return Promise.resolve(page(401, { error: { code: 'unauthenticated', message: 'Metrics are for loopback peers, or callers with a key', fix: 'Send Authorization: Bearer <key>' } }))
-        return askSupervisor('metrics').then((snapshot) => ({ status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: renderPrometheus(snapshot as Snapshot) }))
+        if (!isTrusted)
+          return Promise.resolve(
+            page(401, {
+              error: {
+                code: 'unauthenticated',
+                message: 'Metrics are for loopback peers, or callers with a key',
+                fix: 'Send Authorization: Bearer <key>',
+              },
+            }),
+          )
+        return askSupervisor('metrics').then((snapshot) => ({
+          status: 200,
+          type: 'text/plain; version=0.0.4; charset=utf-8',
+          body: renderPrometheus(snapshot as Snapshot),
+        }))
       default:
         return null
     }

@@ -4,14 +4,14 @@
  */
 import { createHash, type Hash, hash } from 'node:crypto'
 import type { Config } from '../config/schema.ts'
-import { METRICS } from '../event/proxy-metrics.ts'
 import { type CallEvent, type CallIntent, EVENT_VERSION } from '../event/fields.ts'
+import { METRICS } from '../event/proxy-metrics.ts'
 import type { Call } from './call.ts'
 import { KNOWN_METHODS, LEGACY_VERSIONS, MODERN_VERSIONS } from './mcp/versions.ts'
 import type { SpoolWriter } from './spool/writer.ts'
 import { nowUs, wallUs } from './telemetry/clock.ts'
-import { type Metrics, observe, type Series } from './telemetry/metrics.ts'
 import { flat } from './telemetry/flat.ts'
+import { type Metrics, observe, type Series } from './telemetry/metrics.ts'
 import { newEventId } from './telemetry/random.ts'
 import { fingerprint, type Redactor, redactCut, redactError } from './telemetry/redact.ts'
 
@@ -59,7 +59,12 @@ export class Capture {
   readonly #keyBytes: Buffer
 
   constructor(config: Config['capture'], redact: Redactor, hashKey: string) {
-    this.#rules = config.keep.map((r) => ({ arguments: r.arguments, results: r.results, tools: r.tools.split('*'), callers: r.callers.split('*') }))
+    this.#rules = config.keep.map((r) => ({
+      arguments: r.arguments,
+      results: r.results,
+      tools: r.tools.split('*'),
+      callers: r.callers.split('*'),
+    }))
     this.hashesArguments = config.arguments === 'hash'
     this.hashesResults = config.results === 'hash'
     this.max_bytes = config.max_bytes
@@ -88,7 +93,8 @@ export class Capture {
 
   /** As digest, of bytes. `begun` has taken what came before them: the same bytes give the same hash however they were cut. */
   digestBytes(bytes: Buffer, begun: Hash | null = null): string {
-    if (begun || bytes.length > ONE_PASS_BYTES) return flat((begun ?? this.beginDigest()).update(bytes).digest('hex'), HASH_CHARS)
+    if (begun || bytes.length > ONE_PASS_BYTES)
+      return flat((begun ?? this.beginDigest()).update(bytes).digest('hex'), HASH_CHARS)
     return flat(hash('sha256', Buffer.concat([this.#keyBytes, bytes])), HASH_CHARS)
   }
 
@@ -191,7 +197,12 @@ export class Recorder {
       run_id: c.run_id,
       run_source: c.run_source,
       session_id: c.session ? c.session.handle : '',
-      request_id: c.id === null ? '' : c.id.startsWith('"') ? (JSON.parse(c.id) as string).slice(0, NAME_MAX_CHARS) : c.id.slice(0, NAME_MAX_CHARS),
+      request_id:
+        c.id === null
+          ? ''
+          : c.id.startsWith('"')
+            ? (JSON.parse(c.id) as string).slice(0, NAME_MAX_CHARS)
+            : c.id.slice(0, NAME_MAX_CHARS),
       caller: identity ? identity.caller : '',
       team: identity ? identity.team : '',
       project: identity?.project || c.project,
@@ -267,7 +278,14 @@ export class Recorder {
     const key = `${method}\n${tool}\n${e.server}\n${e.outcome}\n${error_type}\n${version}`
     let series = this.#series.get(key)
     if (!series) {
-      series = this.#metrics.series('mcp_server_operation_duration_seconds', [method, tool, e.server, e.outcome, error_type, version])
+      series = this.#metrics.series('mcp_server_operation_duration_seconds', [
+        method,
+        tool,
+        e.server,
+        e.outcome,
+        error_type,
+        version,
+      ])
       if (this.#series.size >= 4000) this.#series.clear()
       this.#series.set(key, series)
     }
@@ -276,7 +294,13 @@ export class Recorder {
     const clientKey = `c\n${method}\n${tool}\n${e.server}\n${error_type}\n${e.upstream_transport}`
     let client = this.#series.get(clientKey)
     if (!client) {
-      client = this.#metrics.series('mcp_client_operation_duration_seconds', [method, tool, e.server, error_type, e.upstream_transport === 'stdio' ? 'pipe' : 'tcp'])
+      client = this.#metrics.series('mcp_client_operation_duration_seconds', [
+        method,
+        tool,
+        e.server,
+        error_type,
+        e.upstream_transport === 'stdio' ? 'pipe' : 'tcp',
+      ])
       this.#series.set(clientKey, client)
     }
     observe(client, SERVER_BOUNDS, e.upstream_us / 1e6)

@@ -2,14 +2,15 @@
  * What every endpoint does with a request, whatever its transport: run the stages, forward or refuse, record once.
  * The only place that turns errors into answers.
  */
-import type { Call } from './call.ts'
-import { asWeirError, toHttpJson, toJsonRpc, WeirError } from './errors.ts'
+
 import type { Log } from '../event/log.ts'
+import type { Call } from './call.ts'
+import { asWeirError, toHttpJson, toJsonRpc, type WeirError } from './errors.ts'
 import { runStages, type Stage } from './pipeline.ts'
 import type { Recorder } from './record.ts'
-import { newEventId, newSpanId, newTraceId } from './telemetry/random.ts'
 import { wallUs } from './telemetry/clock.ts'
 import type { Metrics } from './telemetry/metrics.ts'
+import { newEventId, newSpanId, newTraceId } from './telemetry/random.ts'
 
 /** What stands behind a path. */
 export type Route = {
@@ -23,7 +24,11 @@ export type Route = {
 }
 
 /** A route runs `target` itself, once it knows where the call goes. */
-export type Stages = { readonly head: readonly Stage[]; readonly params: readonly Stage[]; readonly target: readonly Stage[] }
+export type Stages = {
+  readonly head: readonly Stage[]
+  readonly params: readonly Stage[]
+  readonly target: readonly Stage[]
+}
 
 export class Server {
   readonly recorder: Recorder
@@ -41,8 +46,18 @@ export class Server {
   /** Answers with an error and records the call. When the answer has begun it can only be cut. */
   refuse(call: Call, error: WeirError): void {
     const { res } = call
-    if (error.code === 'internal') this.log.error('internal error', { detail: error.detail, stack: (error.cause as Error | undefined)?.stack })
-    call.fail(error.spec.outcome, error.spec.owner, error.code, error.detail || error.spec.text, error.spec.rpc)
+    if (error.code === 'internal')
+      this.log.error('internal error', {
+        detail: error.detail,
+        stack: (error.cause as Error | undefined)?.stack,
+      })
+    call.fail(
+      error.spec.outcome,
+      error.spec.owner,
+      error.code,
+      error.detail || error.spec.text,
+      error.spec.rpc,
+    )
     if (res.headersSent || res.destroyed) {
       call.http_status ||= error.spec.http
       this.record(call)
@@ -55,7 +70,10 @@ export class Server {
     call.http_status = status
     call.response_bytes = Buffer.byteLength(body)
     this.record(call)
-    const headers: Record<string, string | number> = { 'content-type': 'application/json', 'content-length': call.response_bytes }
+    const headers: Record<string, string | number> = {
+      'content-type': 'application/json',
+      'content-length': call.response_bytes,
+    }
     if (status === 401) headers['www-authenticate'] = 'Bearer realm="weir"'
     if (status === 405) headers.allow = 'POST, GET, DELETE'
     if (status === 503) headers['retry-after'] = '1'
@@ -71,16 +89,28 @@ export class Server {
     call.response_bytes = Buffer.byteLength(body)
     this.record(call)
     if (call.res.destroyed) return
-    call.res.writeHead(status, body === '' ? headers : { 'content-type': 'application/json', 'content-length': call.response_bytes, ...headers }).end(body)
+    call.res
+      .writeHead(
+        status,
+        body === ''
+          ? headers
+          : { 'content-type': 'application/json', 'content-length': call.response_bytes, ...headers },
+      )
+      .end(body)
   }
 
   /** Writes the event, once. Calls refused before they were understood get their ids here. */
   record(call: Call): void {
     if (call.isRecorded) {
-      if (call.http_status) this.metrics.add('weir_http_requests_total', 1, [call.method || call.req.method || '', String(call.http_status)])
+      if (call.http_status)
+        this.metrics.add('weir_http_requests_total', 1, [
+          call.method || call.req.method || '',
+          String(call.http_status),
+        ])
       return
     }
-    if (this.isCutting && call.outcome === 'cancelled') call.refail('unavailable', 'weir', 'draining', 'cut at the end of the drain')
+    if (this.isCutting && call.outcome === 'cancelled')
+      call.refail('unavailable', 'weir', 'draining', 'cut at the end of the drain')
     call.event_id ||= newEventId(wallUs(call.received_us) / 1000)
     call.trace_id ||= newTraceId()
     call.span_id ||= newSpanId()

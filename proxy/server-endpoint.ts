@@ -7,8 +7,8 @@ import { WeirError } from './errors.ts'
 import type { Session, SessionSeal } from './identity/session-id.ts'
 import { withTraceparent } from './mcp/propagate.ts'
 import { STREAM_METHODS } from './mcp/versions.ts'
+import type { Route } from './serve.ts'
 import { openSession } from './stages/understand.ts'
-import type { Route, Server } from './serve.ts'
 import { nowUs } from './telemetry/clock.ts'
 import { newSpanId, newTraceId } from './telemetry/random.ts'
 import { traceparent } from './telemetry/trace.ts'
@@ -21,14 +21,12 @@ const TRANSPARENT: RelayHooks = { sessionId: null, message: null, sessionLost: n
 export class ServerEndpoint implements Route {
   readonly endpoint: Endpoint
   readonly #upstream: Upstream
-  readonly #server: Server
   readonly #seal: SessionSeal
   readonly #env: RelaySurroundings
 
-  constructor(upstream: Upstream, server: Server, seal: SessionSeal, env: RelaySurroundings) {
+  constructor(upstream: Upstream, seal: SessionSeal, env: RelaySurroundings) {
     this.endpoint = { path: `/servers/${upstream.name}/mcp`, server: upstream.name }
     this.#upstream = upstream
-    this.#server = server
     this.#seal = seal
     this.#env = env
   }
@@ -54,10 +52,14 @@ export class ServerEndpoint implements Route {
     const headers = this.#headers(call)
     headers.push('traceparent', parent)
     if (call.tracestate) headers.push('tracestate', call.tracestate)
-    const body = call.kind === 'request' ? Buffer.from(withTraceparent(call.text, call.message!, parent, call.tracestate)) : call.body
+    const body =
+      call.kind === 'request'
+        ? Buffer.from(withTraceparent(call.text, call.message!, parent, call.tracestate))
+        : call.body
     if (call.method === 'notifications/cancelled') this.#env.open.cancel(call)
     call.forwarded_us = nowUs()
-    const hooks = call.method === 'initialize' ? { ...TRANSPARENT, sessionId: this.#newSession(call) } : TRANSPARENT
+    const hooks =
+      call.method === 'initialize' ? { ...TRANSPARENT, sessionId: this.#newSession(call) } : TRANSPARENT
     const isLong = STREAM_METHODS.has(call.method)
     upstream.send('POST', headers, body, new Relay(call, upstream, this.#env, hooks, isLong), isLong)
   }
@@ -74,7 +76,13 @@ export class ServerEndpoint implements Route {
     call.session = openSession(call, this.#seal)
     call.forwarded_us = nowUs()
     const isLong = method === 'GET'
-    this.#upstream.send(method, this.#headers(call), null, new Relay(call, this.#upstream, this.#env, TRANSPARENT, isLong), isLong)
+    this.#upstream.send(
+      method,
+      this.#headers(call),
+      null,
+      new Relay(call, this.#upstream, this.#env, TRANSPARENT, isLong),
+      isLong,
+    )
   }
 
   #headers(call: Call): string[] {

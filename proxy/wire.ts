@@ -6,14 +6,14 @@ import { readFileSync } from 'node:fs'
 import type { Config } from '../config/schema.ts'
 import { makeLog } from '../event/log.ts'
 import type { Call } from './call.ts'
-import { Downstream, type Wiring } from './downstream/http.ts'
 import { hopToOwner } from './downstream/hop.ts'
+import { Downstream, type Wiring } from './downstream/http.ts'
 import { makeKeyRing } from './identity/identity.ts'
 import { SessionSeal } from './identity/session-id.ts'
 import { OpenCalls } from './open-calls.ts'
 import { type WorkerOptions, workerSocket } from './options.ts'
-import { runStages, type Stage } from './pipeline.ts'
 import { plainPages } from './pages.ts'
+import { runStages, type Stage } from './pipeline.ts'
 import { Capture, Recorder } from './record.ts'
 import { Roof } from './roof/roof.ts'
 import { memberHeaders, RoofSessions } from './roof/session.ts'
@@ -52,7 +52,12 @@ export function descriptorLimit(): number {
 
 /** Values of the config that must never be seen in a text, however they got there. */
 export const configSecrets = (config: Config): string[] => [
-  ...Object.values(config.servers).flatMap((s) => [s.credentials.bearer ?? '', ...Object.values(s.headers), ...Object.values(s.env), ...(s.url ? passwordOf(s.url) : [])]),
+  ...Object.values(config.servers).flatMap((s) => [
+    s.credentials.bearer ?? '',
+    ...Object.values(s.headers),
+    ...Object.values(s.env),
+    ...(s.url ? passwordOf(s.url) : []),
+  ]),
   ...(config.store.url ? passwordOf(config.store.url) : []),
   config.store.password,
   config.store.reader_password,
@@ -87,9 +92,29 @@ export class Worker {
     this.#options = options
     this.config = options.config
     const { config } = options
-    this.#spool = new SpoolWriter({ folder: options.spool_folder, worker_id: options.worker_id, segment_bytes: Math.min(config.spool.segment_bytes, Math.floor(config.spool.max_bytes / SEGMENTS_MIN)), segment_age_ms: config.spool.segment_age_ms }, onSealed)
-    this.#recorder = new Recorder({ instance: config.instance, worker: options.slot, env: config.env }, this.#spool, this.#metrics, this.#capture(config))
-    this.#server = new Server(this.#recorder, this.#metrics, makeLog(`proxy/${options.slot}`, config.log.level))
+    this.#spool = new SpoolWriter(
+      {
+        folder: options.spool_folder,
+        worker_id: options.worker_id,
+        segment_bytes: Math.min(
+          config.spool.segment_bytes,
+          Math.floor(config.spool.max_bytes / SEGMENTS_MIN),
+        ),
+        segment_age_ms: config.spool.segment_age_ms,
+      },
+      onSealed,
+    )
+    this.#recorder = new Recorder(
+      { instance: config.instance, worker: options.slot, env: config.env },
+      this.#spool,
+      this.#metrics,
+      this.#capture(config),
+    )
+    this.#server = new Server(
+      this.#recorder,
+      this.#metrics,
+      makeLog(`proxy/${options.slot}`, config.log.level),
+    )
     this.#seal = new SessionSeal(Buffer.from(options.secrets.session, 'hex'))
     this.#sessions = new RoofSessions(config.http.sessions_max, config.http.session_idle_ms)
     this.#sweep = setInterval(() => this.#sessions.sweep(), SWEEP_MS).unref()
@@ -112,7 +137,8 @@ export class Worker {
     this.#recorder.capture = this.#capture(config)
     // Calls that were on their way when the config changed still go to the server they were meant for.
     for (const [name, upstream] of before)
-      if (this.#upstreams.get(name) !== upstream) setTimeout(() => void upstream.close(), config.http.drain_timeout_ms).unref()
+      if (this.#upstreams.get(name) !== upstream)
+        setTimeout(() => void upstream.close(), config.http.drain_timeout_ms).unref()
   }
 
   set isSpoolFull(isFull: boolean) {
@@ -124,7 +150,8 @@ export class Worker {
     this.#metrics.set('weir_calls_open', this.#downstream.calls_open, slot)
     this.#metrics.set('weir_streams_open', this.#downstream.streams_open, slot)
     this.#metrics.set('weir_events_written_total', this.#spool.written)
-    for (const [reason, events] of Object.entries(this.#spool.losses.counts)) this.#metrics.set('weir_events_lost_total', events, [reason])
+    for (const [reason, events] of Object.entries(this.#spool.losses.counts))
+      this.#metrics.set('weir_events_lost_total', events, [reason])
     this.#figures.into(this.#metrics, this.#options.slot)
     return this.#metrics.snapshot()
   }
@@ -139,7 +166,11 @@ export class Worker {
   }
 
   #capture(config: Config): Capture {
-    return new Capture(config.capture, makeRedactor(config.capture.redact, configSecrets(config)), this.#options.secrets.hash)
+    return new Capture(
+      config.capture,
+      makeRedactor(config.capture.redact, configSecrets(config)),
+      this.#options.secrets.hash,
+    )
   }
 
   #wire(config: Config): Wiring {
@@ -156,7 +187,7 @@ export class Worker {
     const roof = new Roof(config, upstreams, env)
     routes.set(roof.endpoint.path, roof)
     for (const upstream of upstreams.values()) {
-      const route = new ServerEndpoint(upstream, this.#server, this.#seal, env)
+      const route = new ServerEndpoint(upstream, this.#seal, env)
       routes.set(route.endpoint.path, route)
     }
     const head: Stage[] = [admit(config), identify(makeKeyRing(config.callers))]
@@ -201,6 +232,10 @@ export class Worker {
     const upstream = this.#upstreams.get(call.server)
     if (!upstream || call.era !== 'legacy' || call.kind !== 'request' || call.method === 'initialize') return
     const member = { id: call.upstream_session, version: call.upstream_protocol_version }
-    upstream.tell('POST', memberHeaders(upstream, call.identity!.caller, member), ServerEndpoint.cancelBody(call, reason))
+    upstream.tell(
+      'POST',
+      memberHeaders(upstream, call.identity!.caller, member),
+      ServerEndpoint.cancelBody(call, reason),
+    )
   }
 }

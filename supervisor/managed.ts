@@ -10,6 +10,7 @@ const BEAT_MS = 2_000
 const MISSES_MAX = 3
 const RESTART_MIN_MS = 100
 const RESTART_MAX_MS = 5_000
+const RESTART_READY_MAX_MS = 1_000
 const STABLE_MS = 10_000
 const START_MAX_MS = 60_000
 
@@ -173,8 +174,9 @@ export class Managed {
       return
     }
     this.#deaths = Date.now() - this.#started_ms > STABLE_MS ? 0 : this.#deaths + 1
-    const wait_ms =
-      this.#deaths === 0 ? RESTART_MIN_MS : Math.min(RESTART_MAX_MS, RESTART_MIN_MS * 2 ** this.#deaths)
+    // One that came up before will do so again: callers wait for it.
+    const max_ms = wasReady ? RESTART_READY_MAX_MS : RESTART_MAX_MS
+    const wait_ms = Math.min(max_ms, RESTART_MIN_MS * 2 ** this.#deaths)
     log.warn(
       `${name} ended with ${signal ?? `code ${code}`}; starts again in ${wait_ms} ms`,
       this.#lastFailure ? { reason: this.#lastFailure } : undefined,

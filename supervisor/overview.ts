@@ -139,7 +139,10 @@ async function askCollector(url: string): Promise<Part> {
     const body = (await answer.json().catch(() => ({}))) as { parts?: Record<string, Partial<Part>> }
     if (answer.ok) return { ok: true, detail: 'ready' }
     const bad = Object.entries(body.parts ?? {}).filter(([, p]) => p.ok === false)
-    return { ok: false, detail: bad.map(([n, p]) => `${n}: ${p.detail}`).join('; ') || `HTTP ${answer.status}` }
+    return {
+      ok: false,
+      detail: bad.map(([n, p]) => `${n}: ${p.detail}`).join('; ') || `HTTP ${answer.status}`,
+    }
   } catch (error) {
     const { code } = ((error as Error).cause ?? {}) as { code?: string }
     return { ok: false, detail: code ?? (error as Error).message }

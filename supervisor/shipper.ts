@@ -8,24 +8,16 @@ import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { Log } from '../event/log.ts'
-import {
-  batchId,
-  INTAKE_HEADERS,
-  LOSS_REASONS,
-  type Loss,
-  type LossReason,
-  parseSegmentFile,
-  segmentFile,
-} from '../event/segment.ts'
-import { LossLedger, noLosses, readLosses } from '../proxy/spool/writer.ts'
+import { batchId, INTAKE_HEADERS, type LossReason, parseSegmentFile, segmentFile } from '../event/segment.ts'
+import { LossLedger } from '../proxy/spool/writer.ts'
 import type { Metrics } from '../proxy/telemetry/metrics.ts'
+import { LossReport } from './loss-report.ts'
 
 const POLL_MS = 1_000
 const BACKOFF_MIN_MS = 200
 const BACKOFF_MAX_MS = 10_000
 const SEND_MAX_MS = 120_000
 const INTENT = Buffer.from('{"intent"')
-const LEDGER = /^([0-9a-f]{16})\.lost$/
 
 export type ShipperOptions = {
   folder: string
@@ -60,7 +52,7 @@ export class Shipper {
   readonly #metrics: Metrics
   readonly #log: Log
   readonly #losses: LossLedger
-  readonly #own_id: string
+  readonly #report: LossReport
   #timer: NodeJS.Timeout | null = null
   #isRunning = false
   #isClosed = false
@@ -68,9 +60,7 @@ export class Shipper {
   #failures = 0
   #retryAt_ms = 0
   readonly #attempts = new Map<string, number>()
-  readonly #reported = new Map<string, string>()
   #isFull = false
-  readonly #retired: Record<LossReason, number> = noLosses()
   #known: Segment[] = []
   /** Batch on its way to the collector: not to be dropped meanwhile. */
   #sending = ''
@@ -82,8 +72,8 @@ export class Shipper {
     this.#options = options
     this.#metrics = metrics
     this.#log = log
-    this.#own_id = own_id
     this.#losses = new LossLedger(options.folder, own_id)
+    this.#report = new LossReport({ ...options, own_id })
     // What an earlier run left may have been sent already.
     for (const file of readdirSync(options.folder)) {
       const name = parseSegmentFile(file)
@@ -141,7 +131,8 @@ export class Shipper {
         this.#again = false
         await this.#tend()
         await this.#ship()
-        await this.#reportLosses()
+        if (this.#failures === 0 && this.#options.collector())
+          await this.#report.send(this.#options.collector())
       } while (this.#again && !this.#isClosed)
     } catch (error) {
       this.#unreadable(error as Error)
@@ -299,61 +290,9 @@ export class Shipper {
     })
   }
 
-  async #reportLosses(): Promise<void> {
-    const { folder, instance, token, living } = this.#options
-    const collector = this.#options.collector()
-    if (!collector || this.#failures > 0) return
-    const losses: Loss[] = []
-    const seen: {
-      file: string
-      state: string
-      worker_id: string
-      isEmpty: boolean
-      wasAlive: boolean
-      counts: Record<LossReason, number>
-    }[] = []
-    // Asked before anything is read: whoever is gone by then has written its last count.
-    const alive = living()
-    for (const file of await readdir(folder)) {
-      const worker_id = LEDGER.exec(file)?.[1]
-      if (!worker_id) continue
-      const counts = readLosses(join(folder, file))
-      if (!counts) continue
-      const state = JSON.stringify(counts)
-      const isEmpty = LOSS_REASONS.every((r) => counts[r] === 0)
-      seen.push({ file, state, worker_id, isEmpty, wasAlive: alive.has(worker_id), counts })
-      if (this.#reported.get(worker_id) !== state)
-        for (const reason of LOSS_REASONS)
-          if (counts[reason] > 0) losses.push({ instance, worker_id, reason, events: counts[reason] })
-    }
-    if (losses.length > 0) {
-      const answer = await fetch(`${collector}/v1/losses`, {
-        method: 'POST',
-        body: JSON.stringify(losses),
-        headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
-        signal: AbortSignal.timeout(10_000),
-      }).catch(() => null)
-      if (!answer?.ok) return
-    }
-    for (const { file, state, worker_id, isEmpty, wasAlive, counts } of seen) {
-      if (!isEmpty) this.#reported.set(worker_id, state)
-      if (worker_id !== this.#own_id && !wasAlive && !living().has(worker_id)) {
-        for (const reason of LOSS_REASONS) this.#retired[reason] += counts[reason]
-        await rm(join(folder, file), { force: true })
-      }
-    }
-  }
-
-  /** Losses of everybody but the workers alive, who report their own. */
+  /** Losses of everybody but the workers alive, who count their own. */
   losses(): Record<LossReason, number> {
-    const total = { ...this.#retired }
-    const living = this.#options.living()
-    for (const file of readdirSync(this.#options.folder)) {
-      const worker_id = LEDGER.exec(file)?.[1]
-      const counts = worker_id && !living.has(worker_id) ? readLosses(join(this.#options.folder, file)) : null
-      if (counts) for (const reason of LOSS_REASONS) total[reason] += counts[reason]
-    }
-    return total
+    return this.#report.totals()
   }
 
   /** What waits, as gauges and for readiness. */

@@ -362,7 +362,8 @@ export class Supervisor {
     if (this.#isStopping) return
     this.#isStopping = true
     // A signal to the whole group reaches the children too: none of them is to come back.
-    for (const child of [...this.#workers.values(), this.#host, this.#collector, this.#store]) child?.expectEnd()
+    for (const child of [...this.#workers.values(), this.#host, this.#collector, this.#store])
+      child?.expectEnd()
     const drain_ms = this.#config.http.drain_timeout_ms
     await Promise.all([...this.#workers.values()].map((w) => w.stop(drain_ms + 2_000)))
     await this.#host?.stop(STOP_MS)

@@ -1,18 +1,19 @@
 /** A tools/call as the stages see it, made of the same request the path scenario sends. */
+
+import { createHash } from 'node:crypto'
 import { mkdtempSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createHash } from 'node:crypto'
 import { parseConfig } from '../../config/load.ts'
 import { Call } from '../../proxy/call.ts'
 import { makeKeyRing } from '../../proxy/identity/identity.ts'
 import { type Session, SessionSeal } from '../../proxy/identity/session-id.ts'
 import { Capture, Recorder } from '../../proxy/record.ts'
 import { SpoolWriter } from '../../proxy/spool/writer.ts'
+import { nowUs } from '../../proxy/telemetry/clock.ts'
 import { Metrics } from '../../proxy/telemetry/metrics.ts'
 import { makeRedactor } from '../../proxy/telemetry/redact.ts'
-import { nowUs } from '../../proxy/telemetry/clock.ts'
 import { Upstream } from '../../proxy/upstream/upstream.ts'
 import { type Era, httpRequest, toolsCall } from '../support/requests.ts'
 
@@ -44,13 +45,20 @@ export const session = (n: number): Session => ({
   protocol_version: '2025-11-25',
   capabilities: '',
 })
-export const sessionIds = (count: number): string[] => Array.from({ length: count }, (_, i) => seal.seal(session(i)))
+export const sessionIds = (count: number): string[] =>
+  Array.from({ length: count }, (_, i) => seal.seal(session(i)))
 
 const ids = sessionIds(64)
 
 /** `req` of node:http as far as the stages look at it. */
 function requestOf(era: Era, n: number): { headers: Record<string, string>; rawHeaders: string[] } {
-  const text = httpRequest({ url: 'http://127.0.0.1:7332/servers/stub/mcp', key: KEY, tool: 'echo', era, ...(era === 'legacy' ? { session: ids[n % ids.length]! } : {}) })
+  const text = httpRequest({
+    url: 'http://127.0.0.1:7332/servers/stub/mcp',
+    key: KEY,
+    tool: 'echo',
+    era,
+    ...(era === 'legacy' ? { session: ids[n % ids.length]! } : {}),
+  })
   const rawHeaders = text
     .split('\r\n\r\n')[0]!
     .split('\r\n')
@@ -61,10 +69,17 @@ function requestOf(era: Era, n: number): { headers: Record<string, string>; rawH
   return { headers, rawHeaders }
 }
 
-const REQUESTS = { legacy: ids.map((_, n) => requestOf('legacy', n)), modern: ids.map((_, n) => requestOf('modern', n)) }
+const REQUESTS = {
+  legacy: ids.map((_, n) => requestOf('legacy', n)),
+  modern: ids.map((_, n) => requestOf('modern', n)),
+}
 const BODIES = {
-  legacy: ids.map((_, n) => Buffer.from(toolsCall('echo', 'legacy').replace('7777777', String(1_000_000 + n)))),
-  modern: ids.map((_, n) => Buffer.from(toolsCall('echo', 'modern').replace('7777777', String(1_000_000 + n)))),
+  legacy: ids.map((_, n) =>
+    Buffer.from(toolsCall('echo', 'legacy').replace('7777777', String(1_000_000 + n))),
+  ),
+  modern: ids.map((_, n) =>
+    Buffer.from(toolsCall('echo', 'modern').replace('7777777', String(1_000_000 + n))),
+  ),
 }
 export const ring = makeKeyRing(config.callers)
 const identity = ring.byDigest.values().next().value!
@@ -72,7 +87,14 @@ const RES = {} as ServerResponse
 
 /** A call whose body has been read. */
 export function newCall(era: Era, n: number): Call {
-  const call = new Call(REQUESTS[era][n % ids.length] as unknown as IncomingMessage, RES, endpoint, nowUs(), '127.0.0.1', false)
+  const call = new Call(
+    REQUESTS[era][n % ids.length] as unknown as IncomingMessage,
+    RES,
+    endpoint,
+    nowUs(),
+    '127.0.0.1',
+    false,
+  )
   call.body = BODIES[era][n % ids.length]!
   call.identity = identity
   return call
@@ -91,7 +113,12 @@ export const capture = new Capture(config.capture, makeRedactor(config.capture.r
 /** A recorder that writes to a real spool, or to none. */
 export function newRecorder(isWriting: boolean): Recorder {
   const spool = isWriting
-    ? new SpoolWriter({ folder: join(folder, 'spool'), worker_id: '0123456789abcdef', segment_bytes: 4_194_304, segment_age_ms: 250 })
+    ? new SpoolWriter({
+        folder: join(folder, 'spool'),
+        worker_id: '0123456789abcdef',
+        segment_bytes: 4_194_304,
+        segment_age_ms: 250,
+      })
     : silent((line) => line.length > 0)
   return new Recorder({ instance: 'bench', worker: 'w1', env: '' }, spool, new Metrics(), capture)
 }

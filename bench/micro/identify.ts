@@ -8,5 +8,9 @@ const admission = admit(config)
 const identity = identify(ring)
 const call = newCall('legacy', 0)
 micro('admit: Host and Origin', () => admission.before(call), { stage: 'identify' })
-micro('identify: hash, lookup, expiry', () => identity.before(call), { stage: 'identify', target_ns: 500, must_ns: 1000 })
+micro('identify: hash, lookup, expiry', () => identity.before(call), {
+  stage: 'identify',
+  target_ns: 500,
+  must_ns: 1000,
+})
 report()

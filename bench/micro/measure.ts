@@ -48,7 +48,11 @@ function heapOf(operation: Operation, count: number): number {
     const growth = heapBytes() - start
     if (growth >= 0) grown.push(growth)
   }
-  const median = (list: number[]): number => quantile(list.sort((a, b) => a - b), 0.5)
+  const median = (list: number[]): number =>
+    quantile(
+      list.sort((a, b) => a - b),
+      0.5,
+    )
   return Math.max(0, Math.round((median(grown) - median(empty)) / count))
 }
 

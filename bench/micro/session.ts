@@ -1,6 +1,6 @@
 /** Session ids: unsealed from the cache, and for the first time. */
 import { SessionSeal } from '../../proxy/identity/session-id.ts'
-import { session, sessionIds, seal } from './fixtures.ts'
+import { seal, session, sessionIds } from './fixtures.ts'
 import { micro, report } from './measure.ts'
 
 const ids = sessionIds(20_000)

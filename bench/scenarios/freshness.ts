@@ -86,7 +86,11 @@ async function run({ quick, say }: RunOptions): Promise<Findings> {
     }
   }
   const watching = watch()
-  const cpuBefore = { worker: cpuUs(weir.pids.workers), collector: cpuUs([weir.pids.collector]), store: cpuUs([weir.pids.store]) }
+  const cpuBefore = {
+    worker: cpuUs(weir.pids.workers),
+    collector: cpuUs([weir.pids.collector]),
+    store: cpuUs([weir.pids.store]),
+  }
   const started = performance.now()
   const count = CALLS_PER_S * seconds
   for (let sent = 0; sent < count; ) {
@@ -94,7 +98,8 @@ async function run({ quick, say }: RunOptions): Promise<Findings> {
     while (sent < due) call(FIRST_ID + sent++)
     await sleep(1)
   }
-  for (const end = Date.now() + WAIT_MS; Date.now() < end && (open > 0 || seen.size < answered.size); ) await sleep(50)
+  for (const end = Date.now() + WAIT_MS; Date.now() < end && (open > 0 || seen.size < answered.size); )
+    await sleep(50)
   isDone = true
   await watching
   await weir.drained(WAIT_MS)
@@ -107,19 +112,55 @@ async function run({ quick, say }: RunOptions): Promise<Findings> {
     `SELECT toUInt32(uniqExact(request_id)) AS ids, toUInt32(count()) AS n FROM calls WHERE toUInt32OrZero(request_id) BETWEEN ${FIRST_ID} AND ${FIRST_ID + 999_999}`,
   )
   agent.destroy()
-  const delays = [...answered].flatMap(([id, at]) => (seen.has(id) ? [Math.max(0, seen.get(id)! - at)] : [])).sort((a, b) => a - b)
+  const delays = [...answered]
+    .flatMap(([id, at]) => (seen.has(id) ? [Math.max(0, seen.get(id)! - at)] : []))
+    .sort((a, b) => a - b)
   const ms = (q: number): number => Math.round(quantile(delays, q))
   const lost = answered.size - stored!.ids
   const twice = stored!.n - stored!.ids
   const latency = latencies.sort((a, b) => a - b)
   say(`  ${answered.size} answered, ${stored!.ids} stored, ${failed} failed, ${polls} polls`)
   return {
-    figures: { calls_per_s: CALLS_PER_S, seconds, answered: answered.size, stored: stored!.ids, lost, twice, failed, delay_ms: spreadOf(delays), delay_p99_ms: ms(0.99), latency_ms: spreadOf(latency), cpu },
+    figures: {
+      calls_per_s: CALLS_PER_S,
+      seconds,
+      answered: answered.size,
+      stored: stored!.ids,
+      lost,
+      twice,
+      failed,
+      delay_ms: spreadOf(delays),
+      delay_p99_ms: ms(0.99),
+      latency_ms: spreadOf(latency),
+      cpu,
+    },
     tables: [
       {
         title: `${CALLS_PER_S} calls/s for ${seconds} s, open loop`,
-        columns: ['answered', 'queryable p50 ms', 'p99 ms', 'max ms', 'lost', 'twice', 'client p50 ms', 'client p99 ms', 'worker us a call'],
-        rows: [[answered.size, ms(0.5), ms(0.99), ms(1), lost, twice, quantile(latency, 0.5).toFixed(2), quantile(latency, 0.99).toFixed(1), Math.round(cpu.worker_us)]],
+        columns: [
+          'answered',
+          'queryable p50 ms',
+          'p99 ms',
+          'max ms',
+          'lost',
+          'twice',
+          'client p50 ms',
+          'client p99 ms',
+          'worker us a call',
+        ],
+        rows: [
+          [
+            answered.size,
+            ms(0.5),
+            ms(0.99),
+            ms(1),
+            lost,
+            twice,
+            quantile(latency, 0.5).toFixed(2),
+            quantile(latency, 0.99).toFixed(1),
+            Math.round(cpu.worker_us),
+          ],
+        ],
       },
     ],
     gates: [
@@ -132,4 +173,8 @@ async function run({ quick, say }: RunOptions): Promise<Findings> {
   }
 }
 
-export const freshness: Scenario = { name: 'freshness', about: 'from answered to queryable, and nothing lost', run }
+export const freshness: Scenario = {
+  name: 'freshness',
+  about: 'from answered to queryable, and nothing lost',
+  run,
+}

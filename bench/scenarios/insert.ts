@@ -8,7 +8,7 @@ import { sleep } from '../support/children.ts'
 import { eventSource } from '../support/events.ts'
 import { cpuUs, rssBytes } from '../support/proc.ts'
 import type { Findings, RunOptions, Scenario } from '../support/scenario.ts'
-import { type Spread, spreadOf, seeded } from '../support/spread.ts'
+import { type Spread, seeded, spreadOf } from '../support/spread.ts'
 import { startWeir, type Weir } from '../support/weir.ts'
 
 const SIZES = [200, 1_000, 5_000]
@@ -111,7 +111,15 @@ async function run({ quick, seed, say }: RunOptions): Promise<Findings> {
     tables: [
       {
         title: 'One event from segment to row',
-        columns: ['events a batch', 'events/s: median', 'collector us: p25 (median)', 'store us: p25 (median)', 'merges us', 'events/s per core', 'segment B'],
+        columns: [
+          'events a batch',
+          'events/s: median',
+          'collector us: p25 (median)',
+          'store us: p25 (median)',
+          'merges us',
+          'events/s per core',
+          'segment B',
+        ],
         rows: rows.map((r) => [
           r.batch,
           Math.round(r.events_per_s.median),
@@ -126,7 +134,12 @@ async function run({ quick, seed, say }: RunOptions): Promise<Findings> {
         title: `Bytes on disk of ${events} events (memory: collector ${rss_mb.collector} MB, store ${rss_mb.store} MB)`,
         columns: ['table', 'rows', 'bytes an event, as inserted', 'after OPTIMIZE FINAL'],
         rows: [
-          ...after.map((a) => [a.table, a.rows, each(before.find((b) => b.table === a.table)?.bytes ?? 0), each(a.bytes)]),
+          ...after.map((a) => [
+            a.table,
+            a.rows,
+            each(before.find((b) => b.table === a.table)?.bytes ?? 0),
+            each(a.bytes),
+          ]),
           ['all', '', each(total(before)), each(total(after))],
         ],
       },
@@ -135,4 +148,8 @@ async function run({ quick, seed, say }: RunOptions): Promise<Findings> {
   }
 }
 
-export const insert: Scenario = { name: 'insert', about: 'collector and store: CPU and bytes of an event', run }
+export const insert: Scenario = {
+  name: 'insert',
+  about: 'collector and store: CPU and bytes of an event',
+  run,
+}

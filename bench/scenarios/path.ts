@@ -8,7 +8,13 @@ import { generator } from '../support/load.ts'
 import { ROOT } from '../support/machine.ts'
 import { startNginx } from '../support/nginx.ts'
 import { rssBytes } from '../support/proc.ts'
-import { httpRequest, openSession, proveCall, type RequestOptions, writeRequests } from '../support/requests.ts'
+import {
+  httpRequest,
+  openSession,
+  proveCall,
+  type RequestOptions,
+  writeRequests,
+} from '../support/requests.ts'
 import type { Findings, Gate, RunOptions, Scenario, Table } from '../support/scenario.ts'
 import { startStub } from '../support/stub.ts'
 import { startWeir, type Weir } from '../support/weir.ts'
@@ -27,7 +33,12 @@ const weirParts = ({ pids }: Weir): Record<string, number[]> => ({
 })
 
 /** Requests of a variant in a file: one per session, or one alone. */
-async function requestFile(folder: string, name: string, options: Omit<RequestOptions, 'session'>, sessions: number): Promise<string> {
+async function requestFile(
+  folder: string,
+  name: string,
+  options: Omit<RequestOptions, 'session'>,
+  sessions: number,
+): Promise<string> {
   const ids: string[] = []
   for (let i = 0; i < sessions; i++) ids.push(await openSession(options.url, options.key))
   const requests =
@@ -61,9 +72,19 @@ async function run({ quick, say }: RunOptions): Promise<Findings> {
     name,
     url: base,
     pids,
-    requests: await requestFile(folder, name, { url: `${base}/mcp`, key, tool: 'echo', era: 'legacy' }, SESSIONS),
+    requests: await requestFile(
+      folder,
+      name,
+      { url: `${base}/mcp`, key, tool: 'echo', era: 'legacy' },
+      SESSIONS,
+    ),
   })
-  const ours = async (name: string, path: string, tool: string, era: 'legacy' | 'modern'): Promise<Variant> => ({
+  const ours = async (
+    name: string,
+    path: string,
+    tool: string,
+    era: 'legacy' | 'modern',
+  ): Promise<Variant> => ({
     name,
     url: weir.proxy,
     pids: [worker],
@@ -89,9 +110,14 @@ async function run({ quick, say }: RunOptions): Promise<Findings> {
   for (const connections of CONNECTIONS)
     by.set(connections, await alternate(variants, { connections, rounds: quick ? 4 : 12, say }))
   const rss_loaded_mb = Math.max(
-    ...[...by.values()].flatMap((m) => [...m.values()]).filter((m) => m.name.startsWith('weir')).map((m) => m.rss_mb),
+    ...[...by.values()]
+      .flatMap((m) => [...m.values()])
+      .filter((m) => m.name.startsWith('weir'))
+      .map((m) => m.rss_mb),
   )
-  const [{ sent } = { sent: 0 }] = await weir.sql<{ sent: number }>('SELECT toUInt32(count()) AS sent FROM calls')
+  const [{ sent } = { sent: 0 }] = await weir.sql<{ sent: number }>(
+    'SELECT toUInt32(count()) AS sent FROM calls',
+  )
   const notes = [
     `stub upstream in ${stub.kind}, load by ${generator()}; ${sent} calls in the store at the end`,
     ...(nginx ? [] : ['nginx is not installed: its row and gate are missing']),
@@ -116,7 +142,8 @@ function tableOf(connections: number, measured: Map<string, Measured>): Table {
   const direct = measured.get('direct')!
   const rows = [...measured.values()].map((m) => {
     const isDirect = m === direct
-    const helper = (name: string): string | number => (m.helpers_us[name] ? round(m.helpers_us[name].p25) : '')
+    const helper = (name: string): string | number =>
+      m.helpers_us[name] ? round(m.helpers_us[name].p25) : ''
     return [
       m.name,
       isDirect ? '' : `${round(m.cpu_us.p25)} (${round(m.cpu_us.min)}-${round(m.cpu_us.max)})`,
@@ -131,7 +158,17 @@ function tableOf(connections: number, measured: Map<string, Measured>): Table {
   })
   return {
     title: `${connections} connection${connections > 1 ? 's' : ''}`,
-    columns: ['way', 'CPU us a call: p25 (min-max)', 'calls/s per core', 'best calls/s', 'p50 us', 'p99 us', 'collector us', 'store us', 'supervisor us'],
+    columns: [
+      'way',
+      'CPU us a call: p25 (min-max)',
+      'calls/s per core',
+      'best calls/s',
+      'p50 us',
+      'p99 us',
+      'collector us',
+      'store us',
+      'supervisor us',
+    ],
     rows,
   }
 }
@@ -145,15 +182,45 @@ function gatesOf(by: Map<number, Map<string, Measured>>, idle_mb: number, loaded
   const gates: Gate[] = []
   for (const era of ['weir legacy', 'weir modern']) {
     gates.push(
-      { name: `${era} / dispatch, 64 connections`, value: ratio(era, 'dispatch'), limit: 1.4, unit: 'x', kind: 'must' },
-      { name: `${era} / dispatch, 64 connections (goal)`, value: ratio(era, 'dispatch'), limit: 1.25, unit: 'x', kind: 'goal' },
+      {
+        name: `${era} / dispatch, 64 connections`,
+        value: ratio(era, 'dispatch'),
+        limit: 1.4,
+        unit: 'x',
+        kind: 'must',
+      },
+      {
+        name: `${era} / dispatch, 64 connections (goal)`,
+        value: ratio(era, 'dispatch'),
+        limit: 1.25,
+        unit: 'x',
+        kind: 'goal',
+      },
     )
     if (at(64, 'nginx'))
-      gates.push({ name: `${era} / nginx, 64 connections`, value: ratio(era, 'nginx'), limit: 3, unit: 'x', kind: 'must' })
+      gates.push({
+        name: `${era} / nginx, 64 connections`,
+        value: ratio(era, 'nginx'),
+        limit: 3,
+        unit: 'x',
+        kind: 'must',
+      })
   }
   gates.push(
-    { name: 'added p50, 1 connection, quietest window', value: added('weir legacy', 'p50_us'), limit: 0.15, unit: 'ms', kind: 'info' },
-    { name: 'added p99, 1 connection, quietest window', value: added('weir legacy', 'p99_us'), limit: 1, unit: 'ms', kind: 'info' },
+    {
+      name: 'added p50, 1 connection, quietest window',
+      value: added('weir legacy', 'p50_us'),
+      limit: 0.15,
+      unit: 'ms',
+      kind: 'info',
+    },
+    {
+      name: 'added p99, 1 connection, quietest window',
+      value: added('weir legacy', 'p99_us'),
+      limit: 1,
+      unit: 'ms',
+      kind: 'info',
+    },
     { name: 'worker memory, idle', value: idle_mb, limit: 130, unit: 'MB', kind: 'must' },
     { name: 'worker memory, loaded', value: loaded_mb, limit: 220, unit: 'MB', kind: 'must' },
   )

@@ -23,7 +23,9 @@ function openStream(url: URL, key: string, session: string): Promise<Socket> {
     const socket = connect({ host: url.hostname, port: Number(url.port) })
     socket.once('error', reject)
     socket.once('data', (head: Buffer) =>
-      head.toString('latin1').startsWith('HTTP/1.1 200') ? resolve(socket) : reject(new Error(head.toString('latin1').slice(0, 300))),
+      head.toString('latin1').startsWith('HTTP/1.1 200')
+        ? resolve(socket)
+        : reject(new Error(head.toString('latin1').slice(0, 300))),
     )
     socket.write(
       `GET ${url.pathname} HTTP/1.1\r\nHost: ${url.host}\r\nAccept: text/event-stream\r\nAuthorization: Bearer ${key}\r\nMCP-Protocol-Version: 2025-11-25\r\nMcp-Session-Id: ${session}\r\n\r\n`,
@@ -31,7 +33,9 @@ function openStream(url: URL, key: string, session: string): Promise<Socket> {
   })
 }
 
-async function idleStreams(weir: Weir): Promise<{ streams: number; kb_each: number; idle_cpu_us_per_s: number; rss_mb: number }> {
+async function idleStreams(
+  weir: Weir,
+): Promise<{ streams: number; kb_each: number; idle_cpu_us_per_s: number; rss_mb: number }> {
   const [worker] = weir.pids.workers as [number]
   const url = new URL(`${weir.proxy}/servers/stub/mcp`)
   const session = await openSession(url.href, weir.key)
@@ -39,7 +43,9 @@ async function idleStreams(weir: Weir): Promise<{ streams: number; kb_each: numb
   const sockets: Socket[] = []
   try {
     for (let i = 0; i < STREAMS; i += 50)
-      sockets.push(...(await Promise.all(Array.from({ length: 50 }, () => openStream(url, weir.key, session)))))
+      sockets.push(
+        ...(await Promise.all(Array.from({ length: 50 }, () => openStream(url, weir.key, session)))),
+      )
     await sleep(1000)
     const cpu = cpuUs([worker])
     await sleep(IDLE_MS)
@@ -86,7 +92,11 @@ async function run({ quick, say }: RunOptions): Promise<Findings> {
       writeRequests(requests, [request])
       variants.push({ ...way, requests })
     }
-    const results = await alternate(variants, { connections: tool === 'big' ? 16 : 64, rounds: quick ? 3 : 10, say })
+    const results = await alternate(variants, {
+      connections: tool === 'big' ? 16 : 64,
+      rounds: quick ? 3 : 10,
+      say,
+    })
     measured[tool] = Object.fromEntries(results)
     const floor = results.get('dispatch')!.cpu_us.p25
     tables.push({

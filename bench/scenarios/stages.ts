@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import type { Micro } from '../micro/measure.ts'
 import { scratch, startServer } from '../support/children.ts'
 import { ROOT } from '../support/machine.ts'
 import type { Patch } from '../support/patches.ts'
@@ -15,7 +16,6 @@ import { httpRequest, openSession, proveCall, writeRequests } from '../support/r
 import type { Findings, Gate, RunOptions, Scenario } from '../support/scenario.ts'
 import { startStub } from '../support/stub.ts'
 import { alternate, type Measured, type Variant } from '../support/windows.ts'
-import type { Micro } from '../micro/measure.ts'
 
 const NO_MICRO = new Set(['measure.ts', 'fixtures.ts'])
 const CALIBRATION = 'JSON.parse of the body alone'
@@ -47,10 +47,15 @@ async function microOf(file: string, quick: boolean): Promise<Micro[]> {
 async function differences(quick: boolean, say: RunOptions['say']): Promise<Map<string, Measured>> {
   const stub = await startStub()
   const variants: Variant[] = []
-  const dispatch = await startServer(process.execPath, [join(ROOT, 'bench/floor-dispatch.ts'), `${stub.url}/mcp`])
+  const dispatch = await startServer(process.execPath, [
+    join(ROOT, 'bench/floor-dispatch.ts'),
+    `${stub.url}/mcp`,
+  ])
   const add = async (name: string, url: string, pid: number, path: string): Promise<void> => {
     const sessions = await Promise.all(Array.from({ length: 64 }, () => openSession(url + path, KEY)))
-    const requests = sessions.map((session) => httpRequest({ url: url + path, key: KEY, tool: 'echo', era: 'legacy', session }))
+    const requests = sessions.map((session) =>
+      httpRequest({ url: url + path, key: KEY, tool: 'echo', era: 'legacy', session }),
+    )
     await proveCall(requests[0]!)
     const file = join(scratch('stages'), 'requests')
     writeRequests(file, requests)
@@ -67,7 +72,10 @@ callers:
   bench: { keys: [ { sha256: ${createHash('sha256').update(KEY).digest('hex')} } ] }
 log: { level: warn }
 ${yaml}`
-    const alone = await startServer(process.execPath, [join(ROOT, 'bench/worker-alone.ts'), JSON.stringify({ yaml: config, folder, patches })])
+    const alone = await startServer(process.execPath, [
+      join(ROOT, 'bench/worker-alone.ts'),
+      JSON.stringify({ yaml: config, folder, patches }),
+    ])
     await add(name, alone.url, alone.pid, '/servers/stub/mcp')
   }
   return alternate(variants, { connections: 64, rounds: quick ? 3 : 16, say })
@@ -82,7 +90,13 @@ async function run({ quick, say }: RunOptions): Promise<Findings> {
   const scaled = (ns: number): number => Math.round(ns / scale)
   const gates: Gate[] = all
     .filter((m) => m.must_ns !== null)
-    .map((m) => ({ name: m.name, value: scaled(m.ns.p25), limit: m.must_ns!, unit: 'ns, scaled', kind: 'must' }))
+    .map((m) => ({
+      name: m.name,
+      value: scaled(m.ns.p25),
+      limit: m.must_ns!,
+      unit: 'ns, scaled',
+      kind: 'must',
+    }))
   const ends = await differences(quick, say)
   const cpu = (name: string): number => ends.get(name)!.cpu_us.p25
   const event_us = Number(((cpu('all on') - cpu('no event')) / scale).toFixed(1))
@@ -90,7 +104,13 @@ async function run({ quick, say }: RunOptions): Promise<Findings> {
   gates.push(
     { name: 'event on less off, end to end', value: event_us, limit: 4, unit: 'us, scaled', kind: 'goal' },
     { name: 'p99 with the event to without', value: p99, limit: 1.3, unit: 'x', kind: 'info' },
-    { name: 'worker alone / dispatch', value: Number((cpu('all on') / cpu('dispatch')).toFixed(3)), limit: 1.4, unit: 'x', kind: 'goal' },
+    {
+      name: 'worker alone / dispatch',
+      value: Number((cpu('all on') / cpu('dispatch')).toFixed(3)),
+      limit: 1.4,
+      unit: 'x',
+      kind: 'goal',
+    },
   )
   return {
     figures: { scale, micro: all, ends: Object.fromEntries(ends) },
@@ -123,4 +143,8 @@ async function run({ quick, say }: RunOptions): Promise<Findings> {
   }
 }
 
-export const stages: Scenario = { name: 'stages', about: 'the budget of each stage, function by function', run }
+export const stages: Scenario = {
+  name: 'stages',
+  about: 'the budget of each stage, function by function',
+  run,
+}

@@ -1,5 +1,5 @@
 /** Programs a scenario starts: each ended by its own handle, whatever happens. Knows nothing of what they do. */
-import { type ChildProcess, execFileSync, spawn, type SpawnOptions } from 'node:child_process'
+import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -77,7 +77,11 @@ export function firstMatch(started: Started, pattern: RegExp, timeout_ms = 60_00
 }
 
 /** A server program that prints `listening <port>`. */
-export async function startServer(command: string, args: readonly string[], options: SpawnOptions = {}): Promise<Started & { url: string }> {
+export async function startServer(
+  command: string,
+  args: readonly string[],
+  options: SpawnOptions = {},
+): Promise<Started & { url: string }> {
   const started = start(command, args, options)
   const [, port] = await firstMatch(started, /listening (\d+)/)
   return { ...started, url: `http://127.0.0.1:${port}` }

@@ -16,7 +16,12 @@ const VERBS = ['get', 'list', 'search', 'create', 'update']
 const CALLERS = Array.from({ length: 24 }, (_, i) => `agent-${i}`)
 const TEAMS = ['research', 'operations', 'sales', 'support']
 const CLIENTS = ['claude-code', 'cursor', 'vscode', 'in-house-agent']
-const ERRORS = ['permission denied for account #', 'no such record', 'upstream said 503', 'quota used up, come again at #']
+const ERRORS = [
+  'permission denied for account #',
+  'no such record',
+  'upstream said 503',
+  'quota used up, come again at #',
+]
 
 type Run = { handle: string; caller: number; client: number; left: number; at: number }
 
@@ -25,7 +30,10 @@ export function eventSource(random: () => number, start_us: number): () => CallE
   const int = (max: number): number => Math.floor(random() * max)
   const hex = (digits: number): string => {
     let text = ''
-    while (text.length < digits) text += Math.floor(random() * 2 ** 32).toString(16).padStart(8, '0')
+    while (text.length < digits)
+      text += Math.floor(random() * 2 ** 32)
+        .toString(16)
+        .padStart(8, '0')
     return text.slice(0, digits)
   }
   /** Log-normal around `median`. */
@@ -33,7 +41,13 @@ export function eventSource(random: () => number, start_us: number): () => CallE
     const normal = Math.sqrt(-2 * Math.log(random() || 1e-9)) * Math.cos(2 * Math.PI * random())
     return Math.max(1, Math.round(median * Math.exp(spread * normal)))
   }
-  const newRun = (): Run => ({ handle: hex(32), caller: int(CALLERS.length), client: int(CLIENTS.length), left: 1 + int(60), at: 0 })
+  const newRun = (): Run => ({
+    handle: hex(32),
+    caller: int(CALLERS.length),
+    client: int(CLIENTS.length),
+    left: 1 + int(60),
+    at: 0,
+  })
   const runs = Array.from({ length: 200 }, newRun)
   let now_us = start_us
   return () => {
@@ -50,7 +64,9 @@ export function eventSource(random: () => number, start_us: number): () => CallE
     const request_bytes = about(640, 0.6)
     const response_bytes = about(1800, 1.4)
     const caller = CALLERS[run.caller]!
-    const time = Math.floor(now_us / 1000).toString(16).padStart(12, '0')
+    const time = Math.floor(now_us / 1000)
+      .toString(16)
+      .padStart(12, '0')
     const receive_us = about(40, 0.5)
     return {
       ...EMPTY,
@@ -92,7 +108,9 @@ export function eventSource(random: () => number, start_us: number): () => CallE
       owner: isFailed ? 'upstream' : 'none',
       error_type: isFailed ? 'tool_error' : '',
       error_message: error,
-      error_fingerprint: isFailed ? createHash('sha256').update(error.replace(/\d+/, '#')).digest('hex').slice(0, 16) : '',
+      error_fingerprint: isFailed
+        ? createHash('sha256').update(error.replace(/\d+/, '#')).digest('hex').slice(0, 16)
+        : '',
       duration_us: receive_us + upstream_us + overhead_us,
       receive_us,
       authorise_us: about(60, 0.4),

@@ -26,7 +26,18 @@ export const generator = (): 'wrk' | 'node' => (which('wrk') ? 'wrk' : 'node')
 export async function drive({ url, requests, connections, seconds }: LoadOptions): Promise<Load> {
   const wrk = which('wrk')
   const words = wrk
-    ? ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '20s', '-s', join(ROOT, 'bench/load/mcp.lua'), url, '--', requests]
+    ? [
+        '-t1',
+        `-c${connections}`,
+        `-d${seconds}s`,
+        '--timeout',
+        '20s',
+        '-s',
+        join(ROOT, 'bench/load/mcp.lua'),
+        url,
+        '--',
+        requests,
+      ]
     : [join(ROOT, 'bench/load/client.ts'), url, String(connections), String(seconds), requests]
   const { stdout } = await run(wrk ?? process.execPath, words, { maxBuffer: 1 << 20 })
   const line = /^RESULT (.*)$/m.exec(stdout)?.[1]

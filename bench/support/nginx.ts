@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { scratch, sleep, start, type Started, which } from './children.ts'
+import { type Started, scratch, sleep, start, which } from './children.ts'
 import { descendants } from './proc.ts'
 
 const freePort = (): Promise<number> =>
@@ -15,7 +15,9 @@ const freePort = (): Promise<number> =>
   })
 
 /** Null when nginx is not installed. `pids` are the processes that serve. */
-export async function startNginx(upstream: string): Promise<(Started & { url: string; pids: number[] }) | null> {
+export async function startNginx(
+  upstream: string,
+): Promise<(Started & { url: string; pids: number[] }) | null> {
   const nginx = which('nginx') ?? which('/usr/sbin/nginx')
   if (!nginx) return null
   const folder = scratch('nginx')

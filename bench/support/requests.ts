@@ -7,7 +7,8 @@ export const BODY_BYTES = 640
 const VERSION = { legacy: '2025-11-25', modern: '2026-07-28' } as const
 export type Era = keyof typeof VERSION
 
-const WORDS = 'Please look up the balance of account 4711 and tell me whether the rent of this month has left it. '
+const WORDS =
+  'Please look up the balance of account 4711 and tell me whether the rent of this month has left it. '
 
 /** A tools/call of exactly `bytes` bytes. */
 export function toolsCall(tool: string, era: Era, bytes = BODY_BYTES): string {
@@ -102,7 +103,11 @@ export async function proveCall(request: string): Promise<void> {
     }),
   )
   const { host, 'content-length': _, 'accept-encoding': __, ...rest } = headers
-  const answer = await fetch(`http://${host}${lines[0]!.split(' ')[1]}`, { method: 'POST', headers: rest, body })
+  const answer = await fetch(`http://${host}${lines[0]!.split(' ')[1]}`, {
+    method: 'POST',
+    headers: rest,
+    body,
+  })
   const text = await answer.text()
   if (answer.status !== 200 || !text.includes(`"id":${ID}`) || !text.includes('"result"'))
     throw new Error(`the call to ${host} failed: HTTP ${answer.status} ${text.slice(0, 400)}`)

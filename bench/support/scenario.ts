@@ -1,7 +1,13 @@
 /** What a scenario is to the command: a name, and findings that are written as they are. */
 
 /** One promise about a figure. Only `must` fails a run with --gate; `goal` and `info` are shown. */
-export type Gate = { name: string; value: number; limit: number; unit: string; kind: 'must' | 'goal' | 'info' }
+export type Gate = {
+  name: string
+  value: number
+  limit: number
+  unit: string
+  kind: 'must' | 'goal' | 'info'
+}
 
 /** Rows as they stand in the summary: the first cell names the row. */
 export type Table = { title: string; columns: string[]; rows: (string | number)[][] }

@@ -1,7 +1,7 @@
 /** Starts the stub server: the Go program when Go is there to build it, the Node one otherwise. */
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
-import { scratch, type Started, startServer, which } from './children.ts'
+import { type Started, scratch, startServer, which } from './children.ts'
 import { ROOT } from './machine.ts'
 
 export type Stub = Started & { url: string; kind: 'go' | 'node' }
@@ -22,9 +22,10 @@ export async function startStub(): Promise<Stub> {
         kind: 'go',
       }
     } catch (error) {
-      process.stderr.write(`stub-upstream does not build, the Node stub takes its place: ${(error as Error).message}\n`)
+      process.stderr.write(
+        `stub-upstream does not build, the Node stub takes its place: ${(error as Error).message}\n`,
+      )
     }
   }
   return { ...(await startServer(process.execPath, [join(ROOT, 'bench/stub-upstream.ts')])), kind: 'node' }
 }
-

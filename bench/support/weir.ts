@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { scratch, sleep, firstMatch, start, type Started } from './children.ts'
+import { firstMatch, type Started, scratch, sleep, start } from './children.ts'
 import { ROOT } from './machine.ts'
 import { descendants } from './proc.ts'
 
@@ -54,7 +54,11 @@ ${more}`,
   started.child.stderr?.pipe(process.stderr)
   await firstMatch(started, /Weir is running/, READY_MS)
   const data = join(folder, 'data')
-  const note = JSON.parse(readFileSync(join(data, 'run.json'), 'utf8')) as { listen: string; console: string; store: string }
+  const note = JSON.parse(readFileSync(join(data, 'run.json'), 'utf8')) as {
+    listen: string
+    console: string
+    store: string
+  }
   const secrets = JSON.parse(readFileSync(join(data, 'secrets.json'), 'utf8')) as Weir['secrets']
   const below = descendants(started.pid)
   const named = (part: string): number[] => below.filter((p) => p.command.includes(part)).map((p) => p.pid)
@@ -83,7 +87,10 @@ ${more}`,
       })
       const text = await answer.text()
       if (!answer.ok) throw new Error(`the store answers ${answer.status}: ${text.slice(0, 500)}`)
-      return text.split('\n').filter(Boolean).map((line) => JSON.parse(line) as Row)
+      return text
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line) as Row)
     },
     async drained(timeout_ms) {
       for (const end = Date.now() + timeout_ms; Date.now() < end; await sleep(100))

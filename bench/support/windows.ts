@@ -47,7 +47,12 @@ async function oneWindow(v: Variant, connections: number, seconds: number): Prom
   return { ...load, cpu_us: spent / load.calls, rss_bytes, helpers: Object.fromEntries(after) }
 }
 
-export type WindowOptions = { connections: number; rounds: number; window_s?: number; say(line: string): void }
+export type WindowOptions = {
+  connections: number
+  rounds: number
+  window_s?: number
+  say(line: string): void
+}
 
 /** V8 compiles by calls, not by seconds: on a busy machine a second holds too few of them. */
 const WARM_CALLS = 30_000

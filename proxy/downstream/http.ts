@@ -3,7 +3,7 @@
  * the path, and serves health and metrics beside them. Knows nothing of upstreams.
  */
 import { rmSync } from 'node:fs'
-import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http'
+import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { isLoopback } from '../../config/load.ts'
 import { Call, type Endpoint } from '../call.ts'
 import { WeirError } from '../errors.ts'
@@ -47,8 +47,17 @@ export class Downstream {
   /** Listens on a TCP address, or on a Unix socket for other workers. Resolves with the port (0 for a socket). */
   listen(at: { host: string; port: number } | { path: string }): Promise<number> {
     const isHop = 'path' in at
-    const http = createServer({ keepAliveTimeout: 75_000, requestTimeout: 30_000, headersTimeout: 15_000, requireHostHeader: !isHop, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS }, (req, res) =>
-      this.#request(req, res, isHop),
+    const http = createServer(
+      {
+        keepAliveTimeout: 75_000,
+        requestTimeout: 30_000,
+        headersTimeout: 15_000,
+        requireHostHeader: !isHop,
+        noDelay: true,
+        keepAlive: true,
+        keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
+      },
+      (req, res) => this.#request(req, res, isHop),
     )
     http.keepAliveTimeoutBuffer = 1000
     this.#listeners.push(http)
@@ -81,10 +90,14 @@ export class Downstream {
       case 'POST':
         this.calls_open++
         res.once('close', () => this.calls_open--)
-        return this.#server.run(call, stages.head, () => this.#readBody(call, wiring, () => this.#server.run(call, stages.params, () => {
-          if (STREAM_METHODS.has(call.method)) this.#holdStream(call, wiring)
-          return route.forward(call)
-        })))
+        return this.#server.run(call, stages.head, () =>
+          this.#readBody(call, wiring, () =>
+            this.#server.run(call, stages.params, () => {
+              if (STREAM_METHODS.has(call.method)) this.#holdStream(call, wiring)
+              return route.forward(call)
+            }),
+          ),
+        )
       case 'GET':
         this.#isNoCall(call)
         return this.#server.run(call, stages.head, () => this.#openStream(call, route, wiring))
@@ -106,7 +119,8 @@ export class Downstream {
 
   #openStream(call: Call, route: Route, wiring: Wiring): void | Promise<void> {
     if (this.isDraining) throw new WeirError('draining')
-    if (!/text\/event-stream|\*\/\*|text\/\*/.test(call.req.headers.accept ?? '')) throw new WeirError('not_acceptable')
+    if (!/text\/event-stream|\*\/\*|text\/\*/.test(call.req.headers.accept ?? ''))
+      throw new WeirError('not_acceptable')
     this.#holdStream(call, wiring)
     return route.openStream(call)
   }
@@ -123,7 +137,8 @@ export class Downstream {
     const type = req.headers['content-type'] ?? ''
     if (this.isDraining) throw new WeirError('draining')
     if (!/^application\/json\s*(?:;|$)/i.test(type)) throw new WeirError('content_type', type.slice(0, 100))
-    if (req.headers['content-encoding'] !== undefined && req.headers['content-encoding'] !== 'identity') throw new WeirError('content_type', 'content-encoding is not supported')
+    if (req.headers['content-encoding'] !== undefined && req.headers['content-encoding'] !== 'identity')
+      throw new WeirError('content_type', 'content-encoding is not supported')
     const max = wiring.body_max_bytes
     if (Number(req.headers['content-length'] ?? 0) > max) throw new WeirError('payload_too_large')
     const chunks: Buffer[] = []
@@ -161,9 +176,16 @@ export class Downstream {
     const isGuarded = path.startsWith('/servers/')
     const stages = wiring.stages.head.filter((s) => isGuarded || s.name === 'admit')
     this.#server.run(call, stages, async () => {
-      const page = req.method === 'GET' || req.method === 'HEAD' ? await wiring.plain(path, this.#isTrusted(call, wiring)) : null
+      const page =
+        req.method === 'GET' || req.method === 'HEAD'
+          ? await wiring.plain(path, this.#isTrusted(call, wiring))
+          : null
       if (!page) throw new WeirError('path_unknown', path.slice(0, 200))
-      res.writeHead(page.status, { 'content-type': page.type, 'content-length': Buffer.byteLength(page.body), 'cache-control': 'no-store' })
+      res.writeHead(page.status, {
+        'content-type': page.type,
+        'content-length': Buffer.byteLength(page.body),
+        'cache-control': 'no-store',
+      })
       res.end(req.method === 'HEAD' ? undefined : page.body)
     })
   }

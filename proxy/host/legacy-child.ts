@@ -64,8 +64,10 @@ export class LegacyChild {
     return this.wire.child
   }
 
+  /** A child of one session is idle with it: many clients leave without a word, and their places are needed. */
   idleSince(): number | null {
-    return this.#unused_ms
+    const [session] = this.sessions
+    return this.isAlone && session ? session.idleSince() : this.#unused_ms
   }
 
   isBusy(): boolean {

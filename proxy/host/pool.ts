@@ -58,7 +58,9 @@ export class Pool {
     const last = [...this.#failures.values()].at(-1)
     if (!last || [...this.#residents].some((r) => !r.isStarting() && !r.child.isEnding)) return ''
     const { error, exit_code, signal } = last.end
-    return error === null ? `ended with ${signal ?? `code ${exit_code}`} soon after its start` : spawnFailed(this.config, error).message
+    return error === null
+      ? `ended with ${signal ?? `code ${exit_code}`} soon after its start`
+      : spawnFailed(this.config, error).message
   }
 
   /** Makes a child as soon as there is room. Throws a Refusal when there will be none soon. */

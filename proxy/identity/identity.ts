@@ -15,7 +15,14 @@ export type Identity = {
   readonly expires_ms: number
 }
 
-const LOCAL: Identity = { caller: 'local', team: '', project: '', principal: 'local', auth_method: 'local', expires_ms: Number.POSITIVE_INFINITY }
+const LOCAL: Identity = {
+  caller: 'local',
+  team: '',
+  project: '',
+  principal: 'local',
+  auth_method: 'local',
+  expires_ms: Number.POSITIVE_INFINITY,
+}
 
 export type KeyRing = { readonly isOpen: boolean; readonly byDigest: ReadonlyMap<string, Identity> }
 
@@ -36,7 +43,12 @@ export function makeKeyRing(callers: Config['callers']): KeyRing {
 }
 
 /** The identity of a request, or null when it must be refused. `authorization` is the header's value. */
-export function identify(ring: KeyRing, authorization: string | undefined, isLoopbackPeer: boolean, now_ms: number): Identity | null {
+export function identify(
+  ring: KeyRing,
+  authorization: string | undefined,
+  isLoopbackPeer: boolean,
+  now_ms: number,
+): Identity | null {
   if (ring.isOpen) return isLoopbackPeer ? LOCAL : null
   if (authorization === undefined || authorization.length > 1024) return null
   if (authorization.slice(0, 7).toLowerCase() !== 'bearer ') return null

@@ -37,7 +37,17 @@ export class SessionSeal {
   seal(session: Session): string {
     const s = session
     const payload = Buffer.from(
-      JSON.stringify([s.handle, s.caller, s.server, s.upstream_id, s.owner, s.client_name, s.client_version, s.protocol_version, s.capabilities]),
+      JSON.stringify([
+        s.handle,
+        s.caller,
+        s.server,
+        s.upstream_id,
+        s.owner,
+        s.client_name,
+        s.client_version,
+        s.protocol_version,
+        s.capabilities,
+      ]),
     ).toString('base64url')
     return `${PREFIX}${payload}.${this.#mac(payload)}`
   }
@@ -52,10 +62,28 @@ export class SessionSeal {
     const mac = Buffer.from(id.slice(dot + 1))
     const wanted = Buffer.from(this.#mac(payload))
     if (mac.length !== wanted.length || !timingSafeEqual(mac, wanted)) return null
-    const [handle, caller, server, upstream_id, owner, client_name, client_version, protocol_version, capabilities] = JSON.parse(
-      Buffer.from(payload, 'base64url').toString(),
-    ) as string[]
-    const session = { handle, caller, server, upstream_id, owner, client_name, client_version, protocol_version, capabilities } as Session
+    const [
+      handle,
+      caller,
+      server,
+      upstream_id,
+      owner,
+      client_name,
+      client_version,
+      protocol_version,
+      capabilities,
+    ] = JSON.parse(Buffer.from(payload, 'base64url').toString()) as string[]
+    const session = {
+      handle,
+      caller,
+      server,
+      upstream_id,
+      owner,
+      client_name,
+      client_version,
+      protocol_version,
+      capabilities,
+    } as Session
     if (this.#cache.size >= CACHE_MAX) this.#cache.delete(this.#cache.keys().next().value!)
     this.#cache.set(id, session)
     return session

@@ -16,7 +16,12 @@ const openOfParams = (text: string): number => {
  * The message text with our traceparent in `_meta`, and the tracestate that belongs to it ('' for none).
  * `message` is the same text parsed. A message whose params or `_meta` is not an object is left as it is.
  */
-export function withTraceparent(text: string, message: Message, traceparent: string, tracestate = ''): string {
+export function withTraceparent(
+  text: string,
+  message: Message,
+  traceparent: string,
+  tracestate = '',
+): string {
   const context = `"traceparent":"${traceparent}"${tracestate ? `,"tracestate":${JSON.stringify(tracestate)}` : ''}`
   const params = message.params
   if (params === undefined) return insertMember(text, text.indexOf('{'), 'params', `{"_meta":{${context}}}`)
@@ -29,8 +34,11 @@ export function withTraceparent(text: string, message: Message, traceparent: str
   if (!meta || text.charCodeAt(meta.start) !== 123) return text
   const value = `"${traceparent}"`
   const isThere = params._meta.traceparent !== undefined
-  const written = isThere ? setValue(text, ['params', '_meta', 'traceparent'], value) : insertMember(text, meta.start, 'traceparent', value)
+  const written = isThere
+    ? setValue(text, ['params', '_meta', 'traceparent'], value)
+    : insertMember(text, meta.start, 'traceparent', value)
   // A tracestate belongs to its traceparent: with ours another one would be false.
-  if (params._meta.tracestate === tracestate || (params._meta.tracestate === undefined && tracestate === '')) return written
+  if (params._meta.tracestate === tracestate || (params._meta.tracestate === undefined && tracestate === ''))
+    return written
   return setValue(written, ['params', '_meta', 'tracestate'], JSON.stringify(tracestate))
 }

@@ -12,7 +12,12 @@ import type { Upstream } from '../upstream/upstream.ts'
 const ANSWER_MAX_BYTES = 33_554_432
 
 /** `isUnsent`: known without a message to the server; then `message.error` only stands for having nothing to say. */
-export type Asked = { status: number; headers: IncomingHttpHeaders; message: Message | null; isUnsent?: boolean }
+export type Asked = {
+  status: number
+  headers: IncomingHttpHeaders
+  message: Message | null
+  isUnsent?: boolean
+}
 
 /** Sends `body` and resolves with the JSON-RPC response (null when the server sent none, for example to a notification). */
 export function ask(upstream: Upstream, headers: string[], body: string, timeout_ms: number): Promise<Asked> {
@@ -69,7 +74,10 @@ export function ask(upstream: Upstream, headers: string[], body: string, timeout
       },
       onResponseData(_controller, chunk) {
         size += chunk.length
-        if (size > ANSWER_MAX_BYTES) return fail(new WeirError('upstream_protocol', `the answer is larger than ${ANSWER_MAX_BYTES} bytes`))
+        if (size > ANSWER_MAX_BYTES)
+          return fail(
+            new WeirError('upstream_protocol', `the answer is larger than ${ANSWER_MAX_BYTES} bytes`),
+          )
         if (isStream) splitter.push(chunk)
         else chunks.push(chunk)
       },
@@ -90,7 +98,9 @@ export function ask(upstream: Upstream, headers: string[], body: string, timeout
 function parse(text: string): Message | null {
   try {
     const message = JSON.parse(text) as unknown
-    return typeof message === 'object' && message !== null && !Array.isArray(message) ? (message as Message) : null
+    return typeof message === 'object' && message !== null && !Array.isArray(message)
+      ? (message as Message)
+      : null
   } catch {
     return null
   }

@@ -6,7 +6,11 @@ import { WeirError } from '../errors.ts'
 export type Positions = Readonly<Record<string, string>>
 
 const mac = (key: Buffer, caller: string, method: string, payload: string): string =>
-  createHmac('sha256', key).update(`cursor\n${caller}\n${method}\n${payload}`).digest().subarray(0, 16).toString('base64url')
+  createHmac('sha256', key)
+    .update(`cursor\n${caller}\n${method}\n${payload}`)
+    .digest()
+    .subarray(0, 16)
+    .toString('base64url')
 
 export function sealCursor(key: Buffer, caller: string, method: string, positions: Positions): string {
   const payload = Buffer.from(JSON.stringify(positions)).toString('base64url')

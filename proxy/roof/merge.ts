@@ -55,7 +55,10 @@ export async function askAll(
         const code = given === undefined || Number.isSafeInteger(given) ? given : 'unreadable'
         // A server without this kind of thing has nothing to add; that is no miss.
         if (code === -32601) return attempt('rpc_error', '-32601')
-        missed.push({ server: upstream.name, reason: code === undefined ? `HTTP ${asked.status}` : `error ${code}` })
+        missed.push({
+          server: upstream.name,
+          reason: code === undefined ? `HTTP ${asked.status}` : `error ${code}`,
+        })
         return attempt(code === undefined ? 'upstream_error' : 'rpc_error', String(code ?? asked.status))
       } catch (error) {
         const { code } = asWeirError(error)
@@ -76,12 +79,16 @@ export async function askAll(
   const order = new Map(upstreams.map((u, i) => [u.name, i]))
   missed.sort((a, b) => order.get(a.server)! - order.get(b.server)!)
   call.missed_servers = missed.map((m) => m.server)
-  if (heard.length === 0 && missed.length > 0) throw new WeirError('upstream_unavailable', missed.map((m) => `${m.server}: ${m.reason}`).join(', '), { data: { missed } })
+  if (heard.length === 0 && missed.length > 0)
+    throw new WeirError('upstream_unavailable', missed.map((m) => `${m.server}: ${m.reason}`).join(', '), {
+      data: { missed },
+    })
   heard.sort((a, b) => order.get(a.server)! - order.get(b.server)!)
   return { heard, missed }
 }
 
-export const missedMeta = (missed: readonly Missed[]): Record<string, unknown> => (missed.length > 0 ? { _meta: { [MISSED_KEY]: missed } } : {})
+export const missedMeta = (missed: readonly Missed[]): Record<string, unknown> =>
+  missed.length > 0 ? { _meta: { [MISSED_KEY]: missed } } : {}
 
 /** Capabilities of the roof: whatever any server has. */
 export function mergeCapabilities(all: readonly Record<string, unknown>[]): Record<string, unknown> {
@@ -124,7 +131,12 @@ export const LIST_CAPABILITY: ReadonlyMap<string, string> = new Map([
 ])
 
 /** The entries of all servers under their exposed names, in the order of the config. */
-export function mergeEntries(method: string, heard: readonly Heard[], names: Names, resources: Resources): Entry[] {
+export function mergeEntries(
+  method: string,
+  heard: readonly Heard[],
+  names: Names,
+  resources: Resources,
+): Entry[] {
   const key = LISTS.get(method)!
   const merged: Entry[] = []
   for (const { server, result } of heard) {
@@ -135,7 +147,8 @@ export function mergeEntries(method: string, heard: readonly Heard[], names: Nam
       switch (key) {
         case 'tools':
         case 'prompts':
-          if (typeof entry.name === 'string') merged.push({ ...entry, name: names.expose(server, entry.name) })
+          if (typeof entry.name === 'string')
+            merged.push({ ...entry, name: names.expose(server, entry.name) })
           break
         case 'resources':
           if (typeof entry.uri === 'string' && resources.claim(entry.uri, server)) merged.push(entry)
@@ -150,15 +163,27 @@ export function mergeEntries(method: string, heard: readonly Heard[], names: Nam
 }
 
 /** Cursors of the servers that have more; a server that repeats its cursor would never end and is taken as done. */
-export function nextPositions(heard: readonly Heard[], asked: Readonly<Record<string, string>> | null): Record<string, string> | null {
+export function nextPositions(
+  heard: readonly Heard[],
+  asked: Readonly<Record<string, string>> | null,
+): Record<string, string> | null {
   const next: Record<string, string> = {}
   for (const { server, result } of heard)
-    if (typeof result.nextCursor === 'string' && result.nextCursor !== asked?.[server]) next[server] = result.nextCursor
+    if (typeof result.nextCursor === 'string' && result.nextCursor !== asked?.[server])
+      next[server] = result.nextCursor
   return Object.keys(next).length > 0 ? next : null
 }
 
 /** params of a list request for one server: the client's own, with that server's cursor and our trace context. */
-export function listParams(message: Message, cursor: string | undefined, parent: string): Record<string, unknown> {
+export function listParams(
+  message: Message,
+  cursor: string | undefined,
+  parent: string,
+): Record<string, unknown> {
   const { cursor: _aggregate, ...params } = (message.params ?? {}) as Record<string, unknown>
-  return { ...params, ...(cursor === undefined ? {} : { cursor }), _meta: { ...(params._meta as object | undefined), traceparent: parent } }
+  return {
+    ...params,
+    ...(cursor === undefined ? {} : { cursor }),
+    _meta: { ...(params._meta as object | undefined), traceparent: parent },
+  }
 }

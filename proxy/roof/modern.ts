@@ -16,11 +16,28 @@ import { Relay } from '../upstream/relay.ts'
 import { forwardedHeaders, type Upstream } from '../upstream/upstream.ts'
 import { type Asked, ask } from './ask.ts'
 import { openCursor, sealCursor } from './cursor.ts'
-import { askAll, LIST_CAPABILITY, LISTS, listParams, mergeCapabilities, mergeEntries, mergeInstructions, missedMeta, nextPositions } from './merge.ts'
+import {
+  askAll,
+  LIST_CAPABILITY,
+  LISTS,
+  listParams,
+  mergeCapabilities,
+  mergeEntries,
+  mergeInstructions,
+  missedMeta,
+  nextPositions,
+} from './merge.ts'
 import type { Names, Resources } from './names.ts'
 import type { RoofSurroundings } from './surroundings.ts'
 
-const METHODS = new Set(['server/discover', 'tools/call', 'prompts/get', 'resources/read', 'completion/complete', ...LISTS.keys()])
+const METHODS = new Set([
+  'server/discover',
+  'tools/call',
+  'prompts/get',
+  'resources/read',
+  'completion/complete',
+  ...LISTS.keys(),
+])
 /** A verdict on a server's era expires: a stale one would never correct itself. */
 const DISCOVERY_MS = 60_000
 
@@ -42,7 +59,12 @@ export class ModernRoof {
   readonly #env: RoofSurroundings
   readonly #discoveries = new Map<string, Discovery>()
 
-  constructor(upstreams: ReadonlyMap<string, Upstream>, names: Names, resources: Resources, env: RoofSurroundings) {
+  constructor(
+    upstreams: ReadonlyMap<string, Upstream>,
+    names: Names,
+    resources: Resources,
+    env: RoofSurroundings,
+  ) {
     this.#upstreams = upstreams
     this.#names = names
     this.#resources = resources
@@ -50,7 +72,14 @@ export class ModernRoof {
   }
 
   async forward(call: Call): Promise<void> {
-    const verdict = climb({ http_method: 'POST', headers: call.req.headers, body: call.message, is_json: true, supported: MODERN_VERSIONS, methods: METHODS })
+    const verdict = climb({
+      http_method: 'POST',
+      headers: call.req.headers,
+      body: call.message,
+      is_json: true,
+      supported: MODERN_VERSIONS,
+      methods: METHODS,
+    })
     if (isFault(verdict)) {
       call.fail('invalid', 'client', String(verdict.code), verdict.message, verdict.code)
       const text = faultText({ ...verdict, id: null })
@@ -61,13 +90,22 @@ export class ModernRoof {
     if (call.method === 'server/discover') return this.#discover(call)
     if (LISTS.has(call.method)) return this.#list(call)
     if (call.method === 'tools/call' || call.method === 'prompts/get') {
-      await this.#learnFor(call, call.exposed_name, call.method === 'tools/call' ? 'tools/list' : 'prompts/list')
+      await this.#learnFor(
+        call,
+        call.exposed_name,
+        call.method === 'tools/call' ? 'tools/list' : 'prompts/list',
+      )
       const owned = this.#names.resolve(call.exposed_name)
       call.tool = ''
-      if (!owned) throw new WeirError(call.method === 'tools/call' ? 'tool_unknown' : 'prompt_unknown', call.exposed_name.slice(0, 100))
+      if (!owned)
+        throw new WeirError(
+          call.method === 'tools/call' ? 'tool_unknown' : 'prompt_unknown',
+          call.exposed_name.slice(0, 100),
+        )
       return this.#relay(call, owned.server, ['params', 'name'], owned.name)
     }
-    if (call.method === 'resources/read') return this.#relay(call, await this.#resourceOwner(call, call.message!.params?.uri), null, '')
+    if (call.method === 'resources/read')
+      return this.#relay(call, await this.#resourceOwner(call, call.message!.params?.uri), null, '')
     const ref = call.message!.params?.ref as { type?: unknown; name?: unknown; uri?: unknown } | undefined
     if (ref?.type === 'ref/prompt' && typeof ref.name === 'string') {
       call.exposed_name = ref.name
@@ -76,13 +114,24 @@ export class ModernRoof {
       if (!owned) throw new WeirError('prompt_unknown', ref.name.slice(0, 100))
       return this.#relay(call, owned.server, ['params', 'ref', 'name'], owned.name)
     }
-    if (ref?.type === 'ref/resource') return this.#relay(call, await this.#resourceOwner(call, ref.uri), null, '')
+    if (ref?.type === 'ref/resource')
+      return this.#relay(call, await this.#resourceOwner(call, ref.uri), null, '')
     throw new WeirError('params_invalid', 'ref is neither ref/prompt nor ref/resource')
   }
 
   /** Headers of a message Weir writes itself. */
   #headers(upstream: Upstream, caller: string, method: string): string[] {
-    const headers = [...upstream.headers, 'content-type', 'application/json', 'accept', 'application/json, text/event-stream', 'mcp-protocol-version', MODERN_VERSION, 'mcp-method', method]
+    const headers = [
+      ...upstream.headers,
+      'content-type',
+      'application/json',
+      'accept',
+      'application/json, text/event-stream',
+      'mcp-protocol-version',
+      MODERN_VERSION,
+      'mcp-method',
+      method,
+    ]
     if (upstream.transport === 'stdio') headers.push('weir-principal', caller)
     return headers
   }
@@ -93,32 +142,60 @@ export class ModernRoof {
     const known = this.#discoveries.get(upstream.name)
     if (known && Date.now() - known.at_ms < DISCOVERY_MS) return known.result
     const meta = { [META.version]: MODERN_VERSION, [META.capabilities]: {}, [META.clientInfo]: WEIR_INFO }
-    const body = JSON.stringify({ jsonrpc: '2.0', id: 'weir-discover', method: 'server/discover', params: { _meta: meta } })
-    const asked = await ask(upstream, this.#headers(upstream, caller, 'server/discover'), body, upstream.config.list_timeout_ms)
-    if (asked.status === 401 || asked.status === 403) throw new WeirError('upstream_auth', `HTTP ${asked.status}`)
+    const body = JSON.stringify({
+      jsonrpc: '2.0',
+      id: 'weir-discover',
+      method: 'server/discover',
+      params: { _meta: meta },
+    })
+    const asked = await ask(
+      upstream,
+      this.#headers(upstream, caller, 'server/discover'),
+      body,
+      upstream.config.list_timeout_ms,
+    )
+    if (asked.status === 401 || asked.status === 403)
+      throw new WeirError('upstream_auth', `HTTP ${asked.status}`)
     if (asked.status >= 500) throw new WeirError('upstream_unavailable', `HTTP ${asked.status}`)
     const result = asked.message?.result as Record<string, unknown> | undefined
-    const isModern = Array.isArray(result?.supportedVersions) && result.supportedVersions.includes(MODERN_VERSION)
+    const isModern =
+      Array.isArray(result?.supportedVersions) && result.supportedVersions.includes(MODERN_VERSION)
     this.#discoveries.set(upstream.name, { at_ms: Date.now(), result: isModern ? result! : null })
     return isModern ? result! : null
   }
 
   async #discover(call: Call): Promise<void> {
     const legacy: string[] = []
-    const { heard, missed } = await askAll(call, [...this.#upstreams.values()], async (upstream): Promise<Asked> => {
-      const result = await this.#discovery(upstream, call.identity!.caller)
-      if (!result) legacy.push(upstream.name)
-      return { status: 200, headers: {}, message: { result: result ?? {} } }
-    })
-    const modern = heard.filter((h) => !legacy.includes(h.server)).map((h) => ({ server: h.server, ...h.result }) as Record<string, unknown> & { server: string })
-    const versions = legacy.length === 0 && modern.length > 0 ? [...MODERN_VERSIONS, ...LEGACY_VERSIONS] : [...LEGACY_VERSIONS]
-    const capabilities = mergeCapabilities(modern.map((m) => (m.capabilities as Record<string, unknown>) ?? {}))
+    const { heard, missed } = await askAll(
+      call,
+      [...this.#upstreams.values()],
+      async (upstream): Promise<Asked> => {
+        const result = await this.#discovery(upstream, call.identity!.caller)
+        if (!result) legacy.push(upstream.name)
+        return { status: 200, headers: {}, message: { result: result ?? {} } }
+      },
+    )
+    const modern = heard
+      .filter((h) => !legacy.includes(h.server))
+      .map((h) => ({ server: h.server, ...h.result }) as Record<string, unknown> & { server: string })
+    const versions =
+      legacy.length === 0 && modern.length > 0
+        ? [...MODERN_VERSIONS, ...LEGACY_VERSIONS]
+        : [...LEGACY_VERSIONS]
+    const capabilities = mergeCapabilities(
+      modern.map((m) => (m.capabilities as Record<string, unknown>) ?? {}),
+    )
     // Without streams of changes at the roof nothing may promise them.
     for (const capability of Object.values(capabilities) as Record<string, unknown>[]) {
       delete capability.listChanged
       delete capability.subscribe
     }
-    const instructions = mergeInstructions(modern.map((m) => ({ server: m.server, instructions: typeof m.instructions === 'string' ? m.instructions : '' })))
+    const instructions = mergeInstructions(
+      modern.map((m) => ({
+        server: m.server,
+        instructions: typeof m.instructions === 'string' ? m.instructions : '',
+      })),
+    )
     this.#answer(call, {
       supportedVersions: versions,
       capabilities,
@@ -134,13 +211,26 @@ export class ModernRoof {
     const cursor = message!.params?.cursor
     const positions = cursor === undefined ? null : openCursor(this.#env.cursorKey, caller, method, cursor)
     const capability = LIST_CAPABILITY.get(method)!
-    const asked = [...this.#upstreams.values()].filter((u) => positions === null || positions[u.name] !== undefined)
+    const asked = [...this.#upstreams.values()].filter(
+      (u) => positions === null || positions[u.name] !== undefined,
+    )
     const { heard, missed } = await askAll(call, asked, async (upstream, parent) => {
       const discovery = await this.#discovery(upstream, caller)
       if (!discovery) return { status: 200, headers: {}, message: { error: { code: -32022 } } }
-      if (!(capability in ((discovery.capabilities as object) ?? {}))) return { status: 200, headers: {}, message: null, isUnsent: true }
-      const body = JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params: listParams(message as Message, positions?.[upstream.name], parent) })
-      return ask(upstream, [...this.#headers(upstream, caller, method), 'traceparent', parent], body, upstream.config.list_timeout_ms)
+      if (!(capability in ((discovery.capabilities as object) ?? {})))
+        return { status: 200, headers: {}, message: null, isUnsent: true }
+      const body = JSON.stringify({
+        jsonrpc: '2.0',
+        id: 'weir-list',
+        method,
+        params: listParams(message as Message, positions?.[upstream.name], parent),
+      })
+      return ask(
+        upstream,
+        [...this.#headers(upstream, caller, method), 'traceparent', parent],
+        body,
+        upstream.config.list_timeout_ms,
+      )
     })
     const entries = mergeEntries(method, heard, this.#names, this.#resources)
     const next = nextPositions(heard, positions)
@@ -165,7 +255,12 @@ export class ModernRoof {
         let cursor: string | undefined
         for (let page = 0; page < LEARN_PAGES_MAX; page++) {
           const params = { ...(cursor === undefined ? {} : { cursor }), _meta: call.message!.params?._meta }
-          const asked = await ask(upstream, this.#headers(upstream, caller, method), JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params }), upstream.config.list_timeout_ms)
+          const asked = await ask(
+            upstream,
+            this.#headers(upstream, caller, method),
+            JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params }),
+            upstream.config.list_timeout_ms,
+          )
           const result = asked.message?.result as Record<string, unknown> | undefined
           if (!result) return
           mergeEntries(method, [{ server, result }], this.#names, this.#resources)
@@ -177,7 +272,8 @@ export class ModernRoof {
   }
 
   async #resourceOwner(call: Call, uri: unknown): Promise<string> {
-    if (typeof uri !== 'string' || uri.length > 8192) throw new WeirError('params_invalid', 'uri is not a text')
+    if (typeof uri !== 'string' || uri.length > 8192)
+      throw new WeirError('params_invalid', 'uri is not a text')
     const known = this.#resources.owner(uri)
     if (known && this.#upstreams.has(known)) return known
     const caller = call.identity!.caller
@@ -186,7 +282,12 @@ export class ModernRoof {
       [...this.#upstreams.values()].flatMap((upstream) =>
         ['resources/list', 'resources/templates/list'].map(async (method) => {
           if (!(await this.#discovery(upstream, caller))) return
-          const asked = await ask(upstream, this.#headers(upstream, caller, method), JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params: { _meta: meta } }), upstream.config.list_timeout_ms)
+          const asked = await ask(
+            upstream,
+            this.#headers(upstream, caller, method),
+            JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params: { _meta: meta } }),
+            upstream.config.list_timeout_ms,
+          )
           const result = asked.message?.result as Record<string, unknown> | undefined
           if (result) mergeEntries(method, [{ server: upstream.name, result }], this.#names, this.#resources)
         }),
@@ -219,7 +320,12 @@ export class ModernRoof {
     if (call.tracestate) headers.push('tracestate', call.tracestate)
     const text = namePath ? setValue(call.text, namePath, JSON.stringify(name)) : call.text
     call.forwarded_us = nowUs()
-    upstream.send('POST', headers, Buffer.from(withTraceparent(text, call.message!, parent, call.tracestate)), new Relay(call, upstream, this.#env, { sessionId: null, message: null, sessionLost: null }))
+    upstream.send(
+      'POST',
+      headers,
+      Buffer.from(withTraceparent(text, call.message!, parent, call.tracestate)),
+      new Relay(call, upstream, this.#env, { sessionId: null, message: null, sessionLost: null }),
+    )
   }
 
   #answer(call: Call, result: Record<string, unknown>): void {

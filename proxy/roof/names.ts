@@ -33,7 +33,9 @@ export class Names {
     const full = `${server}${this.#separator}${name}`
     const resolved = full.length > this.#max ? null : this.#byPrefix(full)
     const isPlain = resolved !== null && resolved.server === server && resolved.name === name
-    const exposed = isPlain ? full : `${full.slice(0, this.#max - HASH_CHARS - 1)}-${hash('sha256', `${server}\n${name}`).slice(0, HASH_CHARS)}`
+    const exposed = isPlain
+      ? full
+      : `${full.slice(0, this.#max - HASH_CHARS - 1)}-${hash('sha256', `${server}\n${name}`).slice(0, HASH_CHARS)}`
     if (!isPlain) {
       if (this.#table.size >= TABLE_MAX) this.#table.delete(this.#table.keys().next().value!)
       this.#table.set(exposed, { server, name })
@@ -107,7 +109,8 @@ export class Resources {
   /** Templates beyond TEMPLATE_MAX_CHARS are listed, but find nothing. */
   claimTemplate(template: string, server: string): void {
     if (template.length > TEMPLATE_MAX_CHARS) return
-    if (this.#templates.size < TABLE_MAX) this.#templates.set(`${server}\n${template}`, { server, literals: template.split(/\{[^{}]*\}/) })
+    if (this.#templates.size < TABLE_MAX)
+      this.#templates.set(`${server}\n${template}`, { server, literals: template.split(/\{[^{}]*\}/) })
   }
 
   owner(uri: string): string | null {

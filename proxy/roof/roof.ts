@@ -6,9 +6,9 @@ import type { Config } from '../../config/schema.ts'
 import type { Call, Endpoint } from '../call.ts'
 import { asWeirError, WeirError } from '../errors.ts'
 import type { Session } from '../identity/session-id.ts'
-import { setValue } from '../mcp/splice.ts'
-import { LEGACY_VERSION, LEGACY_VERSIONS, MODERN_VERSION } from '../mcp/versions.ts'
 import { withTraceparent } from '../mcp/propagate.ts'
+import { setValue } from '../mcp/splice.ts'
+import { LEGACY_VERSION, LEGACY_VERSIONS, MODERN_VERSION, WEIR_INFO } from '../mcp/versions.ts'
 import type { Route } from '../serve.ts'
 import { openSession } from '../stages/understand.ts'
 import { nowUs } from '../telemetry/clock.ts'
@@ -18,16 +18,23 @@ import { Relay } from '../upstream/relay.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { ask } from './ask.ts'
 import { openCursor, sealCursor } from './cursor.ts'
-import { askAll, LIST_CAPABILITY, LISTS, listParams, mergeCapabilities, mergeEntries, mergeInstructions, missedMeta, nextPositions } from './merge.ts'
+import { type Learned, learn, resourceOwner } from './find.ts'
+import {
+  askAll,
+  LIST_CAPABILITY,
+  LISTS,
+  listParams,
+  mergeCapabilities,
+  mergeEntries,
+  mergeInstructions,
+  missedMeta,
+  nextPositions,
+} from './merge.ts'
 import { ModernRoof } from './modern.ts'
-import { WEIR_INFO } from '../mcp/versions.ts'
 import { Names, type Owned, Resources } from './names.ts'
-import { answeredQuestion, introductionOf, memberHeaders, type Member, RoofSession } from './session.ts'
+import { answeredQuestion, introductionOf, type Member, memberHeaders, RoofSession } from './session.ts'
 import { fromServer, openRoofStream } from './stream.ts'
 import type { RoofSurroundings } from './surroundings.ts'
-
-/** Most pages of one list that are read to find a name. */
-const LEARN_PAGES_MAX = 50
 
 const LATER = { tools: {}, prompts: {}, resources: {} }
 
@@ -47,6 +54,7 @@ export class Roof implements Route {
   readonly #upstreams: ReadonlyMap<string, Upstream>
   readonly #names: Names
   readonly #resources = new Resources()
+  readonly #learned: Learned
   readonly #env: RoofSurroundings
   readonly #modern: ModernRoof
 
@@ -54,11 +62,17 @@ export class Roof implements Route {
     this.#upstreams = upstreams
     this.#env = env
     this.#names = new Names([...upstreams.keys()], config.roof.separator, config.roof.name_max)
+    this.#learned = { names: this.#names, resources: this.#resources }
     this.#modern = new ModernRoof(upstreams, this.#names, this.#resources, env)
   }
 
   async forward(call: Call): Promise<void> {
-    if (call.era === 'modern' || call.method === 'server/discover' || String(call.req.headers['mcp-protocol-version'] ?? '') >= MODERN_VERSION) return this.#modern.forward(call)
+    if (
+      call.era === 'modern' ||
+      call.method === 'server/discover' ||
+      String(call.req.headers['mcp-protocol-version'] ?? '') >= MODERN_VERSION
+    )
+      return this.#modern.forward(call)
     if (call.method === 'initialize' && call.kind === 'request') return this.#initialize(call)
     const roof = await this.#openSession(call)
     if (!roof) return
@@ -72,11 +86,21 @@ export class Roof implements Route {
         return this.#setLevel(call, roof)
       case 'tools/call':
       case 'prompts/get':
-        return this.#toOwner(call, roof, await this.#owner(call, roof, call.method === 'tools/call' ? 'tools/list' : 'prompts/list'), ['params', 'name'])
+        return this.#toOwner(
+          call,
+          roof,
+          await this.#owner(call, roof, call.method === 'tools/call' ? 'tools/list' : 'prompts/list'),
+          ['params', 'name'],
+        )
       case 'resources/read':
       case 'resources/subscribe':
       case 'resources/unsubscribe':
-        return this.#toOwner(call, roof, { server: await this.#resourceOwner(call, roof, call.message!.params?.uri), name: '' }, null)
+        return this.#toOwner(
+          call,
+          roof,
+          { server: await resourceOwner(this.#learned, roof, call.message!.params?.uri), name: '' },
+          null,
+        )
       case 'completion/complete':
         return this.#complete(call, roof)
       default:
@@ -142,28 +166,42 @@ export class Roof implements Route {
       protocol_version: version,
       capabilities: capabilities.length <= 2048 ? capabilities : '{}',
     }
-    const roof = new RoofSession(session, { ...introductionOf(session), capabilities }, this.#upstreams, false)
+    const roof = new RoofSession(
+      session,
+      { ...introductionOf(session), capabilities },
+      this.#upstreams,
+      false,
+    )
     const members: Member[] = []
     const servers = [...this.#upstreams.values()].filter((u) => u.config.era !== 'modern')
     const { missed } = await askAll(call, servers, async (upstream) => {
       const member = await roof.member(upstream.name)
       members.push(member)
       return { status: 200, headers: {}, message: { result: {} } }
-    }).catch((error) => ({ missed: ((error as WeirError).data?.missed as { server: string; reason: string }[]) ?? [] }))
+    }).catch((error) => ({
+      missed: ((error as WeirError).data?.missed as { server: string; reason: string }[]) ?? [],
+    }))
     const order = [...this.#upstreams.keys()]
     members.sort((a, b) => order.indexOf(a.upstream.name) - order.indexOf(b.upstream.name))
     this.#env.sessions.add(roof)
     call.session = session
-    const instructions = mergeInstructions(members.map((m) => ({ server: m.upstream.name, instructions: m.instructions })))
+    const instructions = mergeInstructions(
+      members.map((m) => ({ server: m.upstream.name, instructions: m.instructions })),
+    )
     const result = {
       protocolVersion: version,
       // A server that is missed now may have any of these later.
-      capabilities: mergeCapabilities([...(missed.length > 0 ? [LATER] : []), ...members.map((m) => m.capabilities)]),
+      capabilities: mergeCapabilities([
+        ...(missed.length > 0 ? [LATER] : []),
+        ...members.map((m) => m.capabilities),
+      ]),
       serverInfo: WEIR_INFO,
       ...(instructions ? { instructions } : {}),
       ...missedMeta(missed),
     }
-    this.#env.server.answer(call, 200, this.#result(call, result), { 'mcp-session-id': this.#env.seal.seal(session) })
+    this.#env.server.answer(call, 200, this.#result(call, result), {
+      'mcp-session-id': this.#env.seal.seal(session),
+    })
   }
 
   async #notify(call: Call, roof: RoofSession): Promise<void> {
@@ -178,7 +216,16 @@ export class Roof implements Route {
       const server = roof.open.get(JSON.stringify(call.message!.params?.requestId))
       members = members.filter((m) => m.upstream.name === server)
     }
-    await Promise.allSettled(members.map((m) => ask(m.upstream, memberHeaders(m.upstream, roof.caller, m), call.text, m.upstream.config.list_timeout_ms)))
+    await Promise.allSettled(
+      members.map((m) =>
+        ask(
+          m.upstream,
+          memberHeaders(m.upstream, roof.caller, m),
+          call.text,
+          m.upstream.config.list_timeout_ms,
+        ),
+      ),
+    )
     this.#env.server.answer(call, 202, '')
   }
 
@@ -188,7 +235,12 @@ export class Roof implements Route {
     const upstream = question && this.#upstreams.get(question.server)
     if (!question || !upstream) throw new WeirError('invalid_request', 'no server asked this')
     const member = await roof.member(question.server)
-    await ask(upstream, memberHeaders(upstream, roof.caller, member), setValue(call.text, ['id'], question.id), upstream.config.list_timeout_ms)
+    await ask(
+      upstream,
+      memberHeaders(upstream, roof.caller, member),
+      setValue(call.text, ['id'], question.id),
+      upstream.config.list_timeout_ms,
+    )
     this.#env.server.answer(call, 202, '')
   }
 
@@ -197,16 +249,25 @@ export class Roof implements Route {
   async #list(call: Call, roof: RoofSession): Promise<void> {
     const { message, method, identity } = call
     const cursor = message!.params?.cursor
-    const positions = cursor === undefined ? null : openCursor(this.#env.cursorKey, identity!.caller, method, cursor)
+    const positions =
+      cursor === undefined ? null : openCursor(this.#env.cursorKey, identity!.caller, method, cursor)
     const capability = LIST_CAPABILITY.get(method)!
-    const asked = [...this.#upstreams.values()].filter((u) => u.config.era !== 'modern' && (positions === null || positions[u.name] !== undefined))
+    const asked = [...this.#upstreams.values()].filter(
+      (u) => u.config.era !== 'modern' && (positions === null || positions[u.name] !== undefined),
+    )
     const { heard, missed } = await askAll(call, asked, async (upstream, parent) => {
       const query = async (): Promise<Awaited<ReturnType<typeof ask>>> => {
         const member = await roof.member(upstream.name)
-        if (!(capability in member.capabilities)) return { status: 200, headers: {}, message: null, isUnsent: true }
+        if (!(capability in member.capabilities))
+          return { status: 200, headers: {}, message: null, isUnsent: true }
         const params = listParams(message!, positions?.[upstream.name], parent)
         const body = JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params })
-        const answer = await ask(upstream, memberHeaders(upstream, roof.caller, member), body, upstream.config.list_timeout_ms)
+        const answer = await ask(
+          upstream,
+          memberHeaders(upstream, roof.caller, member),
+          body,
+          upstream.config.list_timeout_ms,
+        )
         if (answer.status === 404 || (answer.status === 400 && member.id)) roof.lose(member)
         return answer
       }
@@ -234,7 +295,12 @@ export class Roof implements Route {
       members.map((m) => m.upstream),
       (upstream, parent) => {
         const member = members.find((m) => m.upstream === upstream)!
-        return ask(upstream, memberHeaders(upstream, roof.caller, member), withTraceparent(call.text, call.message!, parent, call.tracestate), upstream.config.list_timeout_ms)
+        return ask(
+          upstream,
+          memberHeaders(upstream, roof.caller, member),
+          withTraceparent(call.text, call.message!, parent, call.tracestate),
+          upstream.config.list_timeout_ms,
+        )
       },
     )
     this.#env.server.answer(call, 200, this.#result(call, {}))
@@ -244,59 +310,46 @@ export class Roof implements Route {
 
   async #owner(call: Call, roof: RoofSession, list: 'tools/list' | 'prompts/list'): Promise<Owned> {
     const unknown = this.#names.toLearn(call.exposed_name, list, Date.now())
-    if (unknown.length > 0) await Promise.allSettled(unknown.map((server) => this.#learn(roof, server, list)))
+    if (unknown.length > 0)
+      await Promise.allSettled(unknown.map((server) => learn(this.#learned, roof, server, list)))
     const owned = this.#names.resolve(call.exposed_name)
     call.tool = ''
-    if (!owned) throw new WeirError(call.method === 'tools/call' ? 'tool_unknown' : 'prompt_unknown', call.exposed_name.slice(0, 100))
-    return owned
-  }
-
-  /** Reads a server's list to the end, so that the names it holds are known here. */
-  async #learn(roof: RoofSession, server: string, method: string): Promise<void> {
-    const member = await roof.member(server)
-    let cursor: string | undefined
-    for (let page = 0; page < LEARN_PAGES_MAX; page++) {
-      const body = JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params: cursor === undefined ? {} : { cursor } })
-      const answer = await ask(member.upstream, memberHeaders(member.upstream, roof.caller, member), body, member.upstream.config.list_timeout_ms)
-      const result = answer.message?.result as Record<string, unknown> | undefined
-      if (!result) return
-      mergeEntries(method, [{ server, result }], this.#names, this.#resources)
-      if (typeof result.nextCursor !== 'string' || result.nextCursor === cursor) return
-      cursor = result.nextCursor
-    }
-  }
-
-  async #resourceOwner(call: Call, roof: RoofSession, uri: unknown): Promise<string> {
-    if (typeof uri !== 'string' || uri.length > 8192) throw new WeirError('params_invalid', 'uri is not a text')
-    const known = this.#resources.owner(uri)
-    if (known && this.#upstreams.has(known)) return known
-    const members = (await roof.members()).filter((m) => 'resources' in m.capabilities)
-    // Nobody listed it here yet: the lists tell.
-    for (const method of ['resources/list', 'resources/templates/list'])
-      await Promise.allSettled(
-        members.map(async (m) => {
-          const answer = await ask(m.upstream, memberHeaders(m.upstream, roof.caller, m), JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method }), m.upstream.config.list_timeout_ms)
-          const result = answer.message?.result as Record<string, unknown> | undefined
-          if (result) mergeEntries(method, [{ server: m.upstream.name, result }], this.#names, this.#resources)
-        }),
+    if (!owned)
+      throw new WeirError(
+        call.method === 'tools/call' ? 'tool_unknown' : 'prompt_unknown',
+        call.exposed_name.slice(0, 100),
       )
-    const owner = this.#resources.owner(uri) ?? (members.length === 1 ? members[0]!.upstream.name : null)
-    if (!owner) throw new WeirError('resource_unknown')
-    return owner
+    return owned
   }
 
   async #complete(call: Call, roof: RoofSession): Promise<void> {
     const ref = call.message!.params?.ref as { type?: unknown; name?: unknown; uri?: unknown } | undefined
     if (ref?.type === 'ref/prompt' && typeof ref.name === 'string') {
       call.exposed_name = ref.name
-      return this.#toOwner(call, roof, await this.#owner(call, roof, 'prompts/list'), ['params', 'ref', 'name'])
+      return this.#toOwner(call, roof, await this.#owner(call, roof, 'prompts/list'), [
+        'params',
+        'ref',
+        'name',
+      ])
     }
-    if (ref?.type === 'ref/resource') return this.#toOwner(call, roof, { server: await this.#resourceOwner(call, roof, ref.uri), name: '' }, null)
+    if (ref?.type === 'ref/resource')
+      return this.#toOwner(
+        call,
+        roof,
+        { server: await resourceOwner(this.#learned, roof, ref.uri), name: '' },
+        null,
+      )
     throw new WeirError('params_invalid', 'ref is neither ref/prompt nor ref/resource')
   }
 
   /** Relays a call to the server it belongs to, under the name that server knows. */
-  async #toOwner(call: Call, roof: RoofSession, owned: Owned, namePath: readonly string[] | null, isRetry = false): Promise<void> {
+  async #toOwner(
+    call: Call,
+    roof: RoofSession,
+    owned: Owned,
+    namePath: readonly string[] | null,
+    isRetry = false,
+  ): Promise<void> {
     const upstream = this.#upstreams.get(owned.server)
     if (!upstream) throw new WeirError('tool_unknown')
     call.server = upstream.name
@@ -327,11 +380,18 @@ export class Roof implements Route {
         if (isRetry || !member.id || (status === 400 && upstream.transport === 'stdio')) return false
         roof.lose(member)
         call.forwarded_us = call.sent_us = call.first_byte_us = 0
-        this.#toOwner(call, roof, owned, namePath, true).catch((error) => this.#env.server.refuse(call, asWeirError(error)))
+        this.#toOwner(call, roof, owned, namePath, true).catch((error) =>
+          this.#env.server.refuse(call, asWeirError(error)),
+        )
         return true
       },
     })
-    upstream.send('POST', headers, Buffer.from(withTraceparent(named, call.message!, parent, call.tracestate)), relay)
+    upstream.send(
+      'POST',
+      headers,
+      Buffer.from(withTraceparent(named, call.message!, parent, call.tracestate)),
+      relay,
+    )
   }
 
   #result(call: Call, result: Record<string, unknown>): string {

@@ -40,12 +40,25 @@ function refusedBy({ status, message }: Asked): WeirError {
   const detail = `initialize was answered with ${why}`
   if (status === 401 || status === 403) return new WeirError('upstream_auth', detail)
   // 502 and 503 come from the host of stdio servers too, when a command cannot be started.
-  return new WeirError(status >= 500 || error?.data?.weir !== undefined ? 'upstream_unavailable' : 'upstream_protocol', detail)
+  return new WeirError(
+    status >= 500 || error?.data?.weir !== undefined ? 'upstream_unavailable' : 'upstream_protocol',
+    detail,
+  )
 }
 
 /** Headers of a message Weir itself sends within a member session. */
-export function memberHeaders(upstream: Upstream, caller: string, member: Pick<Member, 'id' | 'version'> | null): string[] {
-  const headers = [...upstream.headers, 'content-type', 'application/json', 'accept', 'application/json, text/event-stream']
+export function memberHeaders(
+  upstream: Upstream,
+  caller: string,
+  member: Pick<Member, 'id' | 'version'> | null,
+): string[] {
+  const headers = [
+    ...upstream.headers,
+    'content-type',
+    'application/json',
+    'accept',
+    'application/json, text/event-stream',
+  ]
   if (upstream.transport === 'stdio') headers.push('weir-principal', caller)
   if (member) {
     headers.push('mcp-protocol-version', member.version)
@@ -71,7 +84,12 @@ export class RoofSession {
   /** Told of each session opened later: the client's stream must hear that server too. */
   readonly onMember = new Set<(member: Member) => void>()
 
-  constructor(session: Session, introduction: Introduction, upstreams: ReadonlyMap<string, Upstream>, isInitialized: boolean) {
+  constructor(
+    session: Session,
+    introduction: Introduction,
+    upstreams: ReadonlyMap<string, Upstream>,
+    isInitialized: boolean,
+  ) {
     this.session = session
     this.caller = session.caller
     this.#introduction = introduction
@@ -82,13 +100,18 @@ export class RoofSession {
   /** Goes on with the servers of a new config. Sessions with servers that were changed or removed are forgotten. */
   adopt(upstreams: ReadonlyMap<string, Upstream>): void {
     if (upstreams === this.#upstreams) return
-    for (const [name, before] of this.#upstreams) if (upstreams.get(name) !== before) this.#members.delete(name)
+    for (const [name, before] of this.#upstreams)
+      if (upstreams.get(name) !== before) this.#members.delete(name)
     this.#upstreams = upstreams
   }
 
   /** Whether somebody listens or waits: such a session is not idle. */
   get isBusy(): boolean {
     return this.hasStream || this.open.size > 0
+  }
+
+  knows(server: string): boolean {
+    return this.#upstreams.has(server)
   }
 
   /** The session with a server, opened when there is none yet. Rejects with a WeirError. */
@@ -128,14 +151,22 @@ export class RoofSession {
     const { version, capabilities, name, client_version } = this.#introduction
     const clientInfo = JSON.stringify({ name: name || 'unknown', version: client_version || '0' })
     const body = `{"jsonrpc":"2.0","id":"weir-init","method":"initialize","params":{"protocolVersion":${JSON.stringify(version || LEGACY_VERSION)},"capabilities":${capabilities},"clientInfo":${clientInfo}}}`
-    const asked = await ask(upstream, memberHeaders(upstream, this.caller, null), body, upstream.config.list_timeout_ms)
+    const asked = await ask(
+      upstream,
+      memberHeaders(upstream, this.caller, null),
+      body,
+      upstream.config.list_timeout_ms,
+    )
     const result = asked.message?.result as Record<string, unknown> | undefined
     if (asked.status >= 400 || typeof result !== 'object' || result === null) throw refusedBy(asked)
     const member: Member = {
       upstream,
       id: text(asked.headers['mcp-session-id']),
       version: text(result.protocolVersion).slice(0, 32) || LEGACY_VERSION,
-      capabilities: typeof result.capabilities === 'object' && result.capabilities !== null ? (result.capabilities as Record<string, unknown>) : {},
+      capabilities:
+        typeof result.capabilities === 'object' && result.capabilities !== null
+          ? (result.capabilities as Record<string, unknown>)
+          : {},
       instructions: text(result.instructions),
     }
     if (this.isInitialized) await this.tellInitialized(member)
@@ -143,14 +174,18 @@ export class RoofSession {
   }
 
   async tellInitialized(member: Member): Promise<void> {
-    await ask(member.upstream, memberHeaders(member.upstream, this.caller, member), '{"jsonrpc":"2.0","method":"notifications/initialized"}', member.upstream.config.list_timeout_ms)
+    await ask(
+      member.upstream,
+      memberHeaders(member.upstream, this.caller, member),
+      '{"jsonrpc":"2.0","method":"notifications/initialized"}',
+      member.upstream.config.list_timeout_ms,
+    )
   }
 
   /** Ends the sessions with all servers. */
   async end(): Promise<void> {
     for (const member of await this.members())
-      if (member.id)
-        member.upstream.tell('DELETE', memberHeaders(member.upstream, this.caller, member), null)
+      if (member.id) member.upstream.tell('DELETE', memberHeaders(member.upstream, this.caller, member), null)
     this.#members.clear()
   }
 }
@@ -187,8 +222,7 @@ export class RoofSessions {
   add(session: RoofSession): void {
     this.#byHandle.set(session.session.handle, session)
     if (this.#byHandle.size <= this.#max) return
-    for (const oldest of this.#byHandle.values())
-      if (!oldest.isBusy) return this.#drop(oldest)
+    for (const oldest of this.#byHandle.values()) if (!oldest.isBusy) return this.#drop(oldest)
     this.#drop(this.#byHandle.values().next().value!)
   }
 
@@ -203,7 +237,8 @@ export class RoofSessions {
   /** Ends what nobody has used for a while. */
   sweep(): void {
     const limit = Date.now() - this.#idle_ms
-    for (const session of this.#byHandle.values()) if (session.last_used_ms < limit && !session.isBusy) this.#drop(session)
+    for (const session of this.#byHandle.values())
+      if (session.last_used_ms < limit && !session.isBusy) this.#drop(session)
   }
 
   #drop(session: RoofSession): void {
@@ -213,7 +248,8 @@ export class RoofSessions {
 }
 
 /** A server's question as the client sees it: its id names the server, so that the answer finds its way without a table. */
-export const questionId = (server: string, id: unknown): string => JSON.stringify(`${server}:${JSON.stringify(id)}`)
+export const questionId = (server: string, id: unknown): string =>
+  JSON.stringify(`${server}:${JSON.stringify(id)}`)
 
 /** Whose question an answer belongs to; null when it is none of ours. */
 export function answeredQuestion(message: Message): { server: string; id: string } | null {

@@ -23,7 +23,9 @@ export function fromServer(server: string, json: string): string {
   } catch {
     return json
   }
-  return typeof message.method === 'string' && message.id !== undefined ? replaceValue(json, ['id'], questionId(server, message.id)) : json
+  return typeof message.method === 'string' && message.id !== undefined
+    ? replaceValue(json, ['id'], questionId(server, message.id))
+    : json
 }
 
 /** The stream of one server, heard on behalf of a client. Opened again when it ends, as long as the client listens. */
@@ -141,7 +143,11 @@ export function openRoofStream(call: Call, roof: RoofSession): void {
     watches.set(member, hearing)
   }
   const alive = setInterval(() => write(': alive\n\n'), KEEP_ALIVE_MS)
-  res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache', 'x-accel-buffering': 'no' })
+  res.writeHead(200, {
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-cache',
+    'x-accel-buffering': 'no',
+  })
   res.flushHeaders()
   roof.hasStream = true
   roof.onMember.add(watch)

@@ -28,7 +28,8 @@ export type SpoolOptions = {
 
 const LOSS_WIDTH = 16
 
-export const noLosses = (): Record<LossReason, number> => Object.fromEntries(LOSS_REASONS.map((r) => [r, 0])) as Record<LossReason, number>
+export const noLosses = (): Record<LossReason, number> =>
+  Object.fromEntries(LOSS_REASONS.map((r) => [r, 0])) as Record<LossReason, number>
 
 type Waiter = { resolve: () => void; reject: (error: Error) => void }
 

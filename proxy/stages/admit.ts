@@ -7,10 +7,17 @@ import type { Config } from '../../config/schema.ts'
 import { WeirError } from '../errors.ts'
 import type { Stage } from '../pipeline.ts'
 
-const hostName = (host: string): string => host.replace(/:\d+$/, '').replace(/^\[|\]$/g, '').toLowerCase()
+const hostName = (host: string): string =>
+  host
+    .replace(/:\d+$/, '')
+    .replace(/^\[|\]$/g, '')
+    .toLowerCase()
 
 /** Whether requests for this Host are served by a listener at `listen`. */
-export function makeHostCheck(listen: string, allowed: readonly string[]): (host: string | undefined) => boolean {
+export function makeHostCheck(
+  listen: string,
+  allowed: readonly string[],
+): (host: string | undefined) => boolean {
   const bound = hostOf(listen)
   const names = new Set([...allowed.map((h) => h.toLowerCase()), bound.toLowerCase()])
   const isAny = !isLoopback(bound) && allowed.length === 0
@@ -23,7 +30,10 @@ export function makeHostCheck(listen: string, allowed: readonly string[]): (host
 }
 
 /** Whether pages of this Origin may call. */
-export function makeOriginCheck(listen: string, allowed: readonly string[]): (origin: string | undefined) => boolean {
+export function makeOriginCheck(
+  listen: string,
+  allowed: readonly string[],
+): (origin: string | undefined) => boolean {
   const origins = new Set(allowed.map((o) => o.toLowerCase().replace(/\/$/, '')))
   const isLocal = isLoopback(hostOf(listen))
   return (origin) => {

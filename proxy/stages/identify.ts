@@ -9,7 +9,12 @@ export const identify = (ring: KeyRing): Stage => ({
   why: 'everything after it is decided and recorded by who calls',
   needs: 'head',
   before(call) {
-    const identity = identifyKey(ring, call.req.headers.authorization, isLoopback(call.peer_address), Date.now())
+    const identity = identifyKey(
+      ring,
+      call.req.headers.authorization,
+      isLoopback(call.peer_address),
+      Date.now(),
+    )
     if (!identity) throw new WeirError('unauthenticated')
     call.identity = identity
   },

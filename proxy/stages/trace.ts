@@ -1,9 +1,9 @@
 /** Labels, trace and run of a call. After `understand`: `_meta` wins over headers. */
 import type { Config } from '../../config/schema.ts'
-import { newEventId } from '../telemetry/random.ts'
-import { wallUs } from '../telemetry/clock.ts'
-import { compileLabels, type InferredRuns, readLabels, traceCall } from '../telemetry/trace.ts'
 import type { Stage } from '../pipeline.ts'
+import { wallUs } from '../telemetry/clock.ts'
+import { newEventId } from '../telemetry/random.ts'
+import { compileLabels, type InferredRuns, readLabels, traceCall } from '../telemetry/trace.ts'
 
 export function trace(config: Config, runs: InferredRuns): Stage {
   const rules = compileLabels(config.labels)

@@ -26,18 +26,25 @@ function parse(call: Call): Message {
   return parsed as Message
 }
 
-const isId = (id: unknown): id is string | number => typeof id === 'string' || (typeof id === 'number' && Number.isInteger(id))
+const isId = (id: unknown): id is string | number =>
+  typeof id === 'string' || (typeof id === 'number' && Number.isInteger(id))
 
 /** Sets id, method and kind; the id first, so that every later refusal can echo it. */
 function classify(call: Call, message: Message): void {
-  if (isId(message.id)) call.id = typeof message.id === 'number' && !Number.isSafeInteger(message.id) ? rawNumber(call.text) : JSON.stringify(message.id)
+  if (isId(message.id))
+    call.id =
+      typeof message.id === 'number' && !Number.isSafeInteger(message.id)
+        ? rawNumber(call.text)
+        : JSON.stringify(message.id)
   if (message.jsonrpc !== '2.0') throw new WeirError('invalid_request', 'jsonrpc is not "2.0"')
   if (typeof message.method === 'string') {
-    if (message.id !== undefined && call.id === null) throw new WeirError('invalid_request', 'the id is neither a string nor an integer')
+    if (message.id !== undefined && call.id === null)
+      throw new WeirError('invalid_request', 'the id is neither a string nor an integer')
     call.method = message.method
     call.kind = message.id === undefined ? 'notification' : 'request'
     const { params } = message
-    if (params !== undefined && (typeof params !== 'object' || params === null)) throw new WeirError('params_invalid', 'params is not an object')
+    if (params !== undefined && (typeof params !== 'object' || params === null))
+      throw new WeirError('params_invalid', 'params is not an object')
     return
   }
   if (message.method !== undefined) throw new WeirError('invalid_request', 'the method is not a string')
@@ -64,7 +71,9 @@ function readClient(call: Call, message: Message): void {
     if (call.method === 'initialize') {
       info = params?.clientInfo as typeof info
       call.protocol_version = text(params?.protocolVersion).slice(0, 32)
-    } else call.protocol_version = headerVersion.slice(0, 32) || call.session?.protocol_version || LEGACY_DEFAULT_VERSION
+    } else
+      call.protocol_version =
+        headerVersion.slice(0, 32) || call.session?.protocol_version || LEGACY_DEFAULT_VERSION
   }
   if (info && typeof info === 'object') {
     call.client_name = text(info.name).slice(0, CLIENT_CHARS)
@@ -80,7 +89,8 @@ export function openSession(call: Call, seal: SessionSeal): Session | null {
   const id = call.req.headers['mcp-session-id']
   if (typeof id !== 'string') return null
   const session = seal.unseal(id)
-  if (!session || session.caller !== call.identity!.caller || session.server !== call.endpoint.server) throw new WeirError('session_unknown')
+  if (!session || session.caller !== call.identity!.caller || session.server !== call.endpoint.server)
+    throw new WeirError('session_unknown')
   return session
 }
 

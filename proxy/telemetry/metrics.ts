@@ -11,11 +11,12 @@ const SERIES_MAX = 2000
 export type Series = { labels: string; value: number; count: number; buckets: number[] }
 export type Snapshot = { [metric: string]: Series[] }
 
-const escape = (value: string): string => value.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n')
+const escapeLabel = (value: string): string =>
+  value.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n')
 
 /** `{a="x",b="y"}` of the values, in the order of the metric's label names; '' when it has none. */
 const labelText = (names: readonly string[], values: readonly string[]): string =>
-  names.length === 0 ? '' : `{${names.map((n, i) => `${n}="${escape(values[i] ?? '')}"`).join(',')}}`
+  names.length === 0 ? '' : `{${names.map((n, i) => `${n}="${escapeLabel(values[i] ?? '')}"`).join(',')}}`
 
 export class Metrics {
   readonly #series = new Map<MetricName, Map<string, Series>>()
@@ -32,7 +33,12 @@ export class Metrics {
       const other = spec.labels.map(() => 'other')
       if (values.some((v) => v !== 'other')) return this.series(metric, other)
     }
-    one = { labels: labelText(spec.labels, values), value: 0, count: 0, buckets: spec.buckets ? spec.buckets.map(() => 0) : [] }
+    one = {
+      labels: labelText(spec.labels, values),
+      value: 0,
+      count: 0,
+      buckets: spec.buckets ? spec.buckets.map(() => 0) : [],
+    }
     all.set(key, one)
     return one
   }
@@ -82,7 +88,8 @@ export function mergeSnapshots(snapshots: readonly Snapshot[]): Snapshot {
   return Object.fromEntries(Object.entries(merged).map(([name, all]) => [name, [...all.values()]]))
 }
 
-const withLabel = (labels: string, extra: string): string => (labels === '' ? `{${extra}}` : `${labels.slice(0, -1)},${extra}}`)
+const withLabel = (labels: string, extra: string): string =>
+  labels === '' ? `{${extra}}` : `${labels.slice(0, -1)},${extra}}`
 
 /** Prometheus text exposition format 0.0.4. */
 export function renderPrometheus(snapshot: Snapshot): string {
@@ -101,7 +108,11 @@ export function renderPrometheus(snapshot: Snapshot): string {
         sum += s.buckets[i]!
         lines.push(`${name}_bucket${withLabel(s.labels, `le="${bound}"`)} ${sum}`)
       })
-      lines.push(`${name}_bucket${withLabel(s.labels, 'le="+Inf"')} ${s.count}`, `${name}_sum${s.labels} ${s.value}`, `${name}_count${s.labels} ${s.count}`)
+      lines.push(
+        `${name}_bucket${withLabel(s.labels, 'le="+Inf"')} ${s.count}`,
+        `${name}_sum${s.labels} ${s.value}`,
+        `${name}_count${s.labels} ${s.count}`,
+      )
     }
   }
   return `${lines.join('\n')}\n`

@@ -60,7 +60,9 @@ const RULES: Record<Redaction, readonly Rule[]> = {
       pattern: /\b(?:basic|token)\s+[A-Za-z0-9._~+/=-]{8,}/gi,
       mask: (m) => (plainWord.test(m) ? m : '[secret]'),
     },
-    { pattern: new RegExp(`(?<=(?:authorization|cookie)s?${IS}["']?)[^\\s"'}\\\\][^\\r\\n"'}\\\\]{2,}`, 'gi') },
+    {
+      pattern: new RegExp(`(?<=(?:authorization|cookie)s?${IS}["']?)[^\\s"'}\\\\][^\\r\\n"'}\\\\]{2,}`, 'gi'),
+    },
     { pattern: new RegExp(`(?<=${KEY}${IS}")[^"\\\\]+(?:\\\\[^"][^"\\\\]*)*`, 'gi') },
     { pattern: new RegExp(`(?<=${KEY}${IS}')[^'\\\\]+(?:\\\\[^'][^'\\\\]*)*`, 'gi') },
     { pattern: new RegExp(`(?<=${KEY}${IS})[^\\s"',;}&\\\\]{3,}`, 'gi') },
@@ -75,7 +77,11 @@ const RULES: Record<Redaction, readonly Rule[]> = {
 }
 
 /** A secret as it looks in plain text, inside JSON, and inside a URL. */
-const forms = (secret: string): string[] => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret.toWellFormed())]
+const forms = (secret: string): string[] => [
+  secret,
+  JSON.stringify(secret).slice(1, -1),
+  encodeURIComponent(secret.toWellFormed()),
+]
 
 export type Redactor = (text: string) => string
 
@@ -87,7 +93,9 @@ export function makeRedactor(kinds: readonly Redaction[], secrets: readonly stri
     RULES[kind].map(({ pattern, mask }) => ({ pattern, mask: mask ?? ((): string => `[${kind}]`) })),
   )
   // The longest first: one secret may begin with another.
-  const literals = [...new Set(secrets.filter((s) => s.length >= 4).flatMap(forms))].sort((a, b) => b.length - a.length)
+  const literals = [...new Set(secrets.filter((s) => s.length >= 4).flatMap(forms))].sort(
+    (a, b) => b.length - a.length,
+  )
   return (text) => {
     let out = text
     for (const literal of literals) if (out.includes(literal)) out = out.replaceAll(literal, '[secret]')
@@ -111,7 +119,14 @@ export function redactCut(redact: Redactor, text: string, max: number): string {
 
 /** An error text as it may be stored: one line, masked, cut. */
 export const redactError = (redact: Redactor, text: string): string =>
-  redactCut(redact, text.slice(0, ERROR_MAX_CHARS + 2 * CUT_SLACK_CHARS).replace(/\s+/g, ' ').trim(), ERROR_MAX_CHARS).slice(0, ERROR_MAX_CHARS)
+  redactCut(
+    redact,
+    text
+      .slice(0, ERROR_MAX_CHARS + 2 * CUT_SLACK_CHARS)
+      .replace(/\s+/g, ' ')
+      .trim(),
+    ERROR_MAX_CHARS,
+  ).slice(0, ERROR_MAX_CHARS)
 
 /** Equal causes, equal fingerprint: ids, numbers, quoted words and paths are taken out before hashing. 16 hex digits. */
 export function fingerprint(error_type: string, text: string): string {

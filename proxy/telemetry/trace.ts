@@ -8,7 +8,8 @@ import { flat } from './flat.ts'
 import { newSpanId, newTraceId } from './random.ts'
 
 /** Version 00 ends with the flags; later versions may go on. */
-const TRACEPARENT = /^(?:00(?=.{53}$)|(?!00|ff)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-|$)/
+const TRACEPARENT =
+  /^(?:00(?=.{53}$)|(?!00|ff)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-|$)/
 const RUNS_MAX = 10_000
 const LABEL_MAX_CHARS = 200
 
@@ -35,14 +36,21 @@ export class InferredRuns {
 const text = (value: unknown): string => (typeof value === 'string' ? value : '')
 
 /** A tracestate of at most 512 characters: whole members are left out at the end (W3C Trace Context 3.3.1.5). */
-const cutTracestate = (state: string): string => (state.length <= 512 ? state : state.slice(0, state.lastIndexOf(',', 512)).slice(0, 512))
+const cutTracestate = (state: string): string =>
+  state.length <= 512 ? state : state.slice(0, state.lastIndexOf(',', 512)).slice(0, 512)
 
 /** Fills in trace, parent, link and run of a call. */
-export function traceCall(call: Call, incoming: Config['trace']['incoming'], gap_us: number, runs: InferredRuns): void {
+export function traceCall(
+  call: Call,
+  incoming: Config['trace']['incoming'],
+  gap_us: number,
+  runs: InferredRuns,
+): void {
   // A client may send null here.
   const meta = call.message?.params?._meta ?? undefined
   const headers = call.req.headers
-  const fromMeta = incoming === 'ignore' || meta === undefined ? null : TRACEPARENT.exec(text(meta.traceparent))
+  const fromMeta =
+    incoming === 'ignore' || meta === undefined ? null : TRACEPARENT.exec(text(meta.traceparent))
   const header = headers.traceparent
   const fromHeader = incoming === 'ignore' || header === undefined ? null : TRACEPARENT.exec(text(header))
   const context = fromMeta ?? fromHeader
@@ -68,7 +76,11 @@ export function traceCall(call: Call, incoming: Config['trace']['incoming'], gap
     else if (call.method === 'initialize') call.trace_id = newTraceId()
     else {
       const client = call.client_name || text(headers['user-agent'])
-      call.trace_id = runs.traceId(`${call.identity?.caller}\n${client}\n${call.client_version}`, call.received_us, gap_us)
+      call.trace_id = runs.traceId(
+        `${call.identity?.caller}\n${client}\n${call.client_version}`,
+        call.received_us,
+        gap_us,
+      )
     }
     call.trace_source = 'run'
   }
@@ -85,12 +97,17 @@ export function traceCall(call: Call, incoming: Config['trace']['incoming'], gap
 }
 
 /** traceparent that a hop with `span_id` sends on. */
-export const traceparent = (call: Call, span_id: string): string => `00-${call.trace_id}-${span_id}-${call.trace_flags}`
+export const traceparent = (call: Call, span_id: string): string =>
+  `00-${call.trace_id}-${span_id}-${call.trace_flags}`
 
 export type LabelRule = { readonly label: string; readonly header: string; readonly baggage: string }
 
 export const compileLabels = (labels: Config['labels']): readonly LabelRule[] =>
-  Object.entries(labels).map(([label, from]) => ({ label, header: from.header?.toLowerCase() ?? '', baggage: from.baggage ?? '' }))
+  Object.entries(labels).map(([label, from]) => ({
+    label,
+    header: from.header?.toLowerCase() ?? '',
+    baggage: from.baggage ?? '',
+  }))
 
 /** One member of a W3C baggage list, decoded; '' when it is not there. */
 function baggageValue(list: string, key: string): string {

@@ -4,7 +4,6 @@
  * Obeys backpressure: nothing is taken from the upstream that the client does not take.
  * Invariant: `finish` runs exactly once, whatever ends first: answer, error, deadline or client.
  */
-import type { Hash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import type { Call } from '../call.ts'
@@ -12,7 +11,18 @@ import { WeirError } from '../errors.ts'
 import { ErrorScan, isResponse, isResponseHead, readAnswer } from '../mcp/answer.ts'
 import { FrameSplitter, frameData } from '../mcp/frames.ts'
 import { nowUs } from '../telemetry/clock.ts'
-import { type AnswerForm, connectionFailure, httpFailure, readFailure, readScanned, readWhole, saysSessionLost, UNKNOWN_FORM } from './outcome.ts'
+import { Deadline } from './deadline.ts'
+import { HeldBody } from './held-body.ts'
+import {
+  type AnswerForm,
+  connectionFailure,
+  httpFailure,
+  readFailure,
+  readScanned,
+  readWhole,
+  saysSessionLost,
+  UNKNOWN_FORM,
+} from './outcome.ts'
 import type { RelayHooks, RelaySurroundings } from './relay-surroundings.ts'
 import { returnedHeaders, type Upstream } from './upstream.ts'
 
@@ -20,9 +30,6 @@ type Controller = Dispatcher.DispatchController
 
 /** How long a server may still answer a call that its client has cancelled. */
 const CANCEL_GRACE_MS = 2_000
-
-/** Answers up to this size are kept whole for reading; larger ones are scanned as they pass. */
-const KEEP_BYTES = 262_144
 
 /** Largest message that is put together to be rewritten. */
 const MESSAGE_MAX_BYTES = 33_554_432
@@ -37,15 +44,11 @@ export class Relay implements Dispatcher.DispatchHandler {
   #state: State = 'waiting'
   #controller: Controller | null = null
   /** Null for streams that have no end to wait for: of a session, or of changes. */
-  #deadline: NodeJS.Timeout | null
-  readonly #hardEnd_us: number
-  /** The deadline is the hard end: nothing moves it any more. */
-  #isLastStretch = false
+  readonly #deadline: Deadline | null
+  #cancelTimer: NodeJS.Timeout | null = null
   #head: { status: number; headers: string[] } | null = null
-  #held: Buffer | null = null
-  #kept: Buffer[] | null = []
+  #body: HeldBody | null = null
   #scan: ErrorScan | null = null
-  #hash: Hash | null = null
   #splitter: FrameSplitter | null = null
   #form: AnswerForm = UNKNOWN_FORM
   readonly #isOpenEnded: boolean
@@ -59,20 +62,23 @@ export class Relay implements Dispatcher.DispatchHandler {
   #pieces_bytes = 0
 
   /** `isOpenEnded`: a stream that only ends when a side leaves; that is no failure, and there is no deadline. */
-  constructor(call: Call, upstream: Upstream, env: RelaySurroundings, hooks: RelayHooks, isOpenEnded = false) {
+  constructor(
+    call: Call,
+    upstream: Upstream,
+    env: RelaySurroundings,
+    hooks: RelayHooks,
+    isOpenEnded = false,
+  ) {
     this.#call = call
     this.#upstream = upstream
     this.#env = env
     this.#hooks = hooks
-    this.#hardEnd_us = call.forwarded_us + upstream.config.timeout_max_ms * 1000
     this.#isOpenEnded = isOpenEnded
     const { timeout_ms, timeout_max_ms } = upstream.config
-    this.#deadline = isOpenEnded ? null : setTimeout(() => this.#timeout(), Math.min(timeout_ms, timeout_max_ms))
-    const onClientGone = (): void => this.#clientGone()
-    call.onClientGone = onClientGone
+    this.#deadline = isOpenEnded ? null : new Deadline(timeout_ms, timeout_max_ms, () => this.#timeout())
+    call.onClientGone = () => this.#clientGone()
     if (call.era === 'legacy' && call.kind === 'request') {
-      const onCancelAsked = (): void => this.#cancelAsked()
-      call.onCancelAsked = onCancelAsked
+      call.onCancelAsked = () => this.#cancelAsked()
       env.open.add(call)
     }
   }
@@ -109,14 +115,20 @@ export class Relay implements Dispatcher.DispatchHandler {
     const type = (headers['content-type'] ?? '').toLowerCase()
     const isStream = type.startsWith('text/event-stream')
     const coding = headers['content-encoding']
-    this.#form = { isJson: type.startsWith('application/json'), isCompressed: coding !== undefined && coding !== 'identity', transport: this.#upstream.transport }
+    this.#form = {
+      isJson: type.startsWith('application/json'),
+      isCompressed: coding !== undefined && coding !== 'identity',
+      transport: this.#upstream.transport,
+    }
     const flat = returnedHeaders(headers, !isStream)
     const upstreamId = headers['mcp-session-id']
-    if (typeof upstreamId === 'string' && this.#hooks.sessionId) flat.push('mcp-session-id', this.#hooks.sessionId(upstreamId))
+    if (typeof upstreamId === 'string' && this.#hooks.sessionId)
+      flat.push('mcp-session-id', this.#hooks.sessionId(upstreamId))
     this.#head = { status, headers: flat }
     call.http_status = status
     if (!isStream) {
       this.#state = 'body'
+      this.#body = new HeldBody(this.#env.hashResult ? this.#env.beginHash : null, this.#isMaybeLost)
       return
     }
     this.#state = 'stream'
@@ -149,58 +161,37 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.#call.last_byte_us = nowUs()
     const code = (error as { code?: string }).code ?? ''
     this.#upstream.saw(false, code || error.message)
-    this.#fail(new WeirError(connectionFailure(error, code), `${code} ${error.message}`.trim(), { cause: error }))
+    this.#fail(
+      new WeirError(connectionFailure(error, code), `${code} ${error.message}`.trim(), { cause: error }),
+    )
   }
 
   // --- a plain body -----------------------------------------------------------------------------------------------
 
   #bodyChunk(chunk: Buffer): void {
-    const call = this.#call
-    call.response_bytes += chunk.length
-    this.#extend()
-    if (this.#kept) {
-      this.#kept.push(chunk)
-      if (call.response_bytes > KEEP_BYTES) {
-        this.#scan = new ErrorScan()
-        for (const part of this.#kept) this.#scan.push(part)
-        if (this.#isMaybeLost) {
-          // Too long to be a word about the session: what was kept back flows now.
-          this.#isMaybeLost = false
-          this.#held = Buffer.concat(this.#kept.slice(0, -1))
-        }
-        this.#kept = null
-      }
-    } else this.#scan!.push(chunk)
-    if (this.#isMaybeLost && this.#kept) return
-    if (this.#held) {
-      // A second chunk: from here on everything but the newest piece flows.
-      if (this.#env.hashResult) {
-        this.#hash ??= this.#env.beginHash()
-        this.#hash.update(this.#held)
-      }
-      this.#sendHead()
-      this.#write(this.#held)
-    }
-    this.#held = chunk
+    this.#call.response_bytes += chunk.length
+    this.#deadline?.extend()
+    const flows = this.#body!.push(chunk)
+    if (!flows) return
+    this.#sendHead()
+    this.#write(flows)
   }
 
   #endBody(): void {
     const call = this.#call
-    let last = this.#held
-    if (this.#kept) {
-      const whole = this.#kept.length === 1 ? this.#kept[0]! : Buffer.concat(this.#kept)
-      if (this.#isMaybeLost) {
-        if (saysSessionLost(whole) && this.#isLost(400)) return
-        last = whole
-      }
+    const body = this.#body!
+    const whole = body.whole()
+    if (whole) {
+      if (this.#isMaybeLost && saysSessionLost(whole) && this.#isLost(400)) return
       const text = readWhole(call, whole, this.#form, this.#isCancelAsked)
       if (text !== null) this.#env.captureResult(call, text)
-    } else readScanned(call, this.#scan!, this.#form)
+    } else readScanned(call, body.scan!, this.#form)
+    const last = body.last()
     if (last && this.#env.hashResult && call.kind === 'request')
-      call.result_hash = this.#env.hashResult(last, this.#hash)
+      call.result_hash = this.#env.hashResult(last, body.hash)
     this.#finish()
     this.#sendHead()
-    if (last) call.res.end(last)
+    if (last && last.length > 0) call.res.end(last)
     else call.res.end()
   }
 
@@ -213,10 +204,11 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (data !== null && isResponse(data)) return this.#result(bytes, data)
     if (data !== null && data !== '') {
       call.stream_messages++
-      this.#extend()
+      this.#deadline?.extend()
       if (this.#hooks.message) {
         const rewritten = this.#hooks.message(data)
-        if (rewritten !== data) return this.#write(Buffer.from(bytes.toString().replace(data, () => rewritten)))
+        if (rewritten !== data)
+          return this.#write(Buffer.from(bytes.toString().replace(data, () => rewritten)))
       }
     }
     this.#write(bytes)
@@ -226,7 +218,8 @@ export class Relay implements Dispatcher.DispatchHandler {
     const call = this.#call
     this.#hasResult = true
     call.last_byte_us = nowUs()
-    if (!readAnswer(call, data)) call.fail('upstream_error', 'upstream', 'upstream_protocol', 'the answer is not valid JSON')
+    if (!readAnswer(call, data))
+      call.fail('upstream_error', 'upstream', 'upstream_protocol', 'the answer is not valid JSON')
     readFailure(call, data, this.#upstream.transport, this.#isCancelAsked)
     if (this.#env.hashResult) call.result_hash = this.#env.hashResult(Buffer.from(data), null)
     this.#env.captureResult(call, data)
@@ -241,7 +234,8 @@ export class Relay implements Dispatcher.DispatchHandler {
       this.#pieces ??= []
       this.#pieces.push(Buffer.from(bytes))
       this.#pieces_bytes += bytes.length
-      if (this.#pieces_bytes > MESSAGE_MAX_BYTES) this.#end(new WeirError('upstream_protocol', `a message is larger than ${MESSAGE_MAX_BYTES} bytes`))
+      if (this.#pieces_bytes > MESSAGE_MAX_BYTES)
+        this.#end(new WeirError('upstream_protocol', `a message is larger than ${MESSAGE_MAX_BYTES} bytes`))
       return
     }
     this.#scan ??= new ErrorScan()
@@ -263,7 +257,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     const call = this.#call
     if (!isResponseHead(head)) {
       call.stream_messages++
-      this.#extend()
+      this.#deadline?.extend()
     } else if (!this.#hasResult) {
       this.#hasResult = true
       call.last_byte_us = nowUs()
@@ -283,22 +277,13 @@ export class Relay implements Dispatcher.DispatchHandler {
       const isAnswer = data !== null && isResponse(data) && readAnswer(call, data)
       if (isAnswer) readFailure(call, data, this.#upstream.transport, this.#isCancelAsked)
       else if (this.#isCancelAsked) call.fail('cancelled', 'client', 'cancelled', '')
-      else if (call.http_status < 400) call.fail('upstream_error', 'upstream', 'upstream_closed', 'the stream ended without an answer')
+      else if (call.http_status < 400)
+        call.fail('upstream_error', 'upstream', 'upstream_closed', 'the stream ended without an answer')
       else httpFailure(call)
     }
     this.#finish()
     if (rest.length > 0) call.res.write(rest)
     call.res.end()
-  }
-
-  /** Each message or piece shows that the server is alive: the deadline moves, up to the hard end. */
-  #extend(): void {
-    if (!this.#deadline || this.#isLastStretch) return
-    const left_ms = (this.#hardEnd_us - nowUs()) / 1000
-    if (left_ms > this.#upstream.config.timeout_ms) return void this.#deadline.refresh()
-    this.#isLastStretch = true
-    clearTimeout(this.#deadline)
-    this.#deadline = setTimeout(() => this.#timeout(), Math.max(1, left_ms))
   }
 
   // --- towards the client -----------------------------------------------------------------------------------------
@@ -324,7 +309,8 @@ export class Relay implements Dispatcher.DispatchHandler {
   // --- the ends ---------------------------------------------------------------------------------------------------
 
   #settle(): void {
-    if (this.#deadline) clearTimeout(this.#deadline)
+    this.#deadline?.clear()
+    if (this.#cancelTimer) clearTimeout(this.#cancelTimer)
     if (this.#call.onCancelAsked) {
       this.#call.onCancelAsked = null
       this.#env.open.delete(this.#call)
@@ -348,8 +334,8 @@ export class Relay implements Dispatcher.DispatchHandler {
   #cancelAsked(): void {
     if (this.#state === 'done' || this.#hasResult) return
     this.#isCancelAsked = true
-    if (this.#deadline) clearTimeout(this.#deadline)
-    this.#deadline = setTimeout(() => this.#cancelled(), CANCEL_GRACE_MS)
+    this.#deadline?.clear()
+    this.#cancelTimer ??= setTimeout(() => this.#cancelled(), CANCEL_GRACE_MS)
   }
 
   #cancelled(): void {
@@ -360,7 +346,8 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.#call.http_status ||= 200
     this.#finish()
     this.#controller?.abort(new Error('the call was cancelled'))
-    if (!res.headersSent) res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' })
+    if (!res.headersSent)
+      res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' })
     res.end()
   }
 
@@ -387,17 +374,25 @@ export class Relay implements Dispatcher.DispatchHandler {
     call.fail(error.spec.outcome, error.spec.owner, error.code, error.detail, error.spec.rpc)
     this.#env.record(call)
     // In a stream the error is a message like any other; a cut body can only be cut.
-    if (wasStreaming && call.id !== null) call.res.end(`event: message\ndata: ${this.#env.errorText(call, error)}\n\n`)
+    if (wasStreaming && call.id !== null)
+      call.res.end(`event: message\ndata: ${this.#env.errorText(call, error)}\n\n`)
     else call.res.destroy()
   }
 
   #timeout(): void {
     if (this.#state === 'done') return
     this.#call.last_byte_us = nowUs()
-    if (this.#isPausedByClient) this.#call.fail('cancelled', 'client', 'client_slow', 'the client did not take its answer in time')
+    if (this.#isPausedByClient)
+      this.#call.fail('cancelled', 'client', 'client_slow', 'the client did not take its answer in time')
     const { timeout_ms, connections_max } = this.#upstream.config
     // Never sent: the server was not asked at all.
-    if (this.#call.sent_us === 0) return this.#end(new WeirError('upstream_unavailable', `none of ${connections_max} connections was free within ${timeout_ms} ms`))
+    if (this.#call.sent_us === 0)
+      return this.#end(
+        new WeirError(
+          'upstream_unavailable',
+          `none of ${connections_max} connections was free within ${timeout_ms} ms`,
+        ),
+      )
     this.#end(new WeirError('upstream_timeout', `no answer within ${timeout_ms} ms`))
     this.#env.cancel(this.#call, 'timeout')
   }

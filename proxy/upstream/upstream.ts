@@ -21,7 +21,11 @@ export class Upstream {
   /** Names among them that a client's header must not double. */
   readonly ownNames: ReadonlySet<string>
   /** What was seen of it last. */
-  health: { isUp: boolean; at_ms: number; reason: string } = { isUp: true, at_ms: 0, reason: 'not contacted yet' }
+  health: { isUp: boolean; at_ms: number; reason: string } = {
+    isUp: true,
+    at_ms: 0,
+    reason: 'not contacted yet',
+  }
   readonly #calls: Pool
   readonly #streams: Pool
   readonly #origin: string
@@ -49,21 +53,37 @@ export class Upstream {
     this.#streams = new Pool(this.#origin, { ...options, connections: null })
     const headers: string[] = ['accept-encoding', 'identity']
     if (config.credentials.bearer) headers.push('authorization', `Bearer ${config.credentials.bearer}`)
-    else if (url.username) headers.push('authorization', `Basic ${Buffer.from(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`).toString('base64')}`)
+    else if (url.username)
+      headers.push(
+        'authorization',
+        `Basic ${Buffer.from(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`).toString('base64')}`,
+      )
     for (const [key, value] of Object.entries(config.headers)) headers.push(key.toLowerCase(), value)
     this.headers = headers
     this.ownNames = new Set(Object.keys(config.headers).map((k) => k.toLowerCase()))
   }
 
   /** Sends one message. `headers` is flat and already holds this.headers. Everything after is told to `handler`. */
-  send(method: 'POST' | 'GET' | 'DELETE', headers: string[], body: Buffer | string | null, handler: Dispatcher.DispatchHandler, isStream = false): void {
+  send(
+    method: 'POST' | 'GET' | 'DELETE',
+    headers: string[],
+    body: Buffer | string | null,
+    handler: Dispatcher.DispatchHandler,
+    isStream = false,
+  ): void {
     const pool = isStream ? this.#streams : this.#calls
     pool.dispatch({ origin: this.#origin, path: this.#path, method, headers, body }, handler)
   }
 
   /** Sends one message whose answer nobody waits for. */
   tell(method: 'POST' | 'DELETE', headers: string[], body: string | null): void {
-    this.send(method, headers, body, { onRequestStart() {}, onResponseStart() {}, onResponseData() {}, onResponseEnd() {}, onResponseError() {} })
+    this.send(method, headers, body, {
+      onRequestStart() {},
+      onResponseStart() {},
+      onResponseData() {},
+      onResponseEnd() {},
+      onResponseError() {},
+    })
   }
 
   saw(isUp: boolean, reason: string): void {
@@ -83,13 +103,38 @@ export class Upstream {
 
 /** Headers of a hop; the others of a client travel on. (RFC 9110 section 7.6.1, and what belongs to Weir.) */
 const NOT_FORWARDED = new Set([
-  'connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te', 'trailer', 'transfer-encoding',
-  'upgrade', 'expect', 'host', 'content-length', 'authorization', 'cookie', 'accept-encoding', 'traceparent', 'tracestate',
-  'mcp-session-id', 'weir-principal', 'origin', 'forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto',
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'expect',
+  'host',
+  'content-length',
+  'authorization',
+  'cookie',
+  'accept-encoding',
+  'traceparent',
+  'tracestate',
+  'mcp-session-id',
+  'weir-principal',
+  'origin',
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
 ])
 
 /** The client's headers that a server may see, after the upstream's own. Flat. */
-export function forwardedHeaders(upstream: Upstream, rawHeaders: readonly string[], caller: string): string[] {
+export function forwardedHeaders(
+  upstream: Upstream,
+  rawHeaders: readonly string[],
+  caller: string,
+): string[] {
   const out = [...upstream.headers]
   if (upstream.transport === 'stdio') out.push('weir-principal', caller)
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -100,12 +145,23 @@ export function forwardedHeaders(upstream: Upstream, rawHeaders: readonly string
 }
 
 const NOT_RETURNED = new Set([
-  'connection', 'keep-alive', 'proxy-authenticate', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade',
-  'mcp-session-id', 'weir-queue-us',
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'mcp-session-id',
+  'weir-queue-us',
 ])
 
 /** The server's headers that the client may see. Flat. */
-export function returnedHeaders(headers: Readonly<Record<string, string | string[] | undefined>>, keepLength: boolean): string[] {
+export function returnedHeaders(
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+  keepLength: boolean,
+): string[] {
   const out: string[] = []
   for (const name in headers) {
     if (NOT_RETURNED.has(name) || (name === 'content-length' && !keepLength)) continue

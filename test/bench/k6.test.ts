@@ -16,7 +16,9 @@ const SERVER = join(ROOT, 'node_modules/@modelcontextprotocol/server-everything/
 const SCRIPTS = ['tools-mix.js', 'sessions.js', 'progress.js']
 
 if (!k6)
-  process.stderr.write('k6 is not here: its scripts are not tried (go install go.k6.io/k6@latest, or set K6 to the program)\n')
+  process.stderr.write(
+    'k6 is not here: its scripts are not tried (go install go.k6.io/k6@latest, or set K6 to the program)\n',
+  )
 
 describe.skipIf(!k6)('k6 scripts against a running installation', () => {
   let weir: Weir
@@ -33,7 +35,16 @@ describe.skipIf(!k6)('k6 scripts against a running installation', () => {
   const run = async (script: string, path: string, prefix?: string): Promise<void> => {
     const words = ['run', '--quiet', '--no-usage-report', '--no-thresholds', join(ROOT, 'bench/k6', script)]
     const { stdout } = await promisify(execFile)(k6!, words, {
-      env: { ...process.env, WEIR_URL: `${weir.proxy}${path}`, WEIR_KEY: weir.key, WEIR_VUS: '2', WEIR_DURATION: '2s', WEIR_VERBOSE: '1', NO_COLOR: '1', ...(prefix === undefined ? {} : { WEIR_TOOL_PREFIX: prefix }) },
+      env: {
+        ...process.env,
+        WEIR_URL: `${weir.proxy}${path}`,
+        WEIR_KEY: weir.key,
+        WEIR_VUS: '2',
+        WEIR_DURATION: '2s',
+        WEIR_VERBOSE: '1',
+        NO_COLOR: '1',
+        ...(prefix === undefined ? {} : { WEIR_TOOL_PREFIX: prefix }),
+      },
       maxBuffer: 1 << 22,
     })
     // Latency thresholds are for an idle machine; that everything was answered rightly is for any.
@@ -41,16 +52,21 @@ describe.skipIf(!k6)('k6 scripts against a running installation', () => {
     expect(stdout).not.toMatch(/mcp_failures/)
   }
 
-  test.each(SCRIPTS)("%s is answered rightly at the server's own endpoint", (script) => run(script, '/servers/everything/mcp'))
+  test.each(SCRIPTS)("%s is answered rightly at the server's own endpoint", (script) =>
+    run(script, '/servers/everything/mcp'),
+  )
   test.each(SCRIPTS)('%s is answered rightly under the roof', (script) => run(script, '/mcp'))
 
   // server-everything speaks the handshake revisions only; the stub speaks both.
-  test("modern.js is answered rightly at the server's own endpoint", () => run('modern.js', '/servers/stub/mcp'))
+  test("modern.js is answered rightly at the server's own endpoint", () =>
+    run('modern.js', '/servers/stub/mcp'))
   test('modern.js is answered rightly under the roof', () => run('modern.js', '/mcp', 'stub_'))
 
   test('what k6 sent is in the store', async () => {
     await weir.drained(10_000)
-    const rows = await weir.sql<{ n: number }>("SELECT toUInt32(count()) AS n FROM calls WHERE client_name = 'k6'")
+    const rows = await weir.sql<{ n: number }>(
+      "SELECT toUInt32(count()) AS n FROM calls WHERE client_name = 'k6'",
+    )
     expect(rows[0]!.n).toBeGreaterThan(20)
   })
 })

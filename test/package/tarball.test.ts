@@ -3,15 +3,22 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 const root = join(import.meta.dirname, '../..')
 const folder = mkdtempSync(join(tmpdir(), 'weir-package-'))
 // As a user's shell has it: without this checkout's node_modules/.bin in front.
-const env = { ...process.env, PATH: (process.env.PATH ?? '').split(':').filter((p) => !p.startsWith(root)).join(':') }
-const npm = (args: string[], cwd: string): string => execFileSync('npm', args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+const env = {
+  ...process.env,
+  PATH: (process.env.PATH ?? '')
+    .split(':')
+    .filter((p) => !p.startsWith(root))
+    .join(':'),
+}
+const npm = (args: string[], cwd: string): string =>
+  execFileSync('npm', args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
 let weir: ChildProcess | null = null
 
 beforeAll(() => {
@@ -47,7 +54,9 @@ describe('the package', () => {
   })
 
   it('holds no TypeScript and no tests', () => {
-    const files = execFileSync('find', [join(folder, 'node_modules/mcp-weir'), '-type', 'f'], { encoding: 'utf8' })
+    const files = execFileSync('find', [join(folder, 'node_modules/mcp-weir'), '-type', 'f'], {
+      encoding: 'utf8',
+    })
     expect(files).not.toMatch(/\.ts$/m)
     expect(files).not.toMatch(/\/test\//)
   })
@@ -58,7 +67,11 @@ describe('the package', () => {
       join(folder, 'weir.yaml'),
       `listen: 127.0.0.1:0\nconsole: { listen: "127.0.0.1:0" }\nstore: { listen: "127.0.0.1:0" }\nservers:\n  everything: { command: [node, "${server}", stdio] }\n`,
     )
-    weir = spawn(join(folder, 'node_modules/.bin/node'), [join(folder, 'node_modules/mcp-weir/dist/weir.js'), 'up'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] })
+    weir = spawn(
+      join(folder, 'node_modules/.bin/node'),
+      [join(folder, 'node_modules/mcp-weir/dist/weir.js'), 'up'],
+      { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] },
+    )
     const out = await new Promise<string>((resolve, reject) => {
       let text = ''
       weir!.once('exit', (code) => reject(new Error(`weir ended with ${code}: ${text}`)))
@@ -71,13 +84,19 @@ describe('the package', () => {
     const store = /ClickHouse\s+(\S+)/.exec(out)![1]!
     const client = new Client({ name: 'package-test', version: '1' })
     await client.connect(new StreamableHTTPClientTransport(new URL(url)))
-    const answer = await client.callTool({ name: 'everything_echo', arguments: { message: 'from the package' } })
+    const answer = await client.callTool({
+      name: 'everything_echo',
+      arguments: { message: 'from the package' },
+    })
     expect(JSON.stringify(answer.content)).toContain('from the package')
     await client.close()
     let rows = ''
     for (let i = 0; i < 100 && rows.trim() !== '1'; i++) {
       await new Promise((resolve) => setTimeout(resolve, 100))
-      rows = await fetch(store, { method: 'POST', body: "SELECT count() FROM weir.calls WHERE tool = 'echo' AND outcome = 'ok'" }).then((r) => r.text())
+      rows = await fetch(store, {
+        method: 'POST',
+        body: "SELECT count() FROM weir.calls WHERE tool = 'echo' AND outcome = 'ok'",
+      }).then((r) => r.text())
     }
     expect(rows.trim()).toBe('1')
   }, 120_000)

@@ -51,7 +51,10 @@ describe('running stages', () => {
     const waiting = runStages(
       [
         say('a'),
-        stage(async () => void (await null, seen.push('b'))),
+        stage(async () => {
+          await null
+          seen.push('b')
+        }),
         say('c'),
         stage(async () => void seen.push('d')),
         say('e'),

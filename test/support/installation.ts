@@ -1,5 +1,5 @@
 /**
- * A real installation: `node weir.ts <verb>` on a folder of its own, every listener on a port the system picks.
+ * A real installation: `node weir.ts <verb>` on a folder of its own, every listener on a port of its own.
  * What a test starts here it ends here, by process id.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type RunNote, readNote } from '../../supervisor/data-folder.ts'
 import { type Folder, makeFolder } from './folder.ts'
+import { stablePort } from './ports.ts'
 import { childrenOf, isAlive, type Role, signal } from './processes.ts'
 import { waitFor } from './wait.ts'
 
@@ -45,6 +46,7 @@ export class Weir {
   readonly spool: string
   readonly configFile: string
   readonly #ownsFolder: boolean
+  readonly #ports = { listen: stablePort(), console: stablePort(), store: stablePort() }
   readonly #child: ChildProcess
   readonly #exit: Promise<Exit>
   #output = ''
@@ -86,11 +88,11 @@ export class Weir {
   /** Writes weir.yaml (JSON is YAML) with what every test installation has. */
   writeConfig(config: Record<string, unknown>): void {
     const whole = {
-      listen: '127.0.0.1:0',
+      listen: `127.0.0.1:${this.#ports.listen}`,
       data: this.data,
       ...config,
-      console: { listen: '127.0.0.1:0', ...(config.console as object | undefined) },
-      store: { listen: '127.0.0.1:0', ...(config.store as object | undefined) },
+      console: { listen: `127.0.0.1:${this.#ports.console}`, ...(config.console as object | undefined) },
+      store: { listen: `127.0.0.1:${this.#ports.store}`, ...(config.store as object | undefined) },
     }
     writeFileSync(this.configFile, JSON.stringify(whole, null, 1))
   }

@@ -1,0 +1,131 @@
+/** What stands under a name or in a list: a server, a caller, a label, a capture rule. */
+import { z } from 'zod'
+import { httpUrl, meta, ms } from './leaves.ts'
+
+/** Key of a server: becomes a path segment and the prefix of its names under the roof. */
+export const serverName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9-]{0,39}$/,
+    'a server name is 1 to 40 letters, digits and "-" and begins with a letter or digit, for example my-server',
+  )
+
+export const server = z
+  .strictObject({
+    url: httpUrl
+      .optional()
+      .meta(meta('Streamable HTTP endpoint of the server', { example: 'https://example.com/mcp' })),
+    command: z
+      .union([z.string().min(1), z.array(z.string()).min(1)])
+      .optional()
+      .meta(
+        meta('Command of a stdio server, hosted by Weir: one line, or a list of words', {
+          example: 'npx -y @modelcontextprotocol/server-memory',
+        }),
+      ),
+    args: z.array(z.string()).default([]).meta(meta('Further arguments of the command')),
+    env: z
+      .record(z.string(), z.string())
+      .default({})
+      .meta(
+        meta('Environment of the command, added to the allow-listed PATH, HOME, LANG, TMPDIR and the like'),
+      ),
+    cwd: z.string().optional().meta(meta('Working folder of the command; default: the folder of weir.yaml')),
+    headers: z
+      .record(z.string(), z.string())
+      .default({})
+      .meta(meta('Headers sent to the server with every request')),
+    credentials: z
+      .strictObject({
+        bearer: z
+          .string()
+          .min(1)
+          .optional()
+          .meta(meta('Bearer token for the server; use ${ENV} or file:', { example: '${GITHUB_TOKEN}' })),
+      })
+      .default({})
+      .meta(meta("Weir's own credentials towards the server; the caller's are never passed on")),
+    timeout_ms: ms(
+      120_000,
+      'Deadline of one call: from forwarded to its answer; each streamed message extends it',
+    ),
+    timeout_max_ms: ms(3_600_000, 'Hard end of one call, however much progress it reports'),
+    list_timeout_ms: ms(10_000, 'How long a merged list waits for this server'),
+    connections_max: z
+      .number()
+      .int()
+      .min(1)
+      .max(4096)
+      .default(128)
+      .meta(meta('Connections to the server for calls; streams have a pool of their own')),
+    era: z
+      .enum(['auto', 'legacy', 'modern'])
+      .default('auto')
+      .meta(meta('Wire era of the server; auto probes it with server/discover')),
+    isolation: z
+      .enum(['caller', 'session', 'shared'])
+      .default('caller')
+      .meta(
+        meta(
+          'stdio only. Who shares a child process: one per caller (a client that answers sampling, elicitation or roots gets its own), one per session, or one for all (only for servers that keep no state)',
+        ),
+      ),
+    processes_max: z
+      .number()
+      .int()
+      .min(1)
+      .max(1000)
+      .default(32)
+      .meta(meta('stdio only. Most child processes of this server at a time')),
+    idle_timeout_ms: ms(600_000, 'stdio only. An unused child process is ended after this time'),
+  })
+  .superRefine((s, context) => {
+    if ((s.url === undefined) === (s.command === undefined))
+      context.addIssue({
+        code: 'custom',
+        message:
+          'a server has either `url` (streamable HTTP) or `command` (stdio), for example url: https://example.com/mcp',
+      })
+  })
+
+export const caller = z.strictObject({
+  team: z.string().max(100).default('').meta(meta('Team the caller belongs to')),
+  project: z.string().max(100).default('').meta(meta('Project the caller works for')),
+  keys: z
+    .array(
+      z.strictObject({
+        sha256: z
+          .string()
+          .regex(
+            /^[0-9a-f]{64}$/,
+            'expected 64 lower-case hex digits, the SHA-256 of the key, for example the output of: printf %s "$KEY" | sha256sum',
+          )
+          .meta(meta('SHA-256 of the API key in hex; the key itself is never stored')),
+        expires: z
+          .union([z.iso.date(), z.iso.datetime({ offset: true })])
+          .optional()
+          .meta(meta('Day or moment from which the key is refused', { example: '2027-01-31' })),
+      }),
+    )
+    .min(1)
+    .meta(meta('API keys; several allow rotation without a gap')),
+})
+
+export const labelSource = z.strictObject({
+  header: z
+    .string()
+    .regex(/^[A-Za-z0-9-]+$/, 'expected a header name, for example x-weir-agent')
+    .optional()
+    .meta(meta('HTTP header to read')),
+  baggage: z.string().min(1).optional().meta(meta('W3C baggage key to read, in `_meta` or the HTTP header')),
+})
+
+export const captureRule = z.strictObject({
+  tools: z
+    .string()
+    .min(1)
+    .meta(meta('Which calls, as server_tool with * as wildcard', { example: 'files_*' })),
+  callers: z.string().min(1).default('*').meta(meta('Which callers, with * as wildcard')),
+  arguments: z.boolean().default(false).meta(meta('Keep the arguments, masked')),
+  results: z.boolean().default(false).meta(meta('Keep the result, masked')),
+})
