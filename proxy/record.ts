@@ -19,6 +19,10 @@ export const TOKENS_METHOD = 'bytes/4'
 const SERVER_BOUNDS = METRICS.mcp_server_operation_duration_seconds.buckets
 const OVERHEAD_BOUNDS = METRICS.weir_overhead_seconds.buckets
 const NAME_MAX_CHARS = 256
+/** Shorter ones would be found in words. */
+const SESSION_MIN_CHARS = 8
+/** More of an error text is never looked at. */
+const ERROR_SCAN_CHARS = 16_384
 /** What may be a metric label: clients choose these words, and each new one would be a series. */
 const METHODS: ReadonlySet<string> = new Set(KNOWN_METHODS)
 const VERSIONS: ReadonlySet<string> = new Set([...MODERN_VERSIONS, ...LEGACY_VERSIONS])
@@ -108,6 +112,12 @@ export class Capture {
   }
 }
 
+/** The error text less the id of the server's session: whoever reads it could join that session. */
+function withoutSession({ error_message, upstream_session }: Call): string {
+  if (upstream_session.length < SESSION_MIN_CHARS) return error_message
+  return error_message.slice(0, ERROR_SCAN_CHARS).replaceAll(upstream_session, '[session]')
+}
+
 export type RecorderOptions = { instance: string; worker: string; env: string }
 
 export class Recorder {
@@ -170,7 +180,7 @@ export class Recorder {
     const c = call
     const identity = c.identity
     const isFailed = c.outcome !== 'ok' && c.outcome !== 'input_required'
-    const message = isFailed && c.error_message ? redactError(this.capture.redact, c.error_message) : ''
+    const message = isFailed && c.error_message ? redactError(this.capture.redact, withoutSession(c)) : ''
     const body_us = c.body_us || end
     const upstreamStart = c.forwarded_us || end
     const upstreamEnd = c.forwarded_us ? c.last_byte_us || end : end

@@ -76,9 +76,12 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.#isOpenEnded = isOpenEnded
     const { timeout_ms, timeout_max_ms } = upstream.config
     this.#deadline = isOpenEnded ? null : new Deadline(timeout_ms, timeout_max_ms, () => this.#timeout())
-    call.onClientGone = () => this.#clientGone()
+    // Named first, then assigned: see Call.onClientGone.
+    const onClientGone = (): void => this.#clientGone()
+    call.onClientGone = onClientGone
     if (call.era === 'legacy' && call.kind === 'request') {
-      call.onCancelAsked = () => this.#cancelAsked()
+      const onCancelAsked = (): void => this.#cancelAsked()
+      call.onCancelAsked = onCancelAsked
       env.open.add(call)
     }
   }

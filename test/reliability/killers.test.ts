@@ -281,7 +281,7 @@ describe('the record comes first', () => {
       config: {
         collector: { url: 'http://127.0.0.1:9', token: 'token-of-the-killers-test' },
         servers: { stub: { url: upstream.url, era: 'legacy' } },
-        spool: { segment_age_ms: 3_600_000, segment_bytes: 64 * MB },
+        spool: { segment_age_ms: 3_600_000, segment_bytes: 16 * MB },
       },
     })
     at = `${alone.addresses.proxy}/servers/stub/mcp`

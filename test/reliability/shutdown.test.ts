@@ -25,6 +25,7 @@ test('SIGTERM: the call in flight finishes, streams are told, every event is sto
       Array.from({ length: 30 }, (_, i) => callTool(url, `drain-${i}`, 'echo')),
     )
     expect(before.every((a) => a.isWhole)).toBe(true)
+    await weir.storing()
     const stream = await open(url)
     const inFlight = callTool(url, 'drain-held', 'held')
     const inStream = callTool(url, 'drain-sse', 'sse_held')

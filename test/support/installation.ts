@@ -40,6 +40,12 @@ export async function startWeir(options: WeirOptions): Promise<Weir> {
   return weir
 }
 
+/** A test that is cut short must not leave installations behind. */
+const running = new Set<Weir>()
+process.once('exit', () => {
+  for (const weir of running) for (const pid of weir.allPids()) signal(pid, 'SIGKILL')
+})
+
 export class Weir {
   readonly folder: Folder
   readonly data: string
@@ -77,8 +83,10 @@ export class Weir {
     }
     this.#child.stdout!.on('data', take)
     this.#child.stderr!.on('data', take)
+    running.add(this)
     this.#exit = new Promise((resolve) => {
       this.#child.once('exit', (code, name) => {
+        running.delete(this)
         this.exit = { code, signal: name }
         resolve(this.exit)
       })
@@ -98,16 +106,24 @@ export class Weir {
   }
 
   async ready(): Promise<void> {
-    this.#note = await waitFor(
+    const state = await waitFor(
       'weir is running',
-      () => {
-        if (this.exit) throw new Error(`weir ended with ${JSON.stringify(this.exit)}:\n${this.#output}`)
-        return / is running/.test(this.#output) ? readNote(this.data) : null
-      },
+      () => (this.exit ? 'ended' : / is running/.test(this.#output) && readNote(this.data)),
       START_MAX_MS,
     ).catch((error: Error) => {
       throw new Error(`${error.message}\n${this.#output}`, { cause: error })
     })
+    if (state === 'ended') throw new Error(`weir ended with ${JSON.stringify(this.exit)}:\n${this.#output}`)
+    this.#note = state
+  }
+
+  /** Resolves when the collector takes events: its store is there and the schema in place. */
+  async storing(): Promise<void> {
+    await waitFor(
+      'the collector takes events',
+      async () => (await fetch(`${this.addresses.collector}/readyz`)).ok,
+      START_MAX_MS,
+    )
   }
 
   get pid(): number {
