@@ -8,6 +8,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import type { RunNote } from '../../../supervisor/data-folder.ts'
+import { stablePort } from '../../support/ports.ts'
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 export const PROGRAM = join(ROOT, 'weir.ts')
@@ -33,7 +34,13 @@ export async function until<T>(
 export type Result = { code: number | null; out: string; err: string }
 export type Command = { child: ChildProcess; out: () => string; err: () => string; done: Promise<Result> }
 
-const env = { ...process.env, NO_COLOR: undefined, FORCE_COLOR: undefined } as NodeJS.ProcessEnv
+// As in a user's shell: none of these is set there, and each decides about colours.
+const env = {
+  ...process.env,
+  NO_COLOR: undefined,
+  FORCE_COLOR: undefined,
+  CI: undefined,
+} as NodeJS.ProcessEnv
 
 /** Starts a command in `cwd`; its output is collected. */
 export function start(
@@ -72,9 +79,9 @@ export const onTerminal = (cwd: string, command: string, more: NodeJS.ProcessEnv
 
 export type Weir = { folder: string; note: RunNote; pid: number; stop(): Promise<void> }
 
-export const CONFIG = `listen: 127.0.0.1:0
-console: { listen: 127.0.0.1:0 }
-store: { listen: 127.0.0.1:0 }
+export const CONFIG = `listen: 127.0.0.1:${stablePort()}
+console: { listen: 127.0.0.1:${stablePort()} }
+store: { listen: 127.0.0.1:${stablePort()} }
 workers: 2
 servers:
   everything: { command: [node, ${EVERYTHING}, stdio], isolation: shared }
