@@ -1,7 +1,7 @@
 /** What of this machine Weir depends on: Node, ports, disk, descriptors, permissions, and the spool on disk. */
 import { readdirSync, readFileSync, statfsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { portOf } from '../config/load.ts'
+import { portOf } from '../config/address.ts'
 import type { Config } from '../config/schema.ts'
 import { LOSS_REASONS, parseSegmentFile } from '../event/segment.ts'
 import { readLosses } from '../proxy/spool/writer.ts'

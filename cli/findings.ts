@@ -2,7 +2,7 @@
 import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path'
 import { isScalar, LineCounter, parseDocument, visit } from 'yaml'
-import { hostOf, isLoopback, portOf } from '../config/load.ts'
+import { hostOf, isLoopback, portOf } from '../config/address.ts'
 import type { Config } from '../config/schema.ts'
 import { childSpec } from '../proxy/host/command.ts'
 import { holdersOf, holderText, tryListen } from './ports.ts'

@@ -1,7 +1,7 @@
 /** Who holds a TCP port of this machine. Linux only, by /proc; elsewhere, and for other users' processes, nobody is named. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { hostOf, portOf } from '../config/load.ts'
+import { hostOf, portOf } from '../config/address.ts'
 
 const LISTEN = '0A'
 

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import { isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml'
+import { hostOf, isLoopback } from './address.ts'
 import { explain, explainYaml, flatten } from './explain.ts'
 import { type Config, configSchema } from './schema.ts'
 
@@ -217,14 +218,6 @@ function crossCheck(
   if (Object.keys(config.servers).length === 0) warnings.push('no servers are configured: /mcp will be empty')
   return warnings
 }
-
-export const hostOf = (listen: string): string =>
-  listen.slice(0, listen.lastIndexOf(':')).replace(/^\[|\]$/g, '')
-export const portOf = (listen: string): number => Number(listen.slice(listen.lastIndexOf(':') + 1))
-/** Whether an address or host name stays on this machine. */
-export const isLoopback = (host: string): boolean =>
-  // Digits only: a name like 127.example.com belongs to whoever registered it.
-  host.toLowerCase() === 'localhost' || host === '::1' || /^(?:::ffff:)?127\.\d+\.\d+\.\d+$/i.test(host)
 
 function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {

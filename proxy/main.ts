@@ -1,5 +1,5 @@
 /** A proxy worker as a process: options in, listen, answer the supervisor, drain. */
-import { hostOf, portOf } from '../config/load.ts'
+import { hostOf, portOf } from '../config/address.ts'
 import type { Config } from '../config/schema.ts'
 import { serveChild, tellSupervisor } from '../supervisor/link.ts'
 import type { WorkerOptions } from './options.ts'

@@ -29,7 +29,9 @@ describe('the documentation', () => {
     const known = named.filter((path) =>
       /^(event|config|supervisor|proxy|store|collector|cli|docs|demo|bench|test|dashboards)\//.test(path),
     )
-    expect(known.filter((path) => !existsSync(join(root, path)))).toEqual([])
+    // Results are written by a run, on the machine that made it.
+    const made = known.filter((path) => !path.startsWith('bench/results/'))
+    expect(made.filter((path) => !existsSync(join(root, path)))).toEqual([])
   })
 
   it('every npm script named in the prose exists', () => {

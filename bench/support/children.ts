@@ -87,8 +87,17 @@ export async function startServer(
   return { ...started, url: `http://127.0.0.1:${port}` }
 }
 
-/** Ends everything that was started and removes every folder. */
-export async function stopAll(): Promise<void> {
+let stopping: Promise<void> | null = null
+
+/** Ends everything that was started and removes every folder. Called twice at a time, both wait for the same end. */
+export function stopAll(): Promise<void> {
+  stopping ??= stopOnce().finally(() => {
+    stopping = null
+  })
+  return stopping
+}
+
+async function stopOnce(): Promise<void> {
   await Promise.allSettled([...stops].reverse().map((stop) => stop()))
   for (const folder of folders) rmSync(folder, { recursive: true, force: true })
   folders.clear()

@@ -37,7 +37,7 @@ export function hopToOwner(call: Call, socketPath: string): Promise<boolean> {
       res.destroy()
       resolve(true)
     })
-    call.onClientGone = () => onward.destroy()
+    call.whenClientGone(() => onward.destroy())
     onward.end(call.body)
   })
 }

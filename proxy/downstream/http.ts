@@ -4,7 +4,7 @@
  */
 import { rmSync } from 'node:fs'
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { isLoopback } from '../../config/load.ts'
+import { isLoopback } from '../../config/address.ts'
 import { Call, type Endpoint } from '../call.ts'
 import { WeirError } from '../errors.ts'
 import { STREAM_METHODS } from '../mcp/versions.ts'
@@ -152,13 +152,12 @@ export class Downstream {
       }
       chunks.push(chunk)
     })
-    const onClientGone = (): void => {
+    call.whenClientGone(() => {
       call.body_us = nowUs()
       call.fail('cancelled', 'client', 'client_gone', 'the request was not sent to its end')
       call.http_status = 499
       this.#server.record(call)
-    }
-    call.onClientGone = onClientGone
+    })
     req.on('end', () => {
       if (size > max) return
       call.onClientGone = null

@@ -2,7 +2,7 @@
  * Host and Origin: what keeps a web page from talking to a proxy on its visitor's machine (DNS rebinding).
  * Source: MCP specification, transports, security warning. Absent Origin is a program, not a page.
  */
-import { hostOf, isLoopback } from '../../config/load.ts'
+import { hostOf, isLoopback } from '../../config/address.ts'
 import type { Config } from '../../config/schema.ts'
 import { WeirError } from '../errors.ts'
 import type { Stage } from '../pipeline.ts'

@@ -1,5 +1,5 @@
 /** Who calls. Before the body is read: strangers cost us no memory. */
-import { isLoopback } from '../../config/load.ts'
+import { isLoopback } from '../../config/address.ts'
 import { WeirError } from '../errors.ts'
 import { identify as identifyKey, type KeyRing } from '../identity/identity.ts'
 import type { Stage } from '../pipeline.ts'

@@ -76,17 +76,12 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.#isOpenEnded = isOpenEnded
     const { timeout_ms, timeout_max_ms } = upstream.config
     this.#deadline = isOpenEnded ? null : new Deadline(timeout_ms, timeout_max_ms, () => this.#timeout())
-    // Named first, then assigned: see Call.onClientGone.
-    const onClientGone = (): void => this.#clientGone()
-    call.onClientGone = onClientGone
+    call.whenClientGone(() => this.#clientGone())
     if (call.era === 'legacy' && call.kind === 'request') {
-      const onCancelAsked = (): void => this.#cancelAsked()
-      call.onCancelAsked = onCancelAsked
+      call.whenCancelAsked(() => this.#cancelAsked())
       env.open.add(call)
     }
   }
-
-  // --- undici's callbacks, in the order they come -----------------------------------------------------------------
 
   onRequestStart(controller: Controller): void {
     this.#controller = controller

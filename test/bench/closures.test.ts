@@ -9,8 +9,16 @@ import { expect, test } from 'vitest'
 import { ROOT } from '../../bench/support/machine.ts'
 
 /** Rooms a call passes through. Streams and hops are long or rare: theirs may be assigned. */
-const ROOMS = ['proxy/downstream/http.ts', 'proxy/upstream', 'proxy/stages', 'proxy/serve.ts', 'proxy/server-endpoint.ts', 'proxy/record.ts']
-const ASSIGNED = /^\s*[\w.#!]+\.[#\w]+ (?:\?\?)?= (?:async )?(?:function\b|\([^()]*\)(?:: [\w<>| ]+)? =>|\w+ =>)/
+const ROOMS = [
+  'proxy/downstream/http.ts',
+  'proxy/upstream',
+  'proxy/stages',
+  'proxy/serve.ts',
+  'proxy/server-endpoint.ts',
+  'proxy/record.ts',
+]
+const ASSIGNED =
+  /^\s*[\w.#!]+\.[#\w]+ (?:\?\?)?= (?:async )?(?:function\b|\([^()]*\)(?:: [\w<>| ]+)? =>|\w+ =>)/
 
 const filesOf = (room: string): string[] =>
   room.endsWith('.ts') ? [room] : readdirSync(join(ROOT, room)).map((file) => join(room, file))

@@ -3,7 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { hostOf, isLoopback, loadConfig, parseConfig, portOf } from '../../config/load.ts'
+import { hostOf, isLoopback, portOf } from '../../config/address.ts'
+import { loadConfig, parseConfig } from '../../config/load.ts'
 import { type Folder, makeFolder } from '../support/folder.ts'
 
 const parse = (text: string, env: Record<string, string> = {}) =>

@@ -54,9 +54,22 @@ describe('the package', () => {
   })
 
   it('holds no TypeScript and no tests', () => {
-    const files = execFileSync('find', [join(folder, 'node_modules/mcp-weir'), '-type', 'f'], {
-      encoding: 'utf8',
-    })
+    const files = execFileSync(
+      'find',
+      [
+        join(folder, 'node_modules/mcp-weir'),
+        '-name',
+        'node_modules',
+        '-prune',
+        '-o',
+        '-type',
+        'f',
+        '-print',
+      ],
+      {
+        encoding: 'utf8',
+      },
+    )
     expect(files).not.toMatch(/\.ts$/m)
     expect(files).not.toMatch(/\/test\//)
   })
