@@ -112,7 +112,7 @@ describe('ends of a call', () => {
       },
       servers: {
         raw: { url: at, timeout_ms: 60_000 },
-        hasty: { url: at, timeout_ms: 200 },
+        hasty: { url: at, timeout_ms: 1000 },
         refused: { url: `http://127.0.0.1:${await freePort()}/` },
         nowhere: { url: 'http://does-not-exist.invalid/' },
         'no-command': { command: ['weir-test-no-such-program'] },
