@@ -30,6 +30,9 @@ export type ManagedHooks = {
 
 type Waiting = { resolve: (value: unknown) => void; reject: (error: Error) => void; timer: NodeJS.Timeout }
 
+/** The child keeps its old options, and says why. */
+class Refusal extends Error {}
+
 export class Managed {
   readonly #hooks: ManagedHooks
   #child: ChildProcess | null = null
@@ -117,10 +120,14 @@ export class Managed {
         )
         break
       case 'reloaded':
-        this.#settle(message.id, message.error, undefined)
+        this.#settle(message.id, message.error === undefined ? null : new Refusal(message.error))
         break
       case 'answer':
-        this.#settle(message.id, message.error, message.answer)
+        this.#settle(
+          message.id,
+          message.error === undefined ? null : new Error(message.error),
+          message.answer,
+        )
         break
     }
   }
@@ -129,13 +136,13 @@ export class Managed {
     if (this.#child?.connected) this.#child.send({ type: 'answer', id, ...reply }, undefined, {}, () => {})
   }
 
-  #settle(id: number, error: string | undefined, answer: unknown): void {
+  #settle(id: number, error: Error | null, answer?: unknown): void {
     const waiting = this.#waiting.get(id)
     if (!waiting) return
     this.#waiting.delete(id)
     clearTimeout(waiting.timer)
-    if (error === undefined) waiting.resolve(answer)
-    else waiting.reject(new Error(error))
+    if (error) waiting.reject(error)
+    else waiting.resolve(answer)
   }
 
   #heartbeat(): void {
@@ -163,7 +170,7 @@ export class Managed {
     const wasReady = this.isReady
     this.isReady = false
     this.#child = null
-    for (const id of this.#waiting.keys()) this.#settle(id, `${name} is gone`, undefined)
+    for (const id of this.#waiting.keys()) this.#settle(id, new Error(`${name} is gone`))
     this.#hooks.onGone?.()
     if (this.#isStopping) return
     if (!wasReady && this.#first) {
@@ -192,9 +199,16 @@ export class Managed {
     return this.#request((id) => ({ type: 'ask', id, question, argument }), timeout_ms)
   }
 
-  /** Hands over new options; rejects with the child's reason when it keeps the old ones. */
-  reload(options: unknown): Promise<unknown> {
-    return this.#request((id) => ({ type: 'reload', id, options }), 10_000)
+  /**
+   * Hands over new options; rejects with the child's reason when it keeps the old ones. No answer is no refusal: a child
+   * that ended starts again with the newest options, a slow one reads them next, a frozen one is ended.
+   */
+  async reload(options: unknown): Promise<void> {
+    try {
+      await this.#request((id) => ({ type: 'reload', id, options }), 10_000)
+    } catch (error) {
+      if (error instanceof Refusal) throw error
+    }
   }
 
   #request(message: (id: number) => ToChild, timeout_ms: number): Promise<unknown> {
@@ -202,7 +216,7 @@ export class Managed {
     return new Promise((resolve, reject) => {
       if (!this.isReady) return reject(new Error(`${this.#hooks.name} is not running`))
       const timer = setTimeout(
-        () => this.#settle(id, `${this.#hooks.name} did not answer within ${timeout_ms} ms`, undefined),
+        () => this.#settle(id, new Error(`${this.#hooks.name} did not answer within ${timeout_ms} ms`)),
         timeout_ms,
       )
       this.#waiting.set(id, { resolve, reject, timer })

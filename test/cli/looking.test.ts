@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Probe } from '../../cli/probe.ts'
+import { stablePort } from '../support/ports.ts'
 import { CONFIG, run, scratch, start, startWeir, type Weir } from './support/weir.ts'
 
 type Check = { name: string; state: string; detail: string; fix: string }
@@ -196,7 +197,9 @@ describe('doctor', () => {
   })
 
   it('the asking commands say that Weir is not running, and how to start it', async () => {
-    const { folder, remove } = scratch()
+    const { folder, remove } = scratch(
+      `listen: 127.0.0.1:${stablePort()}\nstore: { listen: 127.0.0.1:${stablePort()} }\n`,
+    )
     const { code, err } = await start(folder, ['top', '--once']).done
     expect(code).toBe(1)
     expect(err).toContain('Weir is not running on')

@@ -13,6 +13,8 @@ import { waitFor } from '../support/wait.ts'
 
 const MB = 1_048_576
 const CONNECTIONS = 64
+/** More than the kernel's buffers of both connections hold together, so that no answer is ever sent whole. */
+const MORE_THAN_BUFFERED = 64 * MB
 let upstream: UpstreamStub
 let weir: Weir
 let url: string
@@ -70,7 +72,7 @@ describe('clients that leave', () => {
           Array.from({ length: CONNECTIONS }, (_, i) =>
             open(url, {
               method: 'POST',
-              body: toolCall(`gone-${tool}-${wave}-${i}`, tool, { bytes: 12 * MB }),
+              body: toolCall(`gone-${tool}-${wave}-${i}`, tool, { bytes: MORE_THAN_BUFFERED }),
               isPaused: true,
             }),
           ),
