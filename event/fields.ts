@@ -343,7 +343,7 @@ type Value<J> = J extends readonly string[]
 
 export type FieldName = (typeof FIELDS)[number]['name']
 
-/** The record of one call, as it stands in a spool line. Flat, every key always there, in the order of FIELDS. */
+/** The record of one call. In a spool line a field that is not there is empty: '', 0, false, an empty list or object. */
 export type CallEvent = {
   -readonly [F in (typeof FIELDS)[number] as F['name']]: Value<F['json']>
 }

@@ -122,6 +122,8 @@ export class Call {
   onClientGone: (() => void) | null = null
   /** Called when the client says that it no longer waits (notifications/cancelled). */
   onCancelAsked: (() => void) | null = null
+  /** Where OpenCalls keeps it, -1 for nowhere. */
+  open_slot = -1
 
   constructor(
     req: IncomingMessage,
@@ -172,7 +174,7 @@ export class Call {
 }
 
 const EMPTY = Buffer.alloc(0)
-const NO_LABELS: Record<string, string> = Object.freeze({})
+export const NO_LABELS: Record<string, string> = Object.freeze({})
 // Not frozen: a frozen array takes JSON.stringify of the whole event off its fast path (5 us; bench/micro/record.ts).
 // They are replaced, never added to.
 const NO_ATTEMPTS: Attempt[] = []

@@ -8,6 +8,7 @@ import type { Call } from './call.ts'
 import { asWeirError, toHttpJson, toJsonRpc, type WeirError } from './errors.ts'
 import { runStages, type Stage } from './pipeline.ts'
 import type { Recorder } from './record.ts'
+import type { Written } from './spool/writer.ts'
 import { wallUs } from './telemetry/clock.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 import { newEventId, newSpanId, newTraceId } from './telemetry/random.ts'
@@ -99,15 +100,26 @@ export class Server {
       .end(body)
   }
 
-  /** Writes the event, once. Calls refused before they were understood get their ids here. */
+  /** Writes the event, once. */
   record(call: Call): void {
+    if (this.#isToRecord(call)) this.recorder.record(call)
+  }
+
+  /** As `record`, when the answer's last byte can wait for others' events to be written along: `then` sends it. */
+  recordThen(call: Call, then: Written): void {
+    if (this.#isToRecord(call)) this.recorder.recordThen(call, then)
+    else then.written()
+  }
+
+  /** Counts what leaves no event (any more). Calls refused before they were understood get their ids here. */
+  #isToRecord(call: Call): boolean {
     if (call.isRecorded) {
       if (call.http_status)
         this.metrics.add('weir_http_requests_total', 1, [
           call.method || call.req.method || '',
           String(call.http_status),
         ])
-      return
+      return false
     }
     if (this.isCutting && call.outcome === 'cancelled')
       call.refail('unavailable', 'weir', 'draining', 'cut at the end of the drain')
@@ -115,7 +127,7 @@ export class Server {
     call.trace_id ||= newTraceId()
     call.span_id ||= newSpanId()
     call.run_id ||= call.trace_id
-    this.recorder.record(call)
+    return true
   }
 
   errorText(call: Call, error: WeirError): string {

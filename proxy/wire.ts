@@ -215,6 +215,7 @@ export class Worker {
       hop: (call, owner) => hopToOwner(call, workerSocket(this.#options.run_folder, owner)),
       passTarget: (call) => runStages(target, call),
       record: (call) => server.record(call),
+      recordThen: (call, then) => server.recordThen(call, then),
       refuse: (call, error) => server.refuse(call, error),
       errorText: (call, error) => server.errorText(call, error),
       hashResult: isHashing ? (bytes, begun) => recorder.capture.digestBytes(bytes, begun) : null,

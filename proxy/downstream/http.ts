@@ -81,15 +81,18 @@ export class Downstream {
     const route = wiring.routes.get(path)
     const peer = isHop ? String(req.headers[HOP_PEER] ?? '') : (req.socket.remoteAddress ?? '')
     const call = new Call(req, res, route?.endpoint ?? NOWHERE, nowUs(), peer, isHop)
-    res.on('close', () => call.onClientGone?.())
     // A drain ends streams that others still write to: that is no reason to fall over.
     res.on('error', () => {})
+    const isPost = route !== undefined && req.method === 'POST'
+    if (isPost) this.calls_open++
+    res.on('close', () => {
+      if (isPost) this.calls_open--
+      call.onClientGone?.()
+    })
     if (!route) return this.#other(call, path, wiring)
     const stages = wiring.stages
     switch (req.method) {
       case 'POST':
-        this.calls_open++
-        res.once('close', () => this.calls_open--)
         return this.#server.run(call, stages.head, () =>
           this.#readBody(call, wiring, () =>
             this.#server.run(call, stages.params, () => {

@@ -1,6 +1,6 @@
 /**
  * The worker's end of the spool: appends a line to the open segment before the caller's answer ends.
- * Synchronous on purpose (2 us, no queue to lose). A write that fails loses that event, is counted durably, and never throws.
+ * Synchronous on purpose: no queue to lose. A write that fails loses that event, is counted durably, and never throws.
  * Invariant: a sealed segment never changes; nobody else writes to this worker's files.
  */
 import {
@@ -27,6 +27,11 @@ export type SpoolOptions = {
 }
 
 const LOSS_WIDTH = 16
+const BUFFER_BYTES = 262_144
+const NEWLINE = 10
+
+/** Who waits for a line to be written. */
+export type Written = { written(): void }
 
 export const noLosses = (): Record<LossReason, number> =>
   Object.fromEntries(LOSS_REASONS.map((r) => [r, 0])) as Record<LossReason, number>
@@ -88,6 +93,13 @@ export class SpoolWriter {
   #mustSync = false
   /** Whether the open segment's name is on the disk too. */
   #isNamed = false
+  #buffer = Buffer.allocUnsafe(BUFFER_BYTES)
+  #used = 0
+  /** Lines in the buffer: where each ends, and whether it counts as an event. */
+  #lines: { end: number; events: 0 | 1 }[] = []
+  #then: Written[] = []
+  /** This turn of the event loop has written already. */
+  #isTurnBusy = false
   /** Set by the supervisor when the spool's budget is used up and new events are the ones to give up. */
   isFull = false
   written = 0
@@ -99,36 +111,105 @@ export class SpoolWriter {
     this.losses = new LossLedger(options.folder, options.worker_id)
   }
 
-  /** Appends one line (with its newline). False when the event is lost; it is counted then. */
+  /** Appends one line (without its newline). False when the event is lost; it is counted then. */
   append(line: string): boolean {
-    return this.#append(line, 1)
+    return this.#appendNow(line, true)
   }
 
-  /** `events`: 1 for an event, 0 for an intent, which nobody misses as an event: its call is refused. */
-  #append(line: string, events: 0 | 1): boolean {
+  /**
+   * Appends one line and tells `then` when it is written, or lost and counted. The first line of a turn of the event loop is
+   * written at once, so that a lone call waits for nothing; those after it share one write at the end of the turn.
+   */
+  appendThen(line: string, then: Written): void {
     if (this.isFull) {
-      this.losses.add('spool_full', events)
+      this.losses.add('spool_full', 1)
+      return then.written()
+    }
+    if (!this.#isTurnBusy) {
+      this.#isTurnBusy = true
+      setImmediate(this.#endTurn)
+      this.#appendNow(line, true)
+      return then.written()
+    }
+    this.#put(line, true)
+    this.#then.push(then)
+  }
+
+  readonly #endTurn = (): void => {
+    this.#isTurnBusy = false
+    this.#flush()
+  }
+
+  #appendNow(line: string, isEvent: boolean): boolean {
+    if (this.isFull) {
+      // Nobody misses an intent as an event: its call is refused.
+      this.losses.add('spool_full', isEvent ? 1 : 0)
       return false
     }
+    this.#put(line, isEvent)
+    return this.#flush()
+  }
+
+  /** Lays a line down in the buffer; makes room first when there is none. */
+  #put(line: string, isEvent: boolean): void {
+    // A character is at most three bytes of UTF-8.
+    if (this.#used + line.length * 3 + 1 > this.#buffer.length) {
+      this.#flush()
+      const need = line.length * 3 + 1
+      if (need > this.#buffer.length) this.#buffer = Buffer.allocUnsafe(need)
+    }
+    this.#used += this.#buffer.write(line, this.#used)
+    this.#buffer[this.#used++] = NEWLINE
+    this.#lines.push({ end: this.#used, events: isEvent ? 1 : 0 })
+  }
+
+  /** Writes what the buffer holds. False when not all of it could be written: the rest is lost, and counted. */
+  #flush(): boolean {
+    const lines = this.#lines
+    if (lines.length === 0) return true
+    const then = this.#then
+    const used = this.#used
+    this.#lines = []
+    this.#then = []
+    this.#used = 0
+    let reason: LossReason = 'disk_full'
+    let taken = 0
     try {
       if (this.#fd < 0) this.#open()
-      const wanted = Buffer.byteLength(line)
-      const done = writeSync(this.#fd, line)
-      if (done !== wanted) {
-        // A torn line would poison its neighbours.
-        ftruncateSync(this.#fd, this.#size_bytes)
-        this.losses.add('disk_full', events)
-        return false
-      }
-      this.#size_bytes += wanted
-      this.#events++
-      this.written += events
-      if (this.#size_bytes >= this.#options.segment_bytes) this.seal()
-      return true
+      taken = writeSync(this.#fd, this.#buffer, 0, used)
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code
-      this.losses.add(code === 'ENOSPC' || code === 'EDQUOT' ? 'disk_full' : 'write_error', events)
-      return false
+      if (code !== 'ENOSPC' && code !== 'EDQUOT') reason = 'write_error'
+    }
+    let kept = 0
+    let lost = 0
+    for (const { end, events } of lines) {
+      if (end > taken) lost += events
+      else {
+        kept = end
+        this.#events++
+        this.written += events
+      }
+    }
+    this.#size_bytes += kept
+    const isWhole = taken === used
+    if (!isWhole) {
+      this.losses.add(reason, lost)
+      if (taken > kept) this.#cutTornLine()
+    }
+    if (this.#size_bytes >= this.#options.segment_bytes) this.seal()
+    for (const one of then) one.written()
+    if (this.#buffer.length > BUFFER_BYTES) this.#buffer = Buffer.allocUnsafe(BUFFER_BYTES)
+    return isWhole
+  }
+
+  /** A torn line would poison its neighbours. */
+  #cutTornLine(): void {
+    try {
+      ftruncateSync(this.#fd, this.#size_bytes)
+    } catch {
+      // The collector takes what is left of the line for a dead letter, and the next line with it.
+      this.seal()
     }
   }
 
@@ -141,7 +222,7 @@ export class SpoolWriter {
       const waiter = { resolve, reject }
       this.#mustSync = true
       this.#syncWaiters.push(waiter)
-      if (!this.#append(line, 0)) {
+      if (!this.#appendNow(line, false)) {
         this.#syncWaiters = this.#syncWaiters.filter((w) => w !== waiter)
         reject(new Error('the spool did not take the record'))
       } else if (this.#fd >= 0) this.#sync()
@@ -204,6 +285,7 @@ export class SpoolWriter {
 
   /** Closes the open segment for good and hands it to the shipper. Nothing to do when it is empty. */
   seal(): void {
+    this.#flush()
     if (this.#fd < 0) return
     const { folder, worker_id } = this.#options
     if (this.#timer) clearTimeout(this.#timer)

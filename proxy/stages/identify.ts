@@ -1,21 +1,31 @@
 /** Who calls. Before the body is read: strangers cost us no memory. */
+import type { Socket } from 'node:net'
 import { isLoopback } from '../../config/address.ts'
 import { WeirError } from '../errors.ts'
-import { identify as identifyKey, type KeyRing } from '../identity/identity.ts'
+import { type Identity, identify as identifyKey, type KeyRing } from '../identity/identity.ts'
 import type { Stage } from '../pipeline.ts'
 
-export const identify = (ring: KeyRing): Stage => ({
-  name: 'identify',
-  why: 'everything after it is decided and recorded by who calls',
-  needs: 'head',
-  before(call) {
-    const identity = identifyKey(
-      ring,
-      call.req.headers.authorization,
-      isLoopback(call.peer_address),
-      Date.now(),
-    )
-    if (!identity) throw new WeirError('unauthenticated')
-    call.identity = identity
-  },
-})
+/** What a connection showed last. The credential is not kept longer than the connection it came by. */
+type Shown = { authorization: string; identity: Identity }
+
+export function identify(ring: KeyRing): Stage {
+  const shown = new WeakMap<Socket, Shown>()
+  return {
+    name: 'identify',
+    why: 'everything after it is decided and recorded by who calls',
+    needs: 'head',
+    before(call) {
+      const { authorization } = call.req.headers
+      const last = shown.get(call.req.socket)
+      // Hashing the same key for every call of a connection would cost more than the rest of the stage.
+      if (last && last.authorization === authorization && Date.now() < last.identity.expires_ms) {
+        call.identity = last.identity
+        return
+      }
+      const identity = identifyKey(ring, authorization, isLoopback(call.peer_address), Date.now())
+      if (!identity) throw new WeirError('unauthenticated')
+      call.identity = identity
+      if (authorization !== undefined && !ring.isOpen) shown.set(call.req.socket, { authorization, identity })
+    },
+  }
+}

@@ -3,6 +3,7 @@ import type { Hash } from 'node:crypto'
 import type { Call } from '../call.ts'
 import type { WeirError } from '../errors.ts'
 import type { OpenCalls } from '../open-calls.ts'
+import type { Written } from '../spool/writer.ts'
 
 /** What the relay needs of its surroundings. */
 export type RelaySurroundings = {
@@ -10,6 +11,8 @@ export type RelaySurroundings = {
   passTarget(call: Call): void | Promise<void>
   /** Writes the call's event. */
   record(call: Call): void
+  /** Has the call's event written, and then tells `then`, which sends the answer's last byte. */
+  recordThen(call: Call, then: Written): void
   /** Answers with an error that Weir makes, and records. Only while nothing was sent. */
   refuse(call: Call, error: WeirError): void
   /** JSON text of an error response, for a stream already open. */

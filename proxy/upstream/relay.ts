@@ -10,6 +10,7 @@ import type { Call } from '../call.ts'
 import { WeirError } from '../errors.ts'
 import { ErrorScan, isResponse, isResponseHead, readAnswer } from '../mcp/answer.ts'
 import { FrameSplitter, frameData } from '../mcp/frames.ts'
+import type { Written } from '../spool/writer.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import { Deadline } from './deadline.ts'
 import { HeldBody } from './held-body.ts'
@@ -36,7 +37,7 @@ const MESSAGE_MAX_BYTES = 33_554_432
 
 type State = 'waiting' | 'body' | 'stream' | 'done'
 
-export class Relay implements Dispatcher.DispatchHandler {
+export class Relay implements Dispatcher.DispatchHandler, Written {
   readonly #call: Call
   readonly #upstream: Upstream
   readonly #env: RelaySurroundings
@@ -48,6 +49,8 @@ export class Relay implements Dispatcher.DispatchHandler {
   #cancelTimer: NodeJS.Timeout | null = null
   #head: { status: number; headers: string[] } | null = null
   #body: HeldBody | null = null
+  /** What of a plain answer waits for its event to be written. */
+  #last: Buffer | null = null
   #scan: ErrorScan | null = null
   #splitter: FrameSplitter | null = null
   #form: AnswerForm = UNKNOWN_FORM
@@ -187,10 +190,24 @@ export class Relay implements Dispatcher.DispatchHandler {
     const last = body.last()
     if (last && this.#env.hashResult && call.kind === 'request')
       call.result_hash = this.#env.hashResult(last, body.hash)
-    this.#finish()
-    this.#sendHead()
-    if (last && last.length > 0) call.res.end(last)
-    else call.res.end()
+    this.#last = last
+    this.#settle()
+    this.#state = 'done'
+    call.onClientGone = null
+    this.#env.recordThen(call, this)
+  }
+
+  /** The event of a plain answer is written: its last piece may leave. */
+  written(): void {
+    const { res } = this.#call
+    try {
+      this.#sendHead()
+      if (this.#last && this.#last.length > 0) res.end(this.#last)
+      else res.end()
+    } catch {
+      // A head that Node will not send (seen: control characters in a server's header).
+      res.destroy()
+    }
   }
 
   // --- a stream ---------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ export class Upstream {
   /** Names among them that a client's header must not double. */
   readonly ownNames: ReadonlySet<string>
   /** What was seen of it last. */
-  health: { isUp: boolean; at_ms: number; reason: string } = {
+  readonly health: { isUp: boolean; at_ms: number; reason: string } = {
     isUp: true,
     at_ms: 0,
     reason: 'not contacted yet',
@@ -87,7 +87,9 @@ export class Upstream {
   }
 
   saw(isUp: boolean, reason: string): void {
-    this.health = { isUp, at_ms: Date.now(), reason }
+    this.health.isUp = isUp
+    this.health.at_ms = Date.now()
+    this.health.reason = reason
   }
 
   /** Lets requests in flight finish. */
@@ -137,11 +139,25 @@ export function forwardedHeaders(
 ): string[] {
   const out = [...upstream.headers]
   if (upstream.transport === 'stdio') out.push('weir-principal', caller)
+  const hasOwn = upstream.ownNames.size > 0
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i]!.toLowerCase()
-    if (!NOT_FORWARDED.has(name) && !upstream.ownNames.has(name)) out.push(name, rawHeaders[i + 1]!)
+    const name = forwardedName(rawHeaders[i]!)
+    if (name !== '' && !(hasOwn && upstream.ownNames.has(name))) out.push(name, rawHeaders[i + 1]!)
   }
   return out
+}
+
+/** Names seen, as they are forwarded; '' for those that are not. Clients send the same few again and again. */
+const forwardedNames = new Map<string, string>()
+const NAMES_MAX = 500
+
+function forwardedName(raw: string): string {
+  const known = forwardedNames.get(raw)
+  if (known !== undefined) return known
+  const lower = raw.toLowerCase()
+  const name = NOT_FORWARDED.has(lower) ? '' : lower
+  if (forwardedNames.size < NAMES_MAX) forwardedNames.set(raw, name)
+  return name
 }
 
 const NOT_RETURNED = new Set([

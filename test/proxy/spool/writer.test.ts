@@ -16,11 +16,12 @@ vi.mock('node:fs', async (original) => {
   const real = await original<typeof import('node:fs')>()
   return {
     ...real,
-    writeSync(fd: number, data: string, ...rest: unknown[]) {
-      if (typeof data === 'string' && data.endsWith('\n') && fs.shortBy > 0) {
-        const part = data.slice(0, data.length - fs.shortBy)
+    writeSync(fd: number, data: Buffer, ...rest: unknown[]) {
+      // Events come as bytes, ledgers as text.
+      if (Buffer.isBuffer(data) && fs.shortBy > 0) {
+        const length = (rest[1] as number) - fs.shortBy
         fs.shortBy = 0
-        return real.writeSync(fd, part)
+        return real.writeSync(fd, data, 0, length)
       }
       return (real.writeSync as (...args: unknown[]) => number)(fd, data, ...rest)
     },
@@ -76,7 +77,7 @@ const losses = (): object => readLosses(join(path, `${ID}.lost`))!
 describe('segments', () => {
   test('a line is in the file when append returns', () => {
     const writer = make()
-    expect(writer.append('{"a":1}\n')).toBe(true)
+    expect(writer.append('{"a":1}')).toBe(true)
     expect(text(`${ID}-00000000.open`)).toBe('{"a":1}\n')
     writer.close()
     expect(files()).toEqual([`${ID}-00000000.ndjson`])
@@ -85,7 +86,7 @@ describe('segments', () => {
   test('a segment is sealed at its size, told, and the next has the next number', () => {
     let told = 0
     const writer = make({ segment_bytes: 20 }, () => told++)
-    for (let i = 0; i < 5; i++) writer.append('{"n":123}\n')
+    for (let i = 0; i < 5; i++) writer.append('{"n":123}')
     expect(files()).toEqual([`${ID}-00000000.ndjson`, `${ID}-00000001.ndjson`, `${ID}-00000002.open`])
     expect(told).toBe(2)
     writer.close()
@@ -93,7 +94,7 @@ describe('segments', () => {
 
   test('a segment is sealed at its age', async () => {
     const writer = make({ segment_age_ms: 10 })
-    writer.append('{}\n')
+    writer.append('{}')
     await waitFor('it is sealed', () => files().includes(`${ID}-00000000.ndjson`))
     writer.close()
   })
@@ -105,21 +106,21 @@ describe('segments', () => {
 
   test('several bytes a character: sizes are bytes', () => {
     const writer = make()
-    const line = `${'✓'.repeat(100)}\n`
+    const line = '✓'.repeat(100)
     writer.append(line)
     writer.append(line)
     writer.close()
-    expect(text(`${ID}-00000000.ndjson`)).toBe(line + line)
+    expect(text(`${ID}-00000000.ndjson`)).toBe(`${line}\n${line}\n`)
   })
 })
 
 describe('what cannot be written', () => {
   test('a short write is taken back, counted, and the neighbours are whole', () => {
     const writer = make()
-    writer.append('{"a":1}\n')
+    writer.append('{"a":1}')
     fs.shortBy = 3
-    expect(writer.append('{"b":2}\n')).toBe(false)
-    expect(writer.append('{"c":3}\n')).toBe(true)
+    expect(writer.append('{"b":2}')).toBe(false)
+    expect(writer.append('{"c":3}')).toBe(true)
     expect(losses()).toEqual({ ...noLosses(), spool_full: 0, disk_full: 1, write_error: 0 })
     writer.close()
     expect(text(`${ID}-00000000.ndjson`)).toBe('{"a":1}\n{"c":3}\n')
@@ -128,9 +129,9 @@ describe('what cannot be written', () => {
   test('a full spool gives up new events and counts each', () => {
     const writer = make()
     writer.isFull = true
-    for (let i = 0; i < 3; i++) expect(writer.append('{}\n')).toBe(false)
+    for (let i = 0; i < 3; i++) expect(writer.append('{}')).toBe(false)
     writer.isFull = false
-    expect(writer.append('{}\n')).toBe(true)
+    expect(writer.append('{}')).toBe(true)
     expect(losses()).toEqual({ ...noLosses(), spool_full: 3, disk_full: 0, write_error: 0 })
     expect(writer.written).toBe(1)
     writer.close()
@@ -141,14 +142,14 @@ describe('what cannot be written', () => {
     if (!disk) return
     try {
       const writer = make()
-      const line = `${JSON.stringify({ pad: 'x'.repeat(700) })}\n`
+      const line = JSON.stringify({ pad: 'x'.repeat(700) })
       let taken = 0
       for (let i = 0; i < 300; i++) if (writer.append(line)) taken++
       expect(taken).toBeGreaterThan(0)
       expect(taken).toBeLessThan(150)
       expect(losses()).toEqual({ ...noLosses(), spool_full: 0, disk_full: 300 - taken, write_error: 0 })
       const whole = text(`${ID}-00000000.open`)
-      expect(whole).toBe(line.repeat(taken))
+      expect(whole).toBe(`${line}\n`.repeat(taken))
       writer.seal()
       // The shipper took it: there is room again.
       writeFileSync(join(path, `${ID}-00000000.ndjson`), '')
@@ -166,8 +167,8 @@ describe('records that must be on the disk', () => {
     fs.isHolding = true
     const writer = make()
     const done: number[] = []
-    const first = writer.appendSynced('{"intent":1}\n').then(() => done.push(1))
-    const others = [2, 3, 4].map((n) => writer.appendSynced(`{"intent":${n}}\n`).then(() => done.push(n)))
+    const first = writer.appendSynced('{"intent":1}').then(() => done.push(1))
+    const others = [2, 3, 4].map((n) => writer.appendSynced(`{"intent":${n}}`).then(() => done.push(n)))
     await Promise.resolve()
     expect(done).toEqual([])
     expect(fs.log).toEqual(['sync starts'])
@@ -184,7 +185,7 @@ describe('records that must be on the disk', () => {
 
   test('a record whose segment is sealed under it is synced before it resolves', async () => {
     const writer = make({ segment_bytes: 10 })
-    await writer.appendSynced('{"intent":1,"long":true}\n')
+    await writer.appendSynced('{"intent":1,"long":true}')
     expect(fs.log).toContain('sync')
     expect(files()).toEqual([`${ID}-00000000.ndjson`])
     writer.close()
@@ -193,11 +194,11 @@ describe('records that must be on the disk', () => {
   test('sealing while a sync is under way serves those who wait, and harms nobody after', async () => {
     fs.isHolding = true
     const writer = make()
-    const waiting = writer.appendSynced('{"intent":1}\n')
-    writer.append('{"a":1}\n')
+    const waiting = writer.appendSynced('{"intent":1}')
+    writer.append('{"a":1}')
     writer.seal()
     await waiting
-    const next = writer.appendSynced('{"intent":2}\n')
+    const next = writer.appendSynced('{"intent":2}')
     fs.isHolding = false
     for (const go of fs.syncs.splice(0)) go()
     await next
@@ -208,27 +209,27 @@ describe('records that must be on the disk', () => {
   test('reject when the sync fails, at once and under a seal', async () => {
     fs.syncError = new Error('EIO')
     const writer = make()
-    await expect(writer.appendSynced('{"intent":1}\n')).rejects.toThrow('EIO')
+    await expect(writer.appendSynced('{"intent":1}')).rejects.toThrow('EIO')
     const small = make({ worker_id: 'fedcba9876543210', segment_bytes: 5 })
-    await expect(small.appendSynced('{"intent":1}\n')).rejects.toThrow('EIO')
+    await expect(small.appendSynced('{"intent":1}')).rejects.toThrow('EIO')
   })
 
   test('reject when the spool takes nothing, and an intent is no lost event', async () => {
     const writer = make()
     writer.isFull = true
-    await expect(writer.appendSynced('{"intent":1}\n')).rejects.toThrow(/did not take/)
+    await expect(writer.appendSynced('{"intent":1}')).rejects.toThrow(/did not take/)
     expect(losses()).toEqual({ ...noLosses(), spool_full: 0, disk_full: 0, write_error: 0 })
     writer.isFull = false
-    await writer.appendSynced('{"intent":1}\n')
+    await writer.appendSynced('{"intent":1}')
     expect(writer.written).toBe(0)
-    writer.append('{}\n')
+    writer.append('{}')
     expect(writer.written).toBe(1)
     writer.close()
   })
 
   test('plain events ask for no sync', () => {
     const writer = make({ segment_bytes: 10 })
-    for (let i = 0; i < 10; i++) writer.append('{"a":12345}\n')
+    for (let i = 0; i < 10; i++) writer.append('{"a":12345}')
     writer.close()
     expect(fs.log).toEqual([])
   })
