@@ -28,8 +28,11 @@ const METHODS: ReadonlySet<string> = new Set(KNOWN_METHODS)
 const VERSIONS: ReadonlySet<string> = new Set([...MODERN_VERSIONS, ...LEGACY_VERSIONS])
 const HASH_CHARS = 32
 const SERIES_MAX = 4000
+const KEY_BYTES = 32
 /** Up to here copying the bytes behind the key is cheaper than a hash object. */
 const ONE_PASS_BYTES = 8192
+/** Bytes of UTF-8 a UTF-16 unit takes at most. */
+const UTF8_MAX = 3
 
 /** What a capture rule asks to keep of a call. */
 export type Kept = { arguments: boolean; results: boolean }
@@ -60,10 +63,8 @@ export class Capture {
   readonly hashesResults: boolean
   readonly max_bytes: number
   readonly redact: Redactor
-  readonly #hashKey: string
-  readonly #keyBytes: Buffer
   /** The key, and room behind it for what is hashed with it. */
-  readonly #keyed: Buffer
+  readonly #keyed = Buffer.alloc(KEY_BYTES + ONE_PASS_BYTES)
 
   constructor(config: Config['capture'], redact: Redactor, hashKey: string) {
     this.#rules = config.keep.map((r) => ({
@@ -76,10 +77,7 @@ export class Capture {
     this.hashesResults = config.results === 'hash'
     this.max_bytes = config.max_bytes
     this.redact = redact
-    this.#hashKey = hashKey
-    this.#keyBytes = Buffer.from(hashKey)
-    this.#keyed = Buffer.alloc(this.#keyBytes.length + ONE_PASS_BYTES)
-    this.#keyBytes.copy(this.#keyed)
+    this.#keyed.set(hash('sha256', hashKey, 'buffer'))
   }
 
   keeps(call: Call): Kept {
@@ -97,21 +95,24 @@ export class Capture {
 
   /** Keyed, so that short arguments cannot be guessed from the hash. 32 hex digits. */
   digest(text: string): string {
-    return flat(hash('sha256', this.#hashKey + text), HASH_CHARS)
+    if (text.length * UTF8_MAX > ONE_PASS_BYTES) return this.digestBytes(Buffer.from(text))
+    return this.#digestKeyed(this.#keyed.write(text, KEY_BYTES))
   }
 
   /** As digest, of bytes. `begun` has taken what came before them: the same bytes give the same hash however they were cut. */
   digestBytes(bytes: Buffer, begun: Hash | null = null): string {
     if (begun || bytes.length > ONE_PASS_BYTES)
       return flat((begun ?? this.beginDigest()).update(bytes).digest('hex'), HASH_CHARS)
-    const start = this.#keyBytes.length
-    bytes.copy(this.#keyed, start)
-    return flat(hash('sha256', this.#keyed.subarray(0, start + bytes.length)), HASH_CHARS)
+    return this.#digestKeyed(bytes.copy(this.#keyed, KEY_BYTES))
+  }
+
+  #digestKeyed(bytes: number): string {
+    return flat(hash('sha256', this.#keyed.subarray(0, KEY_BYTES + bytes)), HASH_CHARS)
   }
 
   /** A hash of bytes to come in several parts. */
   beginDigest(): Hash {
-    return createHash('sha256').update(this.#keyBytes)
+    return createHash('sha256').update(this.#keyed.subarray(0, KEY_BYTES))
   }
 
   mask(text: string): string {

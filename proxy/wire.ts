@@ -30,6 +30,7 @@ import { Metrics, type Snapshot } from './telemetry/metrics.ts'
 import { ProcessFigures } from './telemetry/process-figures.ts'
 import { makeRedactor } from './telemetry/redact.ts'
 import { InferredRuns } from './telemetry/trace.ts'
+import { Deadlines } from './upstream/deadline.ts'
 import { Upstream } from './upstream/upstream.ts'
 
 const SWEEP_MS = 60_000
@@ -82,6 +83,7 @@ export class Worker {
   readonly #seal: SessionSeal
   readonly #runs = new InferredRuns()
   readonly #open = new OpenCalls()
+  readonly #deadlines = new Deadlines()
   readonly #sessions: RoofSessions
   readonly #sweep: NodeJS.Timeout
   #upstreams = new Map<string, Upstream>()
@@ -225,6 +227,7 @@ export class Worker {
       },
       cancel: (call, reason) => this.#cancel(call, reason),
       open: this.#open,
+      deadlines: this.#deadlines,
     }
   }
 

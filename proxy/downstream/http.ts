@@ -23,6 +23,7 @@ export type Wiring = {
 
 /** A peer that went away without a word is noticed by TCP after this long. */
 const KEEP_ALIVE_PROBE_MS = 30_000
+const ignore = (): void => {}
 const NOWHERE: Endpoint = { path: '', server: '' }
 /** Header by which one worker tells another whom it speaks for; only read on the socket between workers. */
 export const HOP_PEER = 'weir-hop-peer'
@@ -82,7 +83,7 @@ export class Downstream {
     const peer = isHop ? String(req.headers[HOP_PEER] ?? '') : (req.socket.remoteAddress ?? '')
     const call = new Call(req, res, route?.endpoint ?? NOWHERE, nowUs(), peer, isHop)
     // A drain ends streams that others still write to: that is no reason to fall over.
-    res.on('error', () => {})
+    res.on('error', ignore)
     const isPost = route !== undefined && req.method === 'POST'
     if (isPost) this.calls_open++
     res.on('close', () => {
@@ -139,7 +140,8 @@ export class Downstream {
     const { req } = call
     const type = req.headers['content-type'] ?? ''
     if (this.isDraining) throw new WeirError('draining')
-    if (!/^application\/json\s*(?:;|$)/i.test(type)) throw new WeirError('content_type', type.slice(0, 100))
+    if (type !== 'application/json' && !/^application\/json\s*(?:;|$)/i.test(type))
+      throw new WeirError('content_type', type.slice(0, 100))
     if (req.headers['content-encoding'] !== undefined && req.headers['content-encoding'] !== 'identity')
       throw new WeirError('content_type', 'content-encoding is not supported')
     const max = wiring.body_max_bytes
@@ -168,7 +170,7 @@ export class Downstream {
       call.body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
       then()
     })
-    req.on('error', () => {})
+    req.on('error', ignore)
   }
 
   #other(call: Call, path: string, wiring: Wiring): void {

@@ -32,6 +32,7 @@ export const newTraceId = (): string => hex(32)
 export const newSpanId = (): string => hex(16)
 
 const VARIANTS = Buffer.from('89ab')
+const HEX = Buffer.from('0123456789abcdef')
 const uuid = Buffer.from('00000000-0000-7000-8000-000000000000')
 let uuid_ms = 0
 
@@ -39,9 +40,11 @@ let uuid_ms = 0
 export function newEventId(unix_ms: number): string {
   const ms = Math.floor(unix_ms)
   if (ms !== uuid_ms) {
-    const time = ms.toString(16).padStart(12, '0')
-    uuid.write(time.slice(0, 8), 0, 'latin1')
-    uuid.write(time.slice(8), 9, 'latin1')
+    // Two halves: bit operations know 32 bits only.
+    const high = Math.floor(ms / 2 ** 24)
+    for (let i = 0; i < 6; i++) uuid[i] = HEX[(high >> (20 - 4 * i)) & 15]!
+    const low = ms % 2 ** 24
+    for (let i = 0; i < 6; i++) uuid[i < 2 ? 6 + i : 7 + i] = HEX[(low >> (20 - 4 * i)) & 15]!
     uuid_ms = ms
   }
   let from = take(19)

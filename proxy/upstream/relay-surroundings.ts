@@ -4,6 +4,7 @@ import type { Call } from '../call.ts'
 import type { WeirError } from '../errors.ts'
 import type { OpenCalls } from '../open-calls.ts'
 import type { Written } from '../spool/writer.ts'
+import type { Deadlines } from './deadline.ts'
 
 /** What the relay needs of its surroundings. */
 export type RelaySurroundings = {
@@ -27,6 +28,7 @@ export type RelaySurroundings = {
   cancel(call: Call, reason: string): void
   /** Where a cancel finds the calls under way. */
   readonly open: OpenCalls
+  readonly deadlines: Deadlines
 }
 
 /** What one call may have done to its answer; all null for a transparent endpoint. */

@@ -12,7 +12,7 @@ import { ErrorScan, isResponse, isResponseHead, readAnswer } from '../mcp/answer
 import { FrameSplitter, frameData } from '../mcp/frames.ts'
 import type { Written } from '../spool/writer.ts'
 import { nowUs } from '../telemetry/clock.ts'
-import { Deadline } from './deadline.ts'
+import type { Deadline, Overdue } from './deadline.ts'
 import { HeldBody } from './held-body.ts'
 import {
   type AnswerForm,
@@ -37,7 +37,7 @@ const MESSAGE_MAX_BYTES = 33_554_432
 
 type State = 'waiting' | 'body' | 'stream' | 'done'
 
-export class Relay implements Dispatcher.DispatchHandler, Written {
+export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
   readonly #call: Call
   readonly #upstream: Upstream
   readonly #env: RelaySurroundings
@@ -78,7 +78,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written {
     this.#hooks = hooks
     this.#isOpenEnded = isOpenEnded
     const { timeout_ms, timeout_max_ms } = upstream.config
-    this.#deadline = isOpenEnded ? null : new Deadline(timeout_ms, timeout_max_ms, () => this.#timeout())
+    this.#deadline = isOpenEnded ? null : env.deadlines.start(timeout_ms, timeout_max_ms, this)
     call.whenClientGone(() => this.#clientGone())
     if (call.era === 'legacy' && call.kind === 'request') {
       call.whenCancelAsked(() => this.#cancelAsked())
@@ -394,7 +394,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written {
     else call.res.destroy()
   }
 
-  #timeout(): void {
+  overdue(): void {
     if (this.#state === 'done') return
     this.#call.last_byte_us = nowUs()
     if (this.#isPausedByClient)
