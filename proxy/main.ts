@@ -2,6 +2,7 @@
 import { hostOf, portOf } from '../config/address.ts'
 import type { Config } from '../config/schema.ts'
 import { serveChild, tellSupervisor } from '../supervisor/link.ts'
+import type { Cancelled } from './open-calls.ts'
 import type { WorkerOptions } from './options.ts'
 import { Worker } from './wire.ts'
 
@@ -9,7 +10,7 @@ let worker: Worker | null = null
 
 serveChild<WorkerOptions>({
   async start(options) {
-    worker = new Worker(options, () => tellSupervisor('sealed'))
+    worker = new Worker(options, tellSupervisor)
     const host = hostOf(options.config.listen)
     const port = await worker.listen(host, portOf(options.config.listen))
     return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
@@ -21,6 +22,10 @@ serveChild<WorkerOptions>({
     if (question === 'metrics') return worker?.snapshot()
     if (question === 'spool_full') {
       if (worker) worker.isSpoolFull = argument === true
+      return true
+    }
+    if (question === 'cancelled') {
+      worker?.cancelled(argument as Cancelled)
       return true
     }
     throw new Error(`unknown question ${question}`)

@@ -5,6 +5,16 @@
 import type { Call } from './call.ts'
 import { Slots } from './slots.ts'
 
+/** A call by its session and the JSON text of its request id. */
+export type Cancelled = { handle: string; id: string }
+
+/** The call that a notifications/cancelled names; null when it names none. */
+export function cancelledBy(notice: Call): Cancelled | null {
+  const id = notice.message?.params?.requestId
+  if (!notice.session || (typeof id !== 'string' && typeof id !== 'number')) return null
+  return { handle: notice.session.handle, id: JSON.stringify(id) }
+}
+
 export class OpenCalls {
   readonly #calls = new Slots<Call>()
 
@@ -18,14 +28,14 @@ export class OpenCalls {
     call.open_slot = -1
   }
 
-  /** The client of `notice` (a notifications/cancelled) no longer waits for the call it names. */
-  cancel(notice: Call): void {
-    const id = notice.message?.params?.requestId
-    if (!notice.session || (typeof id !== 'string' && typeof id !== 'number')) return
-    const text = JSON.stringify(id)
-    const { handle } = notice.session
+  /** The client no longer waits for a call. False when that call is not here. */
+  cancel({ handle, id }: Cancelled): boolean {
+    let isHere = false
     this.#calls.each((call) => {
-      if (call.id === text && call.session?.handle === handle) call.onCancelAsked?.()
+      if (call.id !== id || call.session?.handle !== handle) return
+      isHere = true
+      call.onCancelAsked?.()
     })
+    return isHere
   }
 }

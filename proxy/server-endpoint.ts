@@ -56,7 +56,7 @@ export class ServerEndpoint implements Route {
       call.kind === 'request'
         ? Buffer.from(withTraceparent(call.text, call.message!, parent, call.tracestate))
         : call.body
-    if (call.method === 'notifications/cancelled') this.#env.open.cancel(call)
+    if (call.method === 'notifications/cancelled') this.#env.cancelled(call)
     call.forwarded_us = nowUs()
     const hooks =
       call.method === 'initialize' ? { ...TRANSPARENT, sessionId: this.#newSession(call) } : TRANSPARENT

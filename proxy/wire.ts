@@ -10,7 +10,7 @@ import { hopToOwner } from './downstream/hop.ts'
 import { Downstream, type Wiring } from './downstream/http.ts'
 import { makeKeyRing } from './identity/identity.ts'
 import { SessionSeal } from './identity/session-id.ts'
-import { OpenCalls } from './open-calls.ts'
+import { type Cancelled, cancelledBy, OpenCalls } from './open-calls.ts'
 import { type WorkerOptions, workerSocket } from './options.ts'
 import { plainPages } from './pages.ts'
 import { runStages, type Stage } from './pipeline.ts'
@@ -74,6 +74,7 @@ function passwordOf(url: string): string[] {
 
 export class Worker {
   readonly #options: WorkerOptions
+  readonly #tell: (topic: 'sealed' | 'cancelled', argument?: unknown) => void
   readonly #spool: SpoolWriter
   readonly #metrics = new Metrics()
   readonly #figures = new ProcessFigures()
@@ -90,8 +91,10 @@ export class Worker {
   #wiring: Wiring
   config: Config
 
-  constructor(options: WorkerOptions, onSealed: () => void) {
+  /** `tell`: of segments sealed, and of cancels for calls that are not here. */
+  constructor(options: WorkerOptions, tell: (topic: 'sealed' | 'cancelled', argument?: unknown) => void) {
     this.#options = options
+    this.#tell = tell
     this.config = options.config
     const { config } = options
     this.#spool = new SpoolWriter(
@@ -104,7 +107,7 @@ export class Worker {
         ),
         segment_age_ms: config.spool.segment_age_ms,
       },
-      onSealed,
+      () => tell('sealed'),
     )
     this.#recorder = new Recorder(
       { instance: config.instance, worker: options.slot, env: config.env },
@@ -141,6 +144,11 @@ export class Worker {
     for (const [name, upstream] of before)
       if (this.#upstreams.get(name) !== upstream)
         setTimeout(() => void upstream.close(), config.http.drain_timeout_ms).unref()
+  }
+
+  /** Another worker was told that the client no longer waits for a call that may be here. */
+  cancelled(call: Cancelled): void {
+    this.#open.cancel(call)
   }
 
   set isSpoolFull(isFull: boolean) {
@@ -226,6 +234,10 @@ export class Worker {
         if (recorder.capture.keeps(call).results) call.captured_result = recorder.capture.mask(text)
       },
       cancel: (call, reason) => this.#cancel(call, reason),
+      cancelled: (notice) => {
+        const call = cancelledBy(notice)
+        if (call && !this.#open.cancel(call) && config.workers > 1) this.#tell('cancelled', call)
+      },
       open: this.#open,
       deadlines: this.#deadlines,
     }

@@ -3,8 +3,20 @@
  * Secrets never leave it but over IPC.
  */
 import { randomBytes } from 'node:crypto'
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 
 /** Made once. `session`, `hash`: 32 bytes in hex. The others are passwords between Weir's own processes. */
 export type Secrets = { session: string; hash: string; intake: string; store: string }
@@ -16,51 +28,70 @@ export class FolderBusy extends Error {}
 export const spoolFolder = (data: string): string => join(data, 'spool')
 const lockFile = (data: string): string => join(data, 'weir.lock')
 const noteFile = (data: string): string => join(data, 'run.json')
+const runLink = (data: string): string => join(data, 'run')
 
-/** When a process began, so that a reused pid is not taken for the old process; '' when it is gone or unknown. */
-function processStart(pid: number): string {
+const isAlive = (pid: number): boolean => {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
-  } catch {
-    return ''
-  }
-}
-
-function isAlive(pid: number, start: string): boolean {
-  // A lock cut short by a crash or a full disk names nobody; pid 0 would mean ourselves.
-  if (!Number.isInteger(pid) || pid < 1) return false
-  try {
-    process.kill(pid, 0)
+    return process.kill(pid, 0)
   } catch {
     return false
   }
-  return start === '' || processStart(pid) === start
 }
 
-/** Takes the folder for this process. Throws FolderBusy when another installation runs on it. */
+/** Locks this process holds, by folder. */
+const held = new Map<string, DatabaseSync>()
+const SQLITE_BUSY = 5
+const RUN_PREFIX = 'weir-run-'
+
+/**
+ * Takes the folder for this process. Throws FolderBusy when another installation runs on it. The lock is SQLite's on a file
+ * of its own: the system lets go of it whatever way the process ends, and no two can get it at once.
+ */
 export function lockFolder(data: string): void {
   mkdirSync(spoolFolder(data), { recursive: true, mode: 0o700 })
-  const mine = `${process.pid} ${processStart(process.pid)}`
-  for (;;) {
-    try {
-      writeFileSync(lockFile(data), mine, { flag: 'wx', mode: 0o600 })
-      return
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    }
-    const [pid, start] = readFileSync(lockFile(data), 'latin1').split(' ')
-    if (isAlive(Number(pid), start ?? ''))
-      throw new FolderBusy(
-        `another Weir (process ${pid}) already uses ${data}; stop it, or set \`data\` to another folder`,
+  const file = lockFile(data)
+  const lock = new DatabaseSync(file, { timeout: 0 })
+  try {
+    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
+  } catch (error) {
+    lock.close()
+    if ((error as { errcode?: number }).errcode !== SQLITE_BUSY)
+      throw new Error(
+        `${file} cannot be locked (${(error as Error).message}); delete it when no Weir runs there`,
       )
-    rmSync(lockFile(data), { force: true })
+    const other = readNote(data)?.pid
+    throw new FolderBusy(
+      `another Weir${other ? ` (process ${other})` : ''} already uses ${data}; stop it, or set \`data\` to another folder`,
+    )
   }
+  held.set(data, lock)
+}
+
+/** Sockets need a short path, which the data folder may not have. What a killed run left is removed. */
+export function makeRunFolder(data: string): string {
+  removeRunFolder(data)
+  const folder = mkdtempSync(join(tmpdir(), RUN_PREFIX))
+  symlinkSync(folder, runLink(data))
+  return folder
+}
+
+export function removeRunFolder(data: string): void {
+  try {
+    const folder = readlinkSync(runLink(data))
+    // Nothing but what was made above is ever removed, wherever the link points.
+    if (dirname(folder) === tmpdir() && basename(folder).startsWith(RUN_PREFIX))
+      rmSync(folder, { recursive: true, force: true })
+  } catch {
+    // None was left.
+  }
+  rmSync(runLink(data), { force: true })
 }
 
 export function unlockFolder(data: string): void {
   rmSync(noteFile(data), { force: true })
-  rmSync(lockFile(data), { force: true })
+  // The file stays: whoever removed it could take it from one that has just locked it.
+  held.get(data)?.close()
+  held.delete(data)
 }
 
 /** The secrets of this installation; made at first use. */
@@ -91,7 +122,7 @@ export function writeNote(data: string, note: RunNote): void {
 export function readNote(data: string): RunNote | null {
   try {
     const note = JSON.parse(readFileSync(noteFile(data), 'utf8')) as RunNote
-    return isAlive(note.pid, '') ? note : null
+    return isAlive(note.pid) ? note : null
   } catch {
     return null
   }

@@ -18,7 +18,7 @@ export type FromChild =
   | { type: 'pong'; id: number }
   | { type: 'answer'; id: number; answer?: unknown; error?: string }
   | { type: 'ask'; id: number; question: string; argument?: unknown }
-  | { type: 'tell'; topic: string }
+  | { type: 'tell'; topic: string; argument?: unknown }
 
 /** What a child process does; the link calls each at the right time. */
 export type Child<Options> = {
@@ -45,7 +45,8 @@ const send = (message: FromChild): void => {
 }
 
 /** Tells the supervisor that something happened; nobody answers. */
-export const tellSupervisor = (topic: string): void => send({ type: 'tell', topic })
+export const tellSupervisor = (topic: string, argument?: unknown): void =>
+  send({ type: 'tell', topic, argument })
 
 /** Asks the supervisor something (for example the metrics of all workers). Rejects after `timeout_ms`, or at once when nobody supervises. */
 export function askSupervisor(question: string, argument?: unknown, timeout_ms = 2000): Promise<unknown> {

@@ -21,7 +21,7 @@ export type ManagedHooks = {
   options(): unknown
   onReady?(address: string): void
   onGone?(): void
-  onTell?(topic: string): void
+  onTell?(topic: string, argument: unknown): void
   /** Answers a question of the child. */
   answer?(question: string, argument: unknown): Promise<unknown>
   onRestart?(): void
@@ -111,7 +111,7 @@ export class Managed {
         this.beat_ms = Date.now()
         break
       case 'tell':
-        this.#hooks.onTell?.(message.topic)
+        this.#hooks.onTell?.(message.topic, message.argument)
         break
       case 'ask':
         Promise.resolve(this.#hooks.answer?.(message.question, message.argument)).then(

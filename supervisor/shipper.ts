@@ -239,7 +239,9 @@ export class Shipper {
         this.#succeed()
         return true
       }
-      if (answer.status === 400 || answer.status === 413 || answer.status === 422) {
+      // Bytes that changed on the way are sent again; what the collector cannot take as it is would fail for ever.
+      const isFinal = [400, 413, 422].includes(answer.status) && !text.includes('"checksum_mismatch"')
+      if (isFinal) {
         await this.#setAside(segment, body, `HTTP ${answer.status}: ${text.slice(0, 300)}`)
         return true
       }
@@ -280,8 +282,8 @@ export class Shipper {
   /** A segment the collector will never take is kept apart for a person to look at, and the way is free again. */
   async #setAside(segment: Segment, bytes: Buffer, reason: string): Promise<void> {
     const { folder } = this.#options
-    this.#losses.add('rejected', countEvents(bytes))
     await mkdir(join(folder, 'rejected'), { recursive: true, mode: 0o700 })
+    this.#losses.add('rejected', countEvents(bytes))
     await rename(join(folder, segment.file), join(folder, 'rejected', segment.file))
     this.#metrics.add('weir_spool_ship_failures_total', 1, ['rejected'])
     this.#log.error('the collector refused a segment for good; it was moved to spool/rejected', {

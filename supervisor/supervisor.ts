@@ -5,8 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import cluster from 'node:cluster'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { CollectorOptions } from '../collector/options.ts'
@@ -18,7 +17,16 @@ import type { HostOptions } from '../proxy/host/options.ts'
 import type { WorkerOptions } from '../proxy/options.ts'
 import { Metrics } from '../proxy/telemetry/metrics.ts'
 import { type StoreOptions, storeProcess } from '../store/options.ts'
-import { loadSecrets, lockFolder, type Secrets, spoolFolder, unlockFolder, writeNote } from './data-folder.ts'
+import {
+  loadSecrets,
+  lockFolder,
+  makeRunFolder,
+  removeRunFolder,
+  type Secrets,
+  spoolFolder,
+  unlockFolder,
+  writeNote,
+} from './data-folder.ts'
 import { Managed } from './managed.ts'
 import { Overview } from './overview.ts'
 import { Shipper } from './shipper.ts'
@@ -62,7 +70,7 @@ export class Supervisor {
     this.#log = makeLog('supervisor', config.log.level)
     lockFolder(config.data)
     this.#secrets = loadSecrets(config.data)
-    this.#run_folder = mkdtempSync(join(tmpdir(), 'weir-'))
+    this.#run_folder = makeRunFolder(config.data)
     cluster.schedulingPolicy = cluster.SCHED_RR
     this.#overview = new Overview(
       {
@@ -310,8 +318,12 @@ export class Supervisor {
         this.#overview.retire(slot)
         this.#shipper?.nudge()
       },
-      onTell: (topic) => {
+      onTell: (topic, argument) => {
         if (topic === 'sealed') this.#shipper?.nudge()
+        // The worker that got the cancel does not have the call: another one may.
+        if (topic === 'cancelled')
+          for (const [other, worker] of this.#workers)
+            if (other !== slot) worker.ask('cancelled', argument).catch(() => {})
       },
     })
   }
@@ -373,7 +385,7 @@ export class Supervisor {
     }
     await this.#collector?.stop(STOP_MS)
     await this.#store?.stop(STOP_MS)
-    rmSync(this.#run_folder, { recursive: true, force: true })
+    removeRunFolder(this.#config.data)
     unlockFolder(this.#config.data)
   }
 }

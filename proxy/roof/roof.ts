@@ -212,7 +212,7 @@ export class Roof implements Route {
       return this.#env.server.answer(call, 202, '')
     }
     if (call.method === 'notifications/cancelled') {
-      this.#env.open.cancel(call)
+      this.#env.cancelled(call)
       const server = roof.open.get(JSON.stringify(call.message!.params?.requestId))
       members = members.filter((m) => m.upstream.name === server)
     }

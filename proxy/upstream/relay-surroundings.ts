@@ -26,6 +26,8 @@ export type RelaySurroundings = {
   captureResult(call: Call, text: string): void
   /** Tells the upstream that nobody waits for the answer any more. */
   cancel(call: Call, reason: string): void
+  /** A notifications/cancelled has come: the call it names is told, in this worker or another. */
+  cancelled(notice: Call): void
   /** Where a cancel finds the calls under way. */
   readonly open: OpenCalls
   readonly deadlines: Deadlines

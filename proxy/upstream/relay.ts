@@ -8,12 +8,13 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import type { Call } from '../call.ts'
 import { WeirError } from '../errors.ts'
-import { ErrorScan, isResponse, isResponseHead, readAnswer } from '../mcp/answer.ts'
+import { isResponse, isResponseHead, readAnswer } from '../mcp/answer.ts'
 import { FrameSplitter, frameData } from '../mcp/frames.ts'
 import type { Written } from '../spool/writer.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import type { Deadline, Overdue } from './deadline.ts'
 import { HeldBody } from './held-body.ts'
+import { LargeFrame, MESSAGE_MAX_BYTES } from './large-frame.ts'
 import {
   type AnswerForm,
   connectionFailure,
@@ -32,9 +33,6 @@ type Controller = Dispatcher.DispatchController
 /** How long a server may still answer a call that its client has cancelled. */
 const CANCEL_GRACE_MS = 2_000
 
-/** Largest message that is put together to be rewritten. */
-const MESSAGE_MAX_BYTES = 33_554_432
-
 type State = 'waiting' | 'body' | 'stream' | 'done'
 
 export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
@@ -51,7 +49,6 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
   #body: HeldBody | null = null
   /** What of a plain answer waits for its event to be written. */
   #last: Buffer | null = null
-  #scan: ErrorScan | null = null
   #splitter: FrameSplitter | null = null
   #form: AnswerForm = UNKNOWN_FORM
   readonly #isOpenEnded: boolean
@@ -60,9 +57,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
   #isCancelAsked = false
   /** A 400 that may mean a lost session: nothing of it flows before it is read. */
   #isMaybeLost = false
-  /** Pieces of a large message that must be rewritten whole. */
-  #pieces: Buffer[] | null = null
-  #pieces_bytes = 0
+  #large: LargeFrame | null = null
 
   /** `isOpenEnded`: a stream that only ends when a side leaves; that is no failure, and there is no deadline. */
   constructor(
@@ -245,30 +240,20 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
 
   #piece(bytes: Buffer, head: Buffer): void {
     if (this.#state === 'done') return
-    if (this.#hooks.message && !isResponseHead(head)) {
-      this.#pieces ??= []
-      this.#pieces.push(Buffer.from(bytes))
-      this.#pieces_bytes += bytes.length
-      if (this.#pieces_bytes > MESSAGE_MAX_BYTES)
-        this.#end(new WeirError('upstream_protocol', `a message is larger than ${MESSAGE_MAX_BYTES} bytes`))
-      return
-    }
-    this.#scan ??= new ErrorScan()
-    this.#scan.push(bytes)
-    this.#write(bytes)
+    this.#large ??= new LargeFrame(this.#hooks.message !== null && !isResponseHead(head))
+    const flows = this.#large.push(bytes)
+    if (this.#large.isTooLarge)
+      this.#end(new WeirError('upstream_protocol', `a message is larger than ${MESSAGE_MAX_BYTES} bytes`))
+    else if (flows) this.#write(bytes)
   }
 
   #lastPiece(bytes: Buffer, head: Buffer): void {
     if (this.#state === 'done') return
-    if (this.#pieces) {
-      const frame = Buffer.concat([...this.#pieces, bytes])
-      this.#pieces = null
-      this.#pieces_bytes = 0
-      return this.#frame(frame)
-    }
-    const scan = (this.#scan ??= new ErrorScan())
-    scan.push(bytes)
-    this.#scan = null
+    const large = this.#large ?? new LargeFrame(false)
+    this.#large = null
+    large.push(bytes)
+    const whole = large.whole()
+    if (whole) return this.#frame(whole)
     const call = this.#call
     if (!isResponseHead(head)) {
       call.stream_messages++
@@ -277,7 +262,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
       this.#hasResult = true
       call.last_byte_us = nowUs()
       call.text_bytes_out = call.response_bytes
-      scan.settle(call)
+      large.scan.settle(call)
       this.#settle()
       this.#env.record(call)
     }

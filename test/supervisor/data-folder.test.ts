@@ -1,6 +1,6 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -8,7 +8,9 @@ import {
   FolderBusy,
   loadSecrets,
   lockFolder,
+  makeRunFolder,
   readNote,
+  removeRunFolder,
   unlockFolder,
   writeNote,
 } from '../../supervisor/data-folder.ts'
@@ -22,6 +24,21 @@ beforeEach(() => {
 })
 afterEach(() => folder.remove())
 const lock = (): string => join(data, 'weir.lock')
+const MODULE = fileURLToPath(new URL('../../supervisor/data-folder.ts', import.meta.url))
+
+/** Processes that try to lock the folder, say whether they have, and hold it until their input ends. */
+function hold(count: number): { child: ChildProcess; answer: Promise<string> }[] {
+  const program = `import { lockFolder } from ${JSON.stringify(MODULE)}
+try { lockFolder(${JSON.stringify(data)}); process.stdout.write('mine\\n') } catch { process.stdout.write('busy\\n') }
+process.stdin.resume().on('end', () => process.exit())`
+  return Array.from({ length: count }, () => {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    const answer = once(child.stdout!, 'data').then((data) => String((data as [Buffer])[0]).trim())
+    return { child, answer }
+  })
+}
 
 test('a folder is one installation’s until it lets go', () => {
   lockFolder(data)
@@ -30,35 +47,29 @@ test('a folder is one installation’s until it lets go', () => {
   lockFolder(data)
 })
 
-test.each([
-  ['nothing, after a crash or on a full disk', ''],
-  ['no number', 'x y'],
-  ['a process that is gone', '4194303 1'],
-  ['the pid of a living process that began at another time', `${process.pid} 1`],
-  ['zero', '0 '],
-  ['a negative number', '-1 '],
-])('a lock that names %s is taken over', (_name, text) => {
+test('a lock left empty, or by a process that was killed, is nobody’s', async () => {
   mkdirSync(data, { recursive: true })
-  writeFileSync(lock(), text)
+  writeFileSync(lock(), '')
+  const [killed] = hold(1)
+  expect(await killed!.answer).toBe('mine')
+  expect(() => lockFolder(data)).toThrow(FolderBusy)
+  killed!.child.kill('SIGKILL')
+  await once(killed!.child, 'exit')
   lockFolder(data)
-  expect(readFileSync(lock(), 'utf8').split(' ')[0]).toBe(String(process.pid))
+})
+
+test('a lock file that is none is not taken, and the fix is named', () => {
+  mkdirSync(data, { recursive: true })
+  writeFileSync(lock(), 'x'.repeat(200))
+  expect(() => lockFolder(data)).toThrow(/weir\.lock cannot be locked \(.+\); delete it/)
 })
 
 test('of many that start at once, exactly one gets the folder', async () => {
   mkdirSync(data, { recursive: true })
-  writeFileSync(lock(), '4194303 1')
-  const module = fileURLToPath(new URL('../../supervisor/data-folder.ts', import.meta.url))
-  const program = `import { lockFolder } from ${JSON.stringify(module)}
-try { lockFolder(${JSON.stringify(data)}); process.stdout.write('mine\\n') } catch { process.stdout.write('busy\\n') }
-process.stdin.resume().on('end', () => process.exit())`
-  const children = Array.from({ length: 6 }, () =>
-    spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['pipe', 'pipe', 'inherit'] }),
-  )
-  const answers = await Promise.all(
-    children.map(async (child) => String(((await once(child.stdout, 'data')) as [Buffer])[0]).trim()),
-  )
-  for (const child of children) child.stdin.end()
-  await Promise.all(children.map((child) => once(child, 'exit')))
+  const all = hold(8)
+  const answers = await Promise.all(all.map(({ answer }) => answer))
+  for (const { child } of all) child.stdin!.end()
+  await Promise.all(all.map(({ child }) => once(child, 'exit')))
   expect(answers.filter((a) => a === 'mine').length).toBe(1)
 })
 
@@ -89,4 +100,18 @@ test('the note tells where a living installation listens, and nothing of a dead 
   expect(readNote(data)).toBeNull()
   unlockFolder(data)
   expect(readNote(data)).toBeNull()
+})
+
+test('the run folder of a killed run goes with the next start, and nothing else ever does', () => {
+  lockFolder(data)
+  const first = makeRunFolder(data)
+  writeFileSync(join(first, 'host.sock'), '')
+  const second = makeRunFolder(data)
+  expect(existsSync(first)).toBe(false)
+  expect(existsSync(second)).toBe(true)
+  removeRunFolder(data)
+  expect(existsSync(second)).toBe(false)
+  symlinkSync(folder.path, join(data, 'run'))
+  removeRunFolder(data)
+  expect(existsSync(folder.path)).toBe(true)
 })

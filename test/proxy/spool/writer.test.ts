@@ -114,6 +114,89 @@ describe('segments', () => {
   })
 })
 
+describe('lines of one turn', () => {
+  const told: string[] = []
+  const then = (name: string) => ({ written: () => void told.push(name) })
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+  beforeEach(() => {
+    told.length = 0
+  })
+
+  test('the first is written at once, the others together, and each is told only then', async () => {
+    const writer = make()
+    const file = `${ID}-00000000.open`
+    writer.appendThen('{"n":1}', then('1'))
+    expect([told, text(file)]).toEqual([['1'], '{"n":1}\n'])
+    writer.appendThen('{"n":2}', then('2'))
+    writer.appendThen('{"n":3}', then('3'))
+    expect([told, text(file)]).toEqual([['1'], '{"n":1}\n'])
+    await turn()
+    expect([told, text(file)]).toEqual([['1', '2', '3'], '{"n":1}\n{"n":2}\n{"n":3}\n'])
+    writer.appendThen('{"n":4}', then('4'))
+    expect(told.at(-1)).toBe('4')
+    expect(writer.written).toBe(4)
+    writer.close()
+  })
+
+  test('a line that cannot wait takes those before it along, and order stays', () => {
+    const writer = make()
+    writer.appendThen('{"n":1}', then('1'))
+    writer.appendThen('{"n":2}', then('2'))
+    expect(writer.append('{"n":3}')).toBe(true)
+    expect(told).toEqual(['1', '2'])
+    expect(text(`${ID}-00000000.open`)).toBe('{"n":1}\n{"n":2}\n{"n":3}\n')
+    writer.close()
+  })
+
+  test('closing and sealing write what waits', () => {
+    const writer = make()
+    writer.appendThen('{"n":1}', then('1'))
+    writer.appendThen('{"n":2}', then('2'))
+    writer.close()
+    expect(told).toEqual(['1', '2'])
+    expect(text(`${ID}-00000000.ndjson`)).toBe('{"n":1}\n{"n":2}\n')
+  })
+
+  test('a short write keeps the whole lines, counts the others, and tells all', async () => {
+    const writer = make()
+    writer.appendThen('{"n":1}', then('1'))
+    for (const n of ['2', '3', '4']) writer.appendThen(`{"n":${n}}`, then(n))
+    fs.shortBy = 11
+    await turn()
+    expect(told).toEqual(['1', '2', '3', '4'])
+    expect(losses()).toEqual({ ...noLosses(), disk_full: 2 })
+    expect(writer.append('{"n":5}')).toBe(true)
+    writer.close()
+    expect(text(`${ID}-00000000.ndjson`)).toBe('{"n":1}\n{"n":2}\n{"n":5}\n')
+  })
+
+  test('more than the buffer holds, and one line larger than it', async () => {
+    const writer = make({ segment_bytes: 100_000_000 })
+    const large = 'x'.repeat(400_000)
+    writer.appendThen('{}', then('0'))
+    for (let i = 0; i < 10; i++) writer.appendThen(i === 5 ? large : 'y'.repeat(50_000), then(String(i)))
+    await turn()
+    expect(told.length).toBe(11)
+    writer.close()
+    const lines = text(`${ID}-00000000.ndjson`).trimEnd().split('\n')
+    expect(lines.map((line) => line.length)).toEqual([
+      2,
+      ...Array(5).fill(50_000),
+      400_000,
+      ...Array(4).fill(50_000),
+    ])
+  })
+
+  test('a full spool tells at once', () => {
+    const writer = make()
+    writer.isFull = true
+    writer.appendThen('{}', then('1'))
+    expect(told).toEqual(['1'])
+    expect(losses()).toEqual({ ...noLosses(), spool_full: 1 })
+    writer.close()
+  })
+})
+
 describe('what cannot be written', () => {
   test('a short write is taken back, counted, and the neighbours are whole', () => {
     const writer = make()
