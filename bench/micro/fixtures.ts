@@ -51,7 +51,10 @@ export const sessionIds = (count: number): string[] =>
 const ids = sessionIds(64)
 
 /** `req` of node:http as far as the stages look at it. */
-function requestOf(era: Era, n: number): { headers: Record<string, string>; rawHeaders: string[] } {
+function requestOf(
+  era: Era,
+  n: number,
+): { headers: Record<string, string>; rawHeaders: string[]; socket: object } {
   const text = httpRequest({
     url: 'http://127.0.0.1:7332/servers/stub/mcp',
     key: KEY,
@@ -66,7 +69,7 @@ function requestOf(era: Era, n: number): { headers: Record<string, string>; rawH
     .flatMap((l) => [l.slice(0, l.indexOf(':')), l.slice(l.indexOf(':') + 2)])
   const headers: Record<string, string> = {}
   for (let i = 0; i < rawHeaders.length; i += 2) headers[rawHeaders[i]!.toLowerCase()] = rawHeaders[i + 1]!
-  return { headers, rawHeaders }
+  return { headers, rawHeaders, socket: {} }
 }
 
 const REQUESTS = {

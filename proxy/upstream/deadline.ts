@@ -16,7 +16,7 @@ export class Deadlines {
   #timer: NodeJS.Timeout | null = null
 
   start(timeout_ms: number, timeout_max_ms: number, of: Overdue): Deadline {
-    const deadline = new Deadline(this, timeout_ms * 1000, nowUs() + timeout_max_ms * 1000, of)
+    const deadline = new Deadline(this, nowUs(), timeout_ms * 1000, timeout_max_ms * 1000, of)
     deadline.slot = this.#open.add(deadline)
     this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref()
     return deadline
@@ -49,17 +49,17 @@ export class Deadline {
   readonly #timeout_us: number
   readonly #hardEnd_us: number
   readonly of: Overdue
-  end_us = 0
+  end_us: number
   /** Where it is kept, -1 when it is over. */
   slot = -1
 
   /** Made by `Deadlines.start`. */
-  constructor(all: Deadlines, timeout_us: number, hardEnd_us: number, of: Overdue) {
+  constructor(all: Deadlines, now_us: number, timeout_us: number, timeout_max_us: number, of: Overdue) {
     this.#all = all
     this.#timeout_us = timeout_us
-    this.#hardEnd_us = hardEnd_us
+    this.#hardEnd_us = now_us + timeout_max_us
     this.of = of
-    this.extend()
+    this.end_us = now_us + Math.min(timeout_us, timeout_max_us)
   }
 
   extend(): void {

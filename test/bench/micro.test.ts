@@ -1,0 +1,23 @@
+/** Every micro benchmark runs: they build calls by hand, and break when the product's shapes move. */
+import { execFile } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+import type { Micro } from '../../bench/micro/measure.ts'
+import { ROOT } from '../../bench/support/machine.ts'
+
+const folder = join(ROOT, 'bench/micro')
+const SUPPORT = ['measure.ts', 'fixtures.ts']
+
+test.each(readdirSync(folder).filter((file) => !SUPPORT.includes(file)))(
+  '%s',
+  async (file) => {
+    const env = { ...process.env, BENCH_REPEATS: '1' }
+    const { stdout } = await promisify(execFile)(process.execPath, [join(folder, file)], { env })
+    const found = JSON.parse(stdout) as Micro[]
+    expect(found.length).toBeGreaterThan(0)
+    for (const { name, ns } of found) expect(ns.p25, name).toBeGreaterThan(0)
+  },
+  60_000,
+)
