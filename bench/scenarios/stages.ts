@@ -25,12 +25,12 @@ const KEY = 'weir_bench'
 /** Takes the event, its write and its counters out of the path. */
 const NO_EVENT: Patch = {
   file: 'proxy/record.ts',
-  from: 'call.isRecorded = true\n',
-  to: 'call.isRecorded = true\n    if (call.isRecorded) return\n',
+  from: 'if (call.isRecorded) return then.written()\n    call.isRecorded = true\n',
+  to: 'call.isRecorded = true\n    if (call.isRecorded) return then.written()\n',
 }
 
 type Variation = { name: string; patches: Patch[]; yaml: string }
-const VARIATIONS: Variation[] = [
+export const VARIATIONS: readonly Variation[] = [
   { name: 'all on', patches: [], yaml: '' },
   { name: 'no event', patches: [NO_EVENT], yaml: '' },
   { name: 'no hashes', patches: [], yaml: 'capture: { arguments: size, results: size }' },

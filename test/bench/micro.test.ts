@@ -1,11 +1,13 @@
 /** Every micro benchmark runs: they build calls by hand, and break when the product's shapes move. */
 import { execFile } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import type { Micro } from '../../bench/micro/measure.ts'
+import { VARIATIONS } from '../../bench/scenarios/stages.ts'
 import { ROOT } from '../../bench/support/machine.ts'
+import { patched } from '../../bench/support/patches.ts'
 
 const folder = join(ROOT, 'bench/micro')
 const SUPPORT = ['measure.ts', 'fixtures.ts']
@@ -21,3 +23,10 @@ test.each(readdirSync(folder).filter((file) => !SUPPORT.includes(file)))(
   },
   60_000,
 )
+
+test('what a scenario takes out of the source is there, once', () => {
+  const patches = VARIATIONS.flatMap((variation) => variation.patches)
+  expect(patches.length).toBeGreaterThan(0)
+  for (const patch of patches)
+    expect(patched(readFileSync(join(ROOT, patch.file), 'utf8'), [patch])).toContain(patch.to)
+})
