@@ -2,6 +2,7 @@
 import { relative, resolve } from 'node:path'
 import { ConfigError, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
+import { publicUrl, transportOf } from '../config/transport.ts'
 import { readNote } from '../supervisor/data-folder.ts'
 import {
   commandWarnings,
@@ -57,15 +58,9 @@ const listenerWarning = ({ setting, address, state, detail }: Listener): Warning
       ]
     : []
 
-/** Without user info, query and fragment: addresses may carry secrets there. */
-function shownUrl(text: string): string {
-  const { origin, pathname } = new URL(text)
-  return `${origin}${pathname}`
-}
-
 const describe = (server: Config['servers'][string]): string =>
   server.url !== undefined
-    ? shownUrl(server.url)
+    ? `${server.transport === 'sse' ? 'sse: ' : ''}${publicUrl(server.url)}`
     : `stdio: ${[...(typeof server.command === 'string' ? [server.command] : (server.command ?? [])), ...server.args].join(' ')}`
 
 function summary(
@@ -102,7 +97,7 @@ function summary(
     line(
       'store',
       config.store.url
-        ? `${shownUrl(config.store.url)}, database ${config.store.database}`
+        ? `${publicUrl(config.store.url)}, database ${config.store.database}`
         : `embedded, in ${config.data}`,
     ),
     ...(names.length
@@ -189,7 +184,7 @@ export const verb: Verb = async (argv) => {
   if (given.json) {
     const servers = Object.entries(config.servers).map(([name, s]) => ({
       name,
-      transport: s.url === undefined ? 'stdio' : 'http',
+      transport: transportOf(s),
       target: describe(s),
     }))
     await print(

@@ -4,11 +4,9 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { ServerConfig } from '../config/schema.ts'
 import { childSpec } from '../proxy/host/command.ts'
-import { RPC } from '../proxy/mcp/versions.ts'
-import type { RpcMessage, Speaker } from './probe.ts'
+import { LineSpeaker } from './line-speaker.ts'
+import type { Speaker } from './probe.ts'
 
-/** A legacy server may say nothing at all to a question before initialize. */
-const DISCOVER_MAX_MS = 3_000
 const EXIT_MAX_MS = 2_000
 const STDERR_MAX = 4_000
 
@@ -37,22 +35,10 @@ export function openStdio(
 ): Speaker {
   const spec = childSpec({ ...config, command: config.command! }, env)
   const child = spawn(spec.file, spec.args, { env: spec.env, cwd: spec.cwd, stdio: 'pipe', detached: true })
-  const waiting = new Map<
-    number,
-    { resolve: (message: RpcMessage) => void; reject: (error: Error) => void }
-  >()
-  let failure: Error | null = null
+  const line = new LineSpeaker((text) => void child.stdin.write(`${text}\n`), deadline)
   let stderr = ''
-  const fail = (error: Error): void => {
-    failure ??= error
-    for (const { reject } of waiting.values()) reject(failure)
-    waiting.clear()
-  }
-  const write = (message: unknown): void => {
-    child.stdin.write(`${JSON.stringify(message)}\n`)
-  }
   child.on('error', (error: NodeJS.ErrnoException) =>
-    fail(
+    line.fail(
       new Error(
         error.code === 'ENOENT' ? `${spec.file} was not found` : `it cannot be started: ${error.message}`,
       ),
@@ -63,49 +49,14 @@ export function openStdio(
     stderr = (stderr + bytes.toString()).slice(-STDERR_MAX)
   })
   child.on('close', (code, signal) => {
-    const lines = stderr.split('\n').filter((line) => line.trim())
+    const lines = stderr.split('\n').filter((text) => text.trim())
     // A stack trace says the cause in the middle.
     const words =
-      lines.find((line) => /\b\w*(?:error|exception|cannot|not found)\b/i.test(line)) ?? lines.at(-1)
-    fail(
+      lines.find((text) => /\b\w*(?:error|exception|cannot|not found)\b/i.test(text)) ?? lines.at(-1)
+    line.fail(
       new Error(`it ended ${signal ? `by ${signal}` : `with exit code ${code}`}${words ? `: ${words}` : ''}`),
     )
   })
-  deadline.addEventListener('abort', () => fail(new Error('no answer in time')), { once: true })
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    let message: RpcMessage
-    try {
-      message = JSON.parse(line) as RpcMessage
-    } catch {
-      return
-    }
-    if (message.method !== undefined) {
-      if (message.id !== undefined)
-        write({
-          jsonrpc: '2.0',
-          id: message.id,
-          ...(message.method === 'ping'
-            ? { result: {} }
-            : { error: { code: RPC.methodNotFound, message: 'not here' } }),
-        })
-      return
-    }
-    waiting.get(message.id as number)?.resolve(message)
-    waiting.delete(message.id as number)
-  })
-  let next = 1
-  return {
-    ask(method, params) {
-      if (failure) return Promise.reject(failure)
-      const id = next++
-      return new Promise((resolve, reject) => {
-        waiting.set(id, { resolve, reject })
-        write({ jsonrpc: '2.0', id, method, params })
-        if (method === 'server/discover')
-          setTimeout(() => reject(new Error('no answer to server/discover')), DISCOVER_MAX_MS).unref()
-      })
-    },
-    notify: (method) => Promise.resolve(write({ jsonrpc: '2.0', method })),
-    close: () => end(child),
-  }
+  createInterface({ input: child.stdout }).on('line', (text) => line.line(text))
+  return line.speaker(() => end(child))
 }

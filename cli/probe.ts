@@ -3,7 +3,9 @@
  * `era` says. Leaves nothing behind: sessions are deleted, processes ended.
  */
 import type { ServerConfig } from '../config/schema.ts'
+import { transportOf, type UpstreamTransport } from '../config/transport.ts'
 import { LEGACY_VERSION, META, MODERN_VERSION, WEIR_INFO } from '../proxy/mcp/versions.ts'
+import { openConnection } from './probe-connection.ts'
 import { openHttp } from './probe-http.ts'
 import { openStdio } from './probe-stdio.ts'
 
@@ -24,7 +26,7 @@ export type Speaker = {
 export type Probe = {
   server: string
   ok: boolean
-  transport: 'http' | 'stdio'
+  transport: UpstreamTransport
   era: 'unknown' | 'legacy' | 'modern'
   /** Protocol revision it speaks. */
   version: string
@@ -123,7 +125,7 @@ export async function probe(
   config: ServerConfig,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<Probe> {
-  const transport = config.url === undefined ? 'stdio' : 'http'
+  const transport = transportOf(config)
   const started_ms = performance.now()
   let met: Met | null = null
   let tools: number | null = null
@@ -131,7 +133,12 @@ export async function probe(
   let speaker: Speaker | null = null
   const deadline = AbortSignal.timeout(PROBE_MAX_MS)
   try {
-    speaker = transport === 'http' ? openHttp(config, deadline) : openStdio(config, env, deadline)
+    speaker =
+      transport === 'http'
+        ? openHttp(config, deadline)
+        : transport === 'stdio'
+          ? openStdio(config, env, deadline)
+          : openConnection(server, config, deadline)
     met = await meet(speaker, config.era)
     if (met.hasTools) tools = await countTools(speaker, met)
   } catch (reason) {

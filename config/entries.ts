@@ -1,6 +1,7 @@
 /** What stands under a name or in a list: a server, a caller, a label, a capture rule. */
 import { z } from 'zod'
-import { httpUrl, meta, ms } from './leaves.ts'
+import { meta, ms, serverUrl } from './leaves.ts'
+import { isWebSocketUrl } from './transport.ts'
 
 /** Key of a server: becomes a path segment and the prefix of its names under the roof. */
 export const serverName = z
@@ -12,9 +13,19 @@ export const serverName = z
 
 export const server = z
   .strictObject({
-    url: httpUrl
+    url: serverUrl.optional().meta(
+      meta('Endpoint of the server: http(s), or ws(s) for WebSocket', {
+        example: 'https://example.com/mcp',
+      }),
+    ),
+    transport: z
+      .enum(['http', 'sse', 'websocket'])
       .optional()
-      .meta(meta('Streamable HTTP endpoint of the server', { example: 'https://example.com/mcp' })),
+      .meta(
+        meta(
+          'What is spoken at `url`: http (streamable HTTP), sse (HTTP+SSE of 2024-11-05), websocket; default: websocket for ws(s) URLs, else http',
+        ),
+      ),
     command: z
       .union([z.string().min(1), z.array(z.string()).min(1)])
       .optional()
@@ -67,7 +78,7 @@ export const server = z
       .default('caller')
       .meta(
         meta(
-          'stdio only. Who shares a child process: one per caller (a client that answers sampling, elicitation or roots gets its own), one per session, or one for all (only for servers that keep no state)',
+          'Not for streamable HTTP. Who shares a child process or connection: one per caller (a client that answers sampling, elicitation or roots gets its own), one per session, or one for all (only for servers that keep no state)',
         ),
       ),
     processes_max: z
@@ -76,16 +87,34 @@ export const server = z
       .min(1)
       .max(1000)
       .default(32)
-      .meta(meta('stdio only. Most child processes of this server at a time')),
-    idle_timeout_ms: ms(600_000, 'stdio only. An unused child process is ended after this time'),
+      .meta(
+        meta('Not for streamable HTTP. Most child processes of, or connections to, this server at a time'),
+      ),
+    idle_timeout_ms: ms(
+      600_000,
+      'Not for streamable HTTP. An unused child process or connection is ended after this time',
+    ),
   })
   .superRefine((s, context) => {
+    const refuse = (message: string, ...path: string[]): void =>
+      context.addIssue({ code: 'custom', message, path })
     if ((s.url === undefined) === (s.command === undefined))
-      context.addIssue({
-        code: 'custom',
-        message:
-          'a server has either `url` (streamable HTTP) or `command` (stdio), for example url: https://example.com/mcp',
-      })
+      return refuse(
+        'a server has either `url` or `command` (stdio), for example url: https://example.com/mcp',
+      )
+    if (s.transport === undefined) return
+    if (s.url === undefined)
+      return refuse(
+        'a server with `command` is spoken to over stdio and takes no `transport`, for example command: npx -y @modelcontextprotocol/server-memory',
+        'transport',
+      )
+    if ((s.transport === 'websocket') !== isWebSocketUrl(s.url))
+      refuse(
+        s.transport === 'websocket'
+          ? 'transport websocket needs a ws:// or wss:// URL, for example url: wss://example.com/mcp'
+          : `transport ${s.transport} needs an http:// or https:// URL, for example url: https://example.com/mcp`,
+        'transport',
+      )
   })
 
 export const caller = z.strictObject({

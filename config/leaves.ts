@@ -37,6 +37,16 @@ export const httpUrl = z.string().refine((u) => {
     return false
   }
 }, 'expected an http:// or https:// URL, for example https://example.com/mcp')
+/** Where an MCP server may be. */
+export const serverUrl = z.string().refine((u) => {
+  try {
+    const { protocol, username, password } = new URL(u)
+    decodeURIComponent(username + password)
+    return ['http:', 'https:', 'ws:', 'wss:'].includes(protocol)
+  } catch {
+    return false
+  }
+}, 'expected an http://, https://, ws:// or wss:// URL, for example https://example.com/mcp')
 export const ms = (fallback: number, description: string, more = {}): z.ZodDefault<z.ZodNumber> =>
   z
     .number()

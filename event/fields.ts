@@ -198,7 +198,7 @@ export const FIELDS = [
     otel: 'client:mcp.protocol.version',
   }),
   field('transport', 'string', lc, 'Transport of the client side: http', { otel: 'weir.transport' }),
-  field('upstream_transport', 'string', lc, 'Transport of the upstream side: http, stdio', {
+  field('upstream_transport', 'string', lc, 'Transport of the upstream side: http, stdio, sse, websocket', {
     otel: 'weir.upstream.transport',
   }),
   field('http_status', 'integer', 'UInt16', 'HTTP status the client got', {

@@ -64,13 +64,17 @@ export const METRICS = {
   },
   weir_process_restarts_total: { type: 'counter', labels: ['process'], help: 'Restarts by the supervisor' },
   weir_config_reloads_total: { type: 'counter', labels: ['result'], help: 'Config reloads' },
-  weir_stdio_processes: { type: 'gauge', labels: ['weir_server'], help: 'Hosted stdio servers running' },
-  weir_stdio_restarts_total: {
+  weir_hosted_children: {
+    type: 'gauge',
+    labels: ['weir_server'],
+    help: 'Processes of, and connections to, hosted servers',
+  },
+  weir_hosted_restarts_total: {
     type: 'counter',
     labels: ['weir_server'],
-    help: 'Hosted stdio servers that ended unasked',
+    help: 'Processes and connections of hosted servers that ended unasked',
   },
-  weir_stdio_undeliverable_total: {
+  weir_hosted_undeliverable_total: {
     type: 'counter',
     labels: ['weir_server'],
     help: 'Messages of hosted servers that no client could be found for',

@@ -52,7 +52,7 @@ export function plainPages(
           isReady: false,
         }),
       ),
-      ...[...upstreams.values()].filter((u) => u.transport === 'http').map(probe),
+      ...[...upstreams.values()].filter((u) => !u.isHosted).map(probe),
     ])
     const { parts, servers: hosted, isReady } = known as Readiness
     const servers = Object.fromEntries(

@@ -126,9 +126,9 @@ export class Overview {
     for (const [name, server] of Object.entries((await this.#hostMetrics())?.servers ?? {})) {
       const { busy, idle, starting } = server.processes
       const lost = Object.values(server.undeliverable).reduce((sum, n) => sum + n, 0)
-      this.#metrics.set('weir_stdio_processes', busy + idle + starting, [name])
-      this.#metrics.set('weir_stdio_restarts_total', server.crashes + server.spawn_failures, [name])
-      this.#metrics.set('weir_stdio_undeliverable_total', lost, [name])
+      this.#metrics.set('weir_hosted_children', busy + idle + starting, [name])
+      this.#metrics.set('weir_hosted_restarts_total', server.crashes + server.spawn_failures, [name])
+      this.#metrics.set('weir_hosted_undeliverable_total', lost, [name])
     }
   }
 }

@@ -146,7 +146,7 @@ export class Shipper {
     const { folder, living } = this.#options
     for (const file of await readdir(folder)) {
       const name = parseSegmentFile(file)
-      if (!name || name.state !== 'open' || living().has(name.worker_id)) continue
+      if (name?.state !== 'open' || living().has(name.worker_id)) continue
       const { size } = await stat(join(folder, file))
       if (size === 0) await rm(join(folder, file), { force: true })
       else await rename(join(folder, file), join(folder, segmentFile({ ...name, state: 'sealed' })))
@@ -158,7 +158,7 @@ export class Shipper {
     const found: Segment[] = []
     for (const file of await readdir(folder)) {
       const name = parseSegmentFile(file)
-      if (!name || name.state !== 'sealed') continue
+      if (name?.state !== 'sealed') continue
       try {
         const { size, mtimeMs } = await stat(join(folder, file))
         found.push({ file, id: batchId(name), size_bytes: size, born_ms: mtimeMs })

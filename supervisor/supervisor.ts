@@ -12,6 +12,7 @@ import type { CollectorOptions } from '../collector/options.ts'
 import { hostOf, portOf } from '../config/address.ts'
 import { restartChanges } from '../config/changes.ts'
 import type { Config } from '../config/schema.ts'
+import { isHosted } from '../config/transport.ts'
 import { type Log, makeLog } from '../event/log.ts'
 import type { HostOptions } from '../proxy/host/options.ts'
 import type { WorkerOptions } from '../proxy/options.ts'
@@ -256,7 +257,7 @@ export class Supervisor {
   }
 
   #hostOptions(): HostOptions {
-    const servers = Object.entries(this.#config.servers).filter(([, s]) => s.command !== undefined)
+    const servers = Object.entries(this.#config.servers).filter(([, s]) => isHosted(s))
     return {
       socket: join(this.#run_folder, 'host.sock'),
       servers: Object.fromEntries(servers) as HostOptions['servers'],

@@ -180,6 +180,15 @@ function gatesOf(by: Map<number, Map<string, Measured>>, idle_mb: number, loaded
   const added = (name: string, of: 'p50_us' | 'p99_us'): number =>
     round((at(1, name)![of].min - at(1, 'direct')![of].min) / 1000, 3)
   const gates: Gate[] = []
+  // Where the bare forwarder is beyond nginx's limit itself, no proxy on Node can hold it.
+  if (at(64, 'nginx'))
+    gates.push({
+      name: 'dispatch / nginx, 64 connections',
+      value: ratio('dispatch', 'nginx'),
+      limit: 2.4,
+      unit: 'x',
+      kind: 'info',
+    })
   for (const era of ['weir legacy', 'weir modern']) {
     gates.push(
       {

@@ -34,7 +34,7 @@ export function machineOf(): Machine {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: cpus().length,
     memory_gb: Math.round(totalmem() / 2 ** 30),
-    kernel: release(),
+    kernel: release().match(/^\d+\.\d+/)?.[0] ?? '',
     node: process.versions.node,
   }
 }

@@ -244,8 +244,11 @@ function accepts(httpRequest: IncomingMessage, type: string): boolean {
 }
 
 /** What of a config the running children depend on, as comparable text. */
-const childrenOf = ({ command, args, env, cwd, isolation, era }: HostedServer): string =>
-  JSON.stringify([command, args, Object.entries(env).sort(), cwd ?? null, isolation, era])
+const childrenOf = (server: HostedServer): string => {
+  const { command, args, env, cwd, isolation, era, url, transport, headers, credentials } = server
+  const sorted = [env, headers].map((record) => Object.entries(record).sort())
+  return JSON.stringify([command, args, cwd, isolation, era, url, transport, credentials.bearer, sorted])
+}
 
 /** Removes the socket a dead host left. Throws when a living one answers on it, or when something else stands there. */
 async function removeStale(path: string): Promise<void> {

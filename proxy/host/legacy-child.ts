@@ -7,11 +7,11 @@
 import { replaceValue } from '../mcp/splice.ts'
 import { RPC } from '../mcp/versions.ts'
 import { isLogWanted, mostVerbose, type Place, placeOf } from './attribution.ts'
+import type { Channel } from './channel.ts'
 import type { Exchange } from './exchange.ts'
 import type { Log } from './log.ts'
 import { Refusal } from './refusal.ts'
 import { Session } from './session.ts'
-import type { StdioChild } from './stdio-child.ts'
 import { idKey, namesOf, type OpenCall, type RpcMessage, Wire, type WireEvents } from './wire.ts'
 
 export type LegacySession = Session<LegacyChild>
@@ -40,12 +40,7 @@ export class LegacyChild {
   readonly #undeliverable: Undeliverable
   readonly #asked = new Map<string, Asked>()
 
-  constructor(
-    server: string,
-    open: (wire: () => Wire) => StdioChild,
-    log: Log,
-    undeliverable: Undeliverable,
-  ) {
+  constructor(server: string, open: (wire: () => Wire) => Channel, log: Log, undeliverable: Undeliverable) {
     this.#undeliverable = undeliverable
     const events: WireEvents = {
       request: (text, message) => this.#asks(text, message),
@@ -60,7 +55,7 @@ export class LegacyChild {
     )
   }
 
-  get child(): StdioChild {
+  get child(): Channel {
     return this.wire.child
   }
 

@@ -6,10 +6,10 @@
 import { locate, replaceValue } from '../mcp/splice.ts'
 import { META, RPC } from '../mcp/versions.ts'
 import { isLogWanted } from './attribution.ts'
+import type { Channel } from './channel.ts'
 import type { Exchange } from './exchange.ts'
 import type { Undeliverable } from './legacy-child.ts'
 import type { Log } from './log.ts'
-import type { StdioChild } from './stdio-child.ts'
 import { ToolSchemas } from './tool-schemas.ts'
 import { namesOf, type OpenCall, type RpcMessage, Wire, type WireEvents } from './wire.ts'
 
@@ -27,7 +27,7 @@ export class ModernChild {
 
   constructor(
     server: string,
-    open: (wire: () => Wire) => StdioChild,
+    open: (wire: () => Wire) => Channel,
     log: Log,
     undeliverable: Undeliverable,
     isTrial: boolean,
@@ -58,7 +58,7 @@ export class ModernChild {
     this.schemas = new ToolSchemas(this.wire)
   }
 
-  get child(): StdioChild {
+  get child(): Channel {
     return this.wire.child
   }
 

@@ -2,16 +2,29 @@
 import type { ServerConfig } from '../../config/schema.ts'
 import type { LogLevel } from '../../event/log.ts'
 
-/** What the host needs of a stdio server's config. */
+/** What the host needs of a server's config. */
 export type HostedServer = Pick<
   ServerConfig,
-  'args' | 'env' | 'era' | 'isolation' | 'processes_max' | 'idle_timeout_ms' | 'timeout_ms' | 'timeout_max_ms'
-> & { command: string | string[]; cwd?: string | undefined }
+  | 'url'
+  | 'transport'
+  | 'headers'
+  | 'credentials'
+  | 'command'
+  | 'args'
+  | 'env'
+  | 'cwd'
+  | 'era'
+  | 'isolation'
+  | 'processes_max'
+  | 'idle_timeout_ms'
+  | 'timeout_ms'
+  | 'timeout_max_ms'
+>
 
 export type HostOptions = {
   /** Path of the Unix domain socket; its folder must exist. Cannot change on reload. */
   socket: string
-  /** The servers with a `command`, by name. */
+  /** The servers that are no streamable HTTP, by name. */
   servers: Record<string, HostedServer>
   log_level: LogLevel
   /** How long a drain waits for calls in flight before their children are ended. Default 30 s. */

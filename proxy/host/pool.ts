@@ -3,13 +3,14 @@
  * Knows nothing of eras. Invariant: never more than `processes_max` processes of the server exist at a time.
  */
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Channel, ChannelEnd } from './channel.ts'
+import { describeFailure } from './open-channel.ts'
 import type { HostedServer } from './options.ts'
 import { Refusal, type RefusalDetail } from './refusal.ts'
-import type { ChildEnd, StdioChild } from './stdio-child.ts'
 
 /** A child and what uses it. */
 export interface Resident {
-  readonly child: StdioChild
+  readonly child: Channel
   /** Whether it is only tried out: its death then says nothing about the server. */
   readonly isTrial: boolean
   /** Since when nobody uses it, null while someone does. */
@@ -31,7 +32,7 @@ const BUSY_RETRY_MS = 1000
 const BUSY_POLL_MS = 20
 const FAILURES_REMEMBERED_MAX = 1000
 
-type Failures = { count: number; until_ms: number; end: ChildEnd }
+type Failures = { count: number; until_ms: number; end: ChannelEnd }
 
 export type PoolCounters = { started: number; restarts: number; spawn_failures: number; crashes: number }
 
@@ -59,7 +60,9 @@ export class Pool {
     if (!last || [...this.#residents].some((r) => !r.isStarting() && !r.child.isEnding)) return ''
     const { error, exit_code, signal } = last.end
     return error === null
-      ? `ended with ${signal ?? `code ${exit_code}`} soon after its start`
+      ? exit_code === null && signal === null
+        ? 'its connection ended soon after it stood'
+        : `ended with ${signal ?? `code ${exit_code}`} soon after its start`
       : spawnFailed(this.config, error).message
   }
 
@@ -142,7 +145,7 @@ export class Pool {
     throw new Refusal(
       503,
       'restarting',
-      'the server process ended soon after its start; it is started again after a pause',
+      'the server ended soon after its start; it is started again after a pause',
       {
         ...detail,
         exit_code,
@@ -151,7 +154,7 @@ export class Pool {
     )
   }
 
-  #remember(principal: string, end: ChildEnd): void {
+  #remember(principal: string, end: ChannelEnd): void {
     if (end.error !== null) this.counters.spawn_failures++
     else this.counters.crashes++
     if (end.lived_ms >= YOUNG_MS) return
@@ -179,12 +182,8 @@ export class Pool {
   }
 }
 
-/** The command could not be started. Names its first word only: arguments may hold secrets. */
+/** The server could not be started or reached. */
 export function spawnFailed(config: HostedServer, error: string, detail: RefusalDetail = {}): Refusal {
-  const word = typeof config.command === 'string' ? config.command.trim().split(/\s/)[0] : config.command[0]
-  const why = error === 'ENOENT' ? 'there is no such program, or its working folder does not exist' : error
-  return new Refusal(502, 'spawn_failed', `the command "${word}" cannot be started: ${why}`, {
-    error,
-    ...detail,
-  })
+  const reason = config.command === undefined ? 'connect_failed' : 'spawn_failed'
+  return new Refusal(502, reason, describeFailure(config, error), { error, ...detail })
 }

@@ -25,6 +25,7 @@ export type Reason =
   | 'processes_max'
   | 'restarting'
   | 'spawn_failed'
+  | 'connect_failed'
   | 'initialize_timeout'
   | 'upstream_closed'
   | 'answer_too_large'

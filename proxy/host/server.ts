@@ -5,20 +5,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { climb, headerOf, isFault } from '../mcp/ladder.ts'
 import { MODERN_VERSION, MODERN_VERSIONS, RPC } from '../mcp/versions.ts'
-import { type ChildSpec, childSpec } from './command.ts'
+import type { Channel } from './channel.ts'
 import { Exchange } from './exchange.ts'
 import { Legacy } from './legacy.ts'
 import type { Undeliverable } from './legacy-child.ts'
-import { cut, LineRate, type Log } from './log.ts'
+import type { Log } from './log.ts'
 import { Modern } from './modern.ts'
+import { channelOpener } from './open-channel.ts'
 import type { HostedServer } from './options.ts'
 import { Pool } from './pool.ts'
 import { errorText, Refusal } from './refusal.ts'
 import type { OpenStreams } from './sse-stream.ts'
-import { StdioChild } from './stdio-child.ts'
 import { namesOf, type Wire } from './wire.ts'
-
-const STDERR_LINES_PER_S = 50
 
 /** What both sides of a server share. */
 export type ServerParts = {
@@ -31,8 +29,8 @@ export type ServerParts = {
   readonly counters: { answers_unmatched: number; notifications_ignored: number }
   /** True once the server was changed or removed: no new work, only what is open. */
   isRetired: boolean
-  /** Spawns a child whose lines go to the wire, which exists by then. */
-  readonly open: (wire: () => Wire) => StdioChild
+  /** Opens a line to the server; its messages go to the wire, which exists by then. */
+  readonly open: (wire: () => Wire) => Channel
 }
 
 /** What a server shows of itself. */
@@ -57,7 +55,6 @@ export class Server {
   readonly legacy: Legacy
   readonly #modern: Modern
   readonly #parts: ServerParts
-  readonly #stderr_rate = new LineRate(STDERR_LINES_PER_S)
 
   /** Throws when the command cannot be read. */
   constructor(
@@ -68,7 +65,7 @@ export class Server {
     streams: OpenStreams,
   ) {
     this.name = name
-    const spec = childSpec(config, env)
+    const open = channelOpener(name, config, env, log)
     this.#parts = {
       name,
       config,
@@ -78,7 +75,11 @@ export class Server {
       undeliverable: { requests: 0, notifications: 0 },
       counters: { answers_unmatched: 0, notifications_ignored: 0 },
       isRetired: false,
-      open: (wire) => this.#open(spec, wire),
+      open: (wire) =>
+        open({
+          line: (text) => wire().line(text),
+          overflow: (head, tail, bytes) => wire().overflow(head, tail, bytes),
+        }),
     }
     this.legacy = new Legacy(this.#parts)
     this.#modern = new Modern(this.#parts)
@@ -187,23 +188,6 @@ export class Server {
       { allow: 'POST' },
       RPC.invalidRequest,
     )
-  }
-
-  #open(spec: ChildSpec, wire: () => Wire): StdioChild {
-    const { name, log } = this.#parts
-    const child: StdioChild = new StdioChild(spec, {
-      line: (text) => wire().line(text),
-      overflow: (head, tail, bytes) => wire().overflow(head, tail, bytes),
-      stderr: (text) => {
-        const held = this.#stderr_rate.admit()
-        if (held >= 0) log.line('info', 'stderr', { server: name, pid: child.pid, line: cut(text), held })
-      },
-    })
-    log.line('info', 'server process started', { server: name, pid: child.pid })
-    void child.exited.then((end) => {
-      log.line(end.asked ? 'info' : 'warn', 'server process ended', { server: name, pid: child.pid, ...end })
-    })
-    return child
   }
 
   #failed(error: unknown): void {

@@ -4,38 +4,28 @@
  * and no line is reported. Source of the ending order: MCP, basic/lifecycle (stdin, SIGTERM, SIGKILL).
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import {
+  type Channel,
+  type ChannelEnd,
+  type ChannelEvents,
+  FULL_BYTES,
+  MESSAGE_MAX_BYTES,
+} from './channel.ts'
 import type { ChildSpec } from './command.ts'
 import { LineSplitter } from './lines.ts'
 
-export const LINE_MAX_BYTES = 64 * 1024 * 1024
 const STDERR_LINE_MAX_BYTES = 64 * 1024
-/** Above this many unwritten bytes no further request is taken for the child. */
-const STDIN_FULL_BYTES = 4 * 1024 * 1024
 const CLOSE_WAIT_MS = 500
 
-/** How a child ended. `error` is the system's code when it could not be spawned. */
-export type ChildEnd = {
-  exit_code: number | null
-  signal: string | null
-  error: string | null
-  /** Whether we ended it. */
-  asked: boolean
-  lived_ms: number
-}
+export type StdioChildEvents = ChannelEvents & { stderr(text: string): void }
 
-export type StdioChildEvents = {
-  line(text: string): void
-  overflow(head: string, tail: string, bytes: number): void
-  stderr(text: string): void
-}
-
-export class StdioChild {
-  readonly exited: Promise<ChildEnd>
+export class StdioChild implements Channel {
+  readonly exited: Promise<ChannelEnd>
   readonly spec: ChildSpec
   readonly #child: ChildProcess
   readonly #started_ms = performance.now()
-  #resolveExited!: (end: ChildEnd) => void
-  #end: ChildEnd | null = null
+  #resolveExited!: (end: ChannelEnd) => void
+  #end: ChannelEnd | null = null
   #asked = false
   #holds = 0
   #drained: Promise<void> | null = null
@@ -56,7 +46,7 @@ export class StdioChild {
       stdio: ['pipe', 'pipe', 'pipe'],
     })
     this.#child = child
-    const lines = new LineSplitter(LINE_MAX_BYTES, {
+    const lines = new LineSplitter(MESSAGE_MAX_BYTES, {
       line: (text) => this.#end === null && events.line(text),
       overflow: (head, tail, bytes) => this.#end === null && events.overflow(head, tail, bytes),
     })
@@ -86,7 +76,7 @@ export class StdioChild {
     return this.#child.pid
   }
   /** How it ended, null while it has not. */
-  get ended(): ChildEnd | null {
+  get ended(): ChannelEnd | null {
     return this.#end
   }
   get isEnding(): boolean {
@@ -102,7 +92,7 @@ export class StdioChild {
 
   /** Whether writers should wait for `drained` before they write more. */
   get isFull(): boolean {
-    return (this.#child.stdin?.writableLength ?? 0) > STDIN_FULL_BYTES
+    return (this.#child.stdin?.writableLength ?? 0) > FULL_BYTES
   }
 
   /** Resolves when the child has read what was written, or has ended. */
@@ -127,7 +117,7 @@ export class StdioChild {
   }
 
   /** Ends the child: closes stdin, waits, SIGTERM, waits, SIGKILL. Safe to call often. */
-  end(): Promise<ChildEnd> {
+  end(): Promise<ChannelEnd> {
     if (this.isEnding) return this.exited
     this.#asked = true
     this.#child.stdout?.resume()
@@ -142,7 +132,7 @@ export class StdioChild {
   }
 
   /** Kills the child's group at once. */
-  kill(): Promise<ChildEnd> {
+  kill(): Promise<ChannelEnd> {
     this.#asked = true
     this.#signal('SIGKILL')
     return this.exited

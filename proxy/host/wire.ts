@@ -6,10 +6,10 @@
 import { elementsOf } from '../mcp/batch.ts'
 import { locate, replaceValue } from '../mcp/splice.ts'
 import { RPC } from '../mcp/versions.ts'
+import type { Channel, ChannelEnd } from './channel.ts'
 import type { Exchange } from './exchange.ts'
 import { cut, LineRate, type Log } from './log.ts'
 import { errorText, Refusal } from './refusal.ts'
-import type { ChildEnd, StdioChild } from './stdio-child.ts'
 
 export type RpcMessage = Record<string, unknown>
 
@@ -47,14 +47,14 @@ const GARBAGE_TEXT_MAX = 200
 
 export class Wire {
   readonly open = new Map<number, OpenCall>()
-  readonly child: StdioChild
+  readonly child: Channel
   readonly #events: WireEvents
   readonly #server: string
   readonly #log: Log
   readonly #garbage_rate = new LineRate(5)
   #next_id = 1
 
-  constructor(server: string, child: StdioChild, events: WireEvents, log: Log) {
+  constructor(server: string, child: Channel, events: WireEvents, log: Log) {
     this.#server = server
     this.child = child
     this.#events = events
@@ -237,13 +237,15 @@ export function idKey(id: unknown, text: string): string {
   return Number.isSafeInteger(id) ? `n${id as number}` : `n${text}`
 }
 
-export function upstreamClosed(end: ChildEnd): Refusal {
+export function upstreamClosed(end: ChannelEnd): Refusal {
   const { exit_code, signal } = end
-  const how = signal !== null ? `by signal ${signal}` : `with exit code ${exit_code}`
+  // A connection has neither.
+  const how =
+    signal !== null ? ` by signal ${signal}` : exit_code !== null ? ` with exit code ${exit_code}` : ''
   return new Refusal(
     200,
     'upstream_closed',
-    `the server process ended ${how} before it answered`,
+    `the server ended${how} before it answered`,
     { exit_code, signal },
     RPC.internal,
   )

@@ -132,7 +132,7 @@ export class ModernRoof {
       'mcp-method',
       method,
     ]
-    if (upstream.transport === 'stdio') headers.push('weir-principal', caller)
+    if (upstream.isHosted) headers.push('weir-principal', caller)
     return headers
   }
 

@@ -377,7 +377,7 @@ export class Roof implements Route {
       sessionId: null,
       message: (json) => fromServer(upstream.name, json),
       sessionLost: (status) => {
-        if (isRetry || !member.id || (status === 400 && upstream.transport === 'stdio')) return false
+        if (isRetry || !member.id || (status === 400 && upstream.isHosted)) return false
         roof.lose(member)
         call.forwarded_us = call.sent_us = call.first_byte_us = 0
         this.#toOwner(call, roof, owned, namePath, true).catch((error) =>

@@ -59,7 +59,7 @@ export function memberHeaders(
     'accept',
     'application/json, text/event-stream',
   ]
-  if (upstream.transport === 'stdio') headers.push('weir-principal', caller)
+  if (upstream.isHosted) headers.push('weir-principal', caller)
   if (member) {
     headers.push('mcp-protocol-version', member.version)
     if (member.id) headers.push('mcp-session-id', member.id)

@@ -8,6 +8,7 @@ import type { Reason } from '../host/refusal.ts'
 
 const MEANINGS: Partial<Record<Reason, readonly [Outcome, Owner]>> = {
   spawn_failed: ['unavailable', 'config'],
+  connect_failed: ['unavailable', 'capacity'],
   server_unknown: ['unavailable', 'weir'],
   server_removed: ['unavailable', 'config'],
   draining: ['unavailable', 'weir'],

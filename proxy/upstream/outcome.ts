@@ -10,9 +10,10 @@ import { readHostRefusal } from './host-refusal.ts'
 export type AnswerForm = {
   readonly isJson: boolean
   readonly isCompressed: boolean
-  readonly transport: 'http' | 'stdio'
+  /** The answer came from the host, which also answers for itself. */
+  readonly isHosted: boolean
 }
-export const UNKNOWN_FORM: AnswerForm = { isJson: false, isCompressed: false, transport: 'http' }
+export const UNKNOWN_FORM: AnswerForm = { isJson: false, isCompressed: false, isHosted: false }
 
 const UNREACHABLE =
   /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ENOENT|UND_ERR_CONNECT_TIMEOUT|CERT|TLS|SSL/
@@ -47,15 +48,10 @@ const noAnswer = (call: Call): void =>
   )
 
 /** Whose failure an error answer really is: the server's, the host's, or nobody's because the client had cancelled. */
-export function readFailure(
-  call: Call,
-  text: string,
-  transport: AnswerForm['transport'],
-  isCancelAsked: boolean,
-): void {
+export function readFailure(call: Call, text: string, isHosted: boolean, isCancelAsked: boolean): void {
   if (call.outcome !== 'rpc_error') return
   if (isCancelAsked) call.refail('cancelled', 'client', 'cancelled', '')
-  else if (transport === 'stdio') readHostRefusal(call, text)
+  else if (isHosted) readHostRefusal(call, text)
 }
 
 /** Reads a whole body. Returns its text when it was a JSON-RPC answer. */
@@ -71,7 +67,7 @@ export function readWhole(
     if (form.isJson && !form.isCompressed && whole.length > 0) {
       const text = whole.toString()
       if (readAnswer(call, text)) {
-        readFailure(call, text, form.transport, isCancelAsked)
+        readFailure(call, text, form.isHosted, isCancelAsked)
         if (isFailed && call.outcome === 'ok') httpFailure(call)
         return text
       }

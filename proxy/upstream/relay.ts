@@ -94,7 +94,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     const call = this.#call
     call.first_byte_us = nowUs()
     this.#upstream.saw(status < 500, status < 500 ? 'answers' : `HTTP ${status}`)
-    const queue = this.#upstream.transport === 'stdio' ? headers['weir-queue-us'] : undefined
+    const queue = this.#upstream.isHosted ? headers['weir-queue-us'] : undefined
     if (typeof queue === 'string') {
       const waited_us = Math.max(0, Math.min(Number(queue) || 0, call.first_byte_us - call.sent_us))
       // The host's wait for a child process is a queue of ours, not the server's time.
@@ -114,7 +114,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     this.#form = {
       isJson: type.startsWith('application/json'),
       isCompressed: coding !== undefined && coding !== 'identity',
-      transport: this.#upstream.transport,
+      isHosted: this.#upstream.isHosted,
     }
     const flat = returnedHeaders(headers, !isStream)
     const upstreamId = headers['mcp-session-id']
@@ -230,7 +230,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     call.last_byte_us = nowUs()
     if (!readAnswer(call, data))
       call.fail('upstream_error', 'upstream', 'upstream_protocol', 'the answer is not valid JSON')
-    readFailure(call, data, this.#upstream.transport, this.#isCancelAsked)
+    readFailure(call, data, this.#upstream.isHosted, this.#isCancelAsked)
     if (this.#env.hashResult) call.result_hash = this.#env.hashResult(Buffer.from(data), null)
     this.#env.captureResult(call, data)
     this.#settle()
@@ -275,7 +275,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     if (!this.#hasResult && call.kind === 'request') {
       const data = rest.length > 0 ? frameData(rest) : null
       const isAnswer = data !== null && isResponse(data) && readAnswer(call, data)
-      if (isAnswer) readFailure(call, data, this.#upstream.transport, this.#isCancelAsked)
+      if (isAnswer) readFailure(call, data, this.#upstream.isHosted, this.#isCancelAsked)
       else if (this.#isCancelAsked) call.fail('cancelled', 'client', 'cancelled', '')
       else if (call.http_status < 400)
         call.fail('upstream_error', 'upstream', 'upstream_closed', 'the stream ended without an answer')

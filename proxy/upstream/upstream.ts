@@ -1,10 +1,17 @@
 /**
  * One MCP server as the proxy sees it: where it is, and how to send it a message. Only file besides the roof's collector
- * that imports undici. A stdio server is one too: its host speaks the same HTTP over a Unix socket.
+ * that imports undici. A stdio, SSE or WebSocket server is one too: its host speaks the same HTTP over a Unix socket.
  * Long streams have connections of their own: held in the calls' pool they would slow every call down.
  */
 import { type Dispatcher, Pool } from 'undici'
 import type { ServerConfig } from '../../config/schema.ts'
+import {
+  isHosted,
+  ownHeaders,
+  publicUrl,
+  transportOf,
+  type UpstreamTransport,
+} from '../../config/transport.ts'
 
 const KEEP_ALIVE_MS = 4_000
 const CONNECT_TIMEOUT_MS = 10_000
@@ -13,7 +20,9 @@ const HEADER_BYTES_MAX = 65_536
 export class Upstream {
   readonly name: string
   readonly config: ServerConfig
-  readonly transport: 'http' | 'stdio'
+  readonly transport: UpstreamTransport
+  /** Kept by the host, which speaks HTTP with us on its behalf. */
+  readonly isHosted: boolean
   /** Without credentials, as recorded. */
   readonly endpoint: string
   /** Headers that every request to it carries, flat. */
@@ -34,11 +43,12 @@ export class Upstream {
   constructor(name: string, config: ServerConfig, hostSocket: string) {
     this.name = name
     this.config = config
-    this.transport = config.url === undefined ? 'stdio' : 'http'
-    const url = new URL(config.url ?? `http://localhost/servers/${name}/mcp`)
+    this.transport = transportOf(config)
+    this.isHosted = isHosted(config)
+    const url = new URL(this.isHosted ? `http://localhost/servers/${name}/mcp` : config.url!)
     this.#origin = url.origin
     this.#path = url.pathname + url.search
-    this.endpoint = config.url === undefined ? `stdio:${name}` : `${url.origin}${url.pathname}`
+    this.endpoint = config.url === undefined ? `stdio:${name}` : publicUrl(config.url)
     const options = {
       pipelining: 1,
       allowH2: false,
@@ -47,20 +57,14 @@ export class Upstream {
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectTimeout: CONNECT_TIMEOUT_MS,
       maxHeaderSize: HEADER_BYTES_MAX,
-      ...(config.url === undefined ? { socketPath: hostSocket } : {}),
+      ...(this.isHosted ? { socketPath: hostSocket } : {}),
     }
     this.#calls = new Pool(this.#origin, { ...options, connections: config.connections_max })
     this.#streams = new Pool(this.#origin, { ...options, connections: null })
-    const headers: string[] = ['accept-encoding', 'identity']
-    if (config.credentials.bearer) headers.push('authorization', `Bearer ${config.credentials.bearer}`)
-    else if (url.username)
-      headers.push(
-        'authorization',
-        `Basic ${Buffer.from(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`).toString('base64')}`,
-      )
-    for (const [key, value] of Object.entries(config.headers)) headers.push(key.toLowerCase(), value)
-    this.headers = headers
-    this.ownNames = new Set(Object.keys(config.headers).map((k) => k.toLowerCase()))
+    // To the host go none: it adds them itself towards the server.
+    const own = this.isHosted ? [] : ownHeaders(config)
+    this.headers = ['accept-encoding', 'identity', ...own.flat()]
+    this.ownNames = new Set(own.map(([header]) => header))
   }
 
   /** Sends one message. `headers` is flat and already holds this.headers. Everything after is told to `handler`. */
@@ -138,7 +142,7 @@ export function forwardedHeaders(
   caller: string,
 ): string[] {
   const out = [...upstream.headers]
-  if (upstream.transport === 'stdio') out.push('weir-principal', caller)
+  if (upstream.isHosted) out.push('weir-principal', caller)
   const hasOwn = upstream.ownNames.size > 0
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = forwardedName(rawHeaders[i]!)

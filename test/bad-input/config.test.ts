@@ -15,7 +15,8 @@ const HASH = 'a'.repeat(64)
 const KNOWN =
   'listen, instance, env, data, workers, servers, callers, labels, trace, capture, http, roof, durability, spool, collector, console, store, retention, export, log'
 const MAPPING = 'write a mapping (name: value)'
-const BAD_URL = 'expected an http:// or https:// URL\n    fix: write something like https://example.com/mcp'
+const BAD_URL =
+  'expected an http://, https://, ws:// or wss:// URL\n    fix: write something like https://example.com/mcp'
 const BAD_NAME =
   'a server name is 1 to 40 letters, digits and "-" and begins with a letter or digit\n    fix: write something like my-server'
 const BAD_HASH =
@@ -117,11 +118,27 @@ const FILES: Record<string, [text: string, ...problems: string[]]> = {
   ],
   'url and command': [
     'servers: { a: { url: http://x/, command: y } }',
-    '1:15 servers.a: a server has either `url` (streamable HTTP) or `command` (stdio)\n    fix: write something like url: https://example.com/mcp',
+    '1:15 servers.a: a server has either `url` or `command` (stdio)\n    fix: write something like url: https://example.com/mcp',
   ],
   'neither url nor command': [
     'servers: { a: { timeout_ms: 5 } }',
-    '1:15 servers.a: a server has either `url` (streamable HTTP) or `command` (stdio)\n    fix: write something like url: https://example.com/mcp',
+    '1:15 servers.a: a server has either `url` or `command` (stdio)\n    fix: write something like url: https://example.com/mcp',
+  ],
+  'a transport that is none': [
+    'servers: { a: { url: http://x/, transport: grpc } }',
+    '1:44 servers.a.transport: is not one of the possible values\n    fix: write one of: http, sse, websocket',
+  ],
+  'a transport for a command': [
+    'servers: { a: { command: y, transport: sse } }',
+    '1:40 servers.a.transport: a server with `command` is spoken to over stdio and takes no `transport`\n    fix: write something like command: npx -y @modelcontextprotocol/server-memory',
+  ],
+  'websocket at an http URL': [
+    'servers: { a: { url: http://x/, transport: websocket } }',
+    '1:44 servers.a.transport: transport websocket needs a ws:// or wss:// URL\n    fix: write something like url: wss://example.com/mcp',
+  ],
+  'http at a websocket URL': [
+    'servers: { a: { url: ws://x/, transport: http } }',
+    '1:42 servers.a.transport: transport http needs an http:// or https:// URL\n    fix: write something like url: https://example.com/mcp',
   ],
   'a server that is a text': [
     'servers: { a: http://x/ }',

@@ -21,6 +21,8 @@ const texts = (result: Result): string =>
 
 let folder: Folder
 let http: Peer
+let sse: Peer
+let socket: Peer
 let weir: Observed
 let count = 0
 const tagOf = (): string => `tag${count++}`
@@ -33,6 +35,21 @@ beforeAll(async () => {
   http = await startPeer(process.execPath, [EVERYTHING, 'streamableHttp'], port, '/mcp', {
     PORT: String(port),
   })
+  const [ssePort, socketPort] = [await freePort(), await freePort()]
+  sse = await startPeer(process.execPath, [EVERYTHING, 'sse'], ssePort, '/sse', { PORT: String(ssePort) })
+  socket = await startPeer(
+    process.execPath,
+    [
+      join(ROOT, 'test/support/websocket-program.ts'),
+      String(socketPort),
+      process.execPath,
+      EVERYTHING,
+      'stdio',
+    ],
+    socketPort,
+    '/',
+    {},
+  )
   weir = await startObserved({
     callers: {
       alice: { team: 'a', keys: [{ sha256: sha256('alice-key') }] },
@@ -40,6 +57,11 @@ beforeAll(async () => {
     },
     servers: {
       web: { url: http.url },
+      'web-sse': { url: sse.url, transport: 'sse' },
+      'web-ws': {
+        url: socket.url.replace('http', 'ws'),
+        credentials: { bearer: 'for-the-socket' },
+      },
       'web-io': { command: [process.execPath, EVERYTHING, 'stdio'] },
       solo: { command: [process.execPath, EVERYTHING, 'stdio'], isolation: 'session' },
       files: {
@@ -55,6 +77,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await weir?.stop()
   await http?.stop()
+  await sse?.stop()
+  await socket?.stop()
   folder?.remove()
 })
 
@@ -62,8 +86,12 @@ type Place = { path: string; prefix: string; server: string }
 const PLACES: readonly Place[] = [
   { path: '/servers/web/mcp', prefix: '', server: 'web' },
   { path: '/servers/web-io/mcp', prefix: '', server: 'web-io' },
+  { path: '/servers/web-sse/mcp', prefix: '', server: 'web-sse' },
+  { path: '/servers/web-ws/mcp', prefix: '', server: 'web-ws' },
   { path: '/mcp', prefix: 'web_', server: 'web' },
   { path: '/mcp', prefix: 'web-io_', server: 'web-io' },
+  { path: '/mcp', prefix: 'web-sse_', server: 'web-sse' },
+  { path: '/mcp', prefix: 'web-ws_', server: 'web-ws' },
 ]
 const KINDS: readonly Kind[] = ['sdk v1', 'sdk v2', 'sdk v2 auto']
 

@@ -13,6 +13,8 @@ export const server = (command: string[], more: Partial<HostedServer> = {}): Hos
   command,
   args: [],
   env: {},
+  headers: {},
+  credentials: {},
   era: 'auto',
   isolation: 'caller',
   processes_max: 8,

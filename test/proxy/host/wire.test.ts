@@ -1,25 +1,25 @@
 import { describe, expect, test } from 'vitest'
+import type { Channel, ChannelEnd } from '../../../proxy/host/channel.ts'
 import { Log } from '../../../proxy/host/log.ts'
 import type { Refusal } from '../../../proxy/host/refusal.ts'
-import type { ChildEnd, StdioChild } from '../../../proxy/host/stdio-child.ts'
 import { idKey, namesOf, type OpenCall, Wire } from '../../../proxy/host/wire.ts'
 
 /** A wire to nothing: what it writes is kept, `end` ends the child. */
-function wired(): { wire: Wire; written: string[]; end: (end: ChildEnd) => void } {
+function wired(): { wire: Wire; written: string[]; end: (end: ChannelEnd) => void } {
   const written: string[] = []
-  const { promise, resolve } = Promise.withResolvers<ChildEnd>()
+  const { promise, resolve } = Promise.withResolvers<ChannelEnd>()
   const child = {
     exited: promise,
-    ended: null as ChildEnd | null,
+    ended: null as ChannelEnd | null,
     write: (text: string) => written.push(text),
   }
   const events = { request() {}, notification() {}, undeliverable() {} }
-  const end = (how: ChildEnd): void => {
+  const end = (how: ChannelEnd): void => {
     child.ended = how
     resolve(how)
   }
   return {
-    wire: new Wire('x', child as unknown as StdioChild, events, new Log('error', () => {})),
+    wire: new Wire('x', child as unknown as Channel, events, new Log('error', () => {})),
     written,
     end,
   }
@@ -41,7 +41,7 @@ function open(text: string): { call: OpenCall; settled: string[]; failed: Refusa
   return { call, settled, failed }
 }
 
-const CLOSED: ChildEnd = { exit_code: 1, signal: null, error: null, asked: false, lived_ms: 5 }
+const CLOSED: ChannelEnd = { exit_code: 1, signal: null, error: null, asked: false, lived_ms: 5 }
 
 test('an id is used once in the life of a child', () => {
   const { wire, written } = wired()
