@@ -9,6 +9,10 @@ const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }>
   proxy: { about: 'run the proxy alone, for a fleet', load: () => import('./cli/proxy.ts') },
   collector: { about: 'run the collector alone, for a fleet', load: () => import('./cli/collector.ts') },
   store: { about: 'run the embedded ClickHouse alone', load: () => import('./cli/store.ts') },
+  connect: {
+    about: 'a running Weir for clients that only speak stdio',
+    load: () => import('./cli/connect.ts'),
+  },
   init: { about: 'write a weir.yaml to start from', load: () => import('./cli/init.ts') },
   check: {
     about: 'check weir.yaml: the exact place of every problem, and the fix',

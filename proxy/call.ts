@@ -48,6 +48,8 @@ export class Call {
   first_byte_us = 0
   last_byte_us = 0
   queue_us = 0
+  /** How its client speaks to us. */
+  transport = 'http'
   // message
   body: Buffer = EMPTY
   text = ''

@@ -328,7 +328,7 @@ export class Recorder {
       era: c.era,
       protocol_version: c.protocol_version,
       upstream_protocol_version: c.upstream_protocol_version,
-      transport: 'http',
+      transport: c.transport,
       upstream_transport: c.upstream_transport,
       http_status: c.http_status,
       outcome: c.outcome,

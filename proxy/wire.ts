@@ -7,7 +7,8 @@ import type { Config } from '../config/schema.ts'
 import { makeLog } from '../event/log.ts'
 import type { Call } from './call.ts'
 import { hopToOwner } from './downstream/hop.ts'
-import { Downstream, type Wiring } from './downstream/http.ts'
+import { Downstream } from './downstream/http.ts'
+import type { Wiring } from './downstream/wiring.ts'
 import { makeKeyRing } from './identity/identity.ts'
 import { SessionSeal } from './identity/session-id.ts'
 import { type Cancelled, cancelledBy, OpenCalls } from './open-calls.ts'
@@ -124,7 +125,11 @@ export class Worker {
     this.#sessions = new RoofSessions(config.http.sessions_max, config.http.session_idle_ms)
     this.#sweep = setInterval(() => this.#sessions.sweep(), SWEEP_MS).unref()
     this.#wiring = this.#wire(config)
-    this.#downstream = new Downstream(this.#server, () => this.#wiring)
+    this.#downstream = new Downstream(
+      this.#server,
+      () => this.#wiring,
+      workerSocket(options.run_folder, options.slot),
+    )
   }
 
   /** Listens for clients and for other workers. Resolves with the port. */

@@ -4,7 +4,7 @@
  */
 import { Agent, request } from 'node:http'
 import type { Call } from '../call.ts'
-import { HOP_PEER } from './http.ts'
+import { HOP_PEER } from './wiring.ts'
 
 /** A connection each: one that an owner has just closed would cost a call that nobody has served. */
 const connections = new Agent({ keepAlive: false })

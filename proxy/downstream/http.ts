@@ -8,41 +8,34 @@ import { isLoopback } from '../../config/address.ts'
 import { Call, type Endpoint } from '../call.ts'
 import { WeirError } from '../errors.ts'
 import { STREAM_METHODS } from '../mcp/versions.ts'
-import type { Route, Server, Stages } from '../serve.ts'
+import type { Route, Server } from '../serve.ts'
 import { nowUs } from '../telemetry/clock.ts'
-
-/** Everything a listener needs of the current config; swapped whole on reload. */
-export type Wiring = {
-  readonly routes: ReadonlyMap<string, Route>
-  readonly stages: Stages
-  readonly body_max_bytes: number
-  readonly streams_max: number
-  /** Answers the paths that are not MCP; null when there is nothing at the path. */
-  plain(path: string, isTrusted: boolean): Promise<{ status: number; type: string; body: string }> | null
-}
+import { WebSocketDoor } from './websocket.ts'
+import { HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.ts'
 
 /** A peer that went away without a word is noticed by TCP after this long. */
 const KEEP_ALIVE_PROBE_MS = 30_000
 const ignore = (): void => {}
 const NOWHERE: Endpoint = { path: '', server: '' }
-/** Header by which one worker tells another whom it speaks for; only read on the socket between workers. */
-export const HOP_PEER = 'weir-hop-peer'
 
 export class Downstream {
   readonly #server: Server
   readonly #wiring: () => Wiring
   readonly #listeners: HttpServer[] = []
   readonly #streams = new Set<ServerResponse>()
+  readonly #door: WebSocketDoor
   isDraining = false
   calls_open = 0
 
-  constructor(server: Server, wiring: () => Wiring) {
+  /** `ownSocket`: path of the Unix socket this worker listens on; clients over other transports come in there. */
+  constructor(server: Server, wiring: () => Wiring, ownSocket: string) {
     this.#server = server
     this.#wiring = wiring
+    this.#door = new WebSocketDoor(wiring, ownSocket)
   }
 
   get streams_open(): number {
-    return this.#streams.size
+    return this.#streams.size + this.#door.size
   }
 
   /** Listens on a TCP address, or on a Unix socket for other workers. Resolves with the port (0 for a socket). */
@@ -62,6 +55,7 @@ export class Downstream {
     )
     http.keepAliveTimeoutBuffer = 1000
     this.#listeners.push(http)
+    if (!isHop) this.#door.attach(http)
     return new Promise((resolve, reject) => {
       http.once('error', reject)
       // The socket between workers is this worker's alone; the TCP port is shared through the supervisor.
@@ -82,6 +76,7 @@ export class Downstream {
     const route = wiring.routes.get(path)
     const peer = isHop ? String(req.headers[HOP_PEER] ?? '') : (req.socket.remoteAddress ?? '')
     const call = new Call(req, res, route?.endpoint ?? NOWHERE, nowUs(), peer, isHop)
+    if (isHop && req.headers[HOP_TRANSPORT]) call.transport = String(req.headers[HOP_TRANSPORT])
     // A drain ends streams that others still write to: that is no reason to fall over.
     res.on('error', ignore)
     const isPost = route !== undefined && req.method === 'POST'
@@ -208,7 +203,9 @@ export class Downstream {
   /** Tells streams to come back later, refuses new work, resolves when all calls have ended or the time is up. */
   async drain(timeout_ms: number): Promise<void> {
     this.isDraining = true
-    const closed = this.#listeners.map((l) => new Promise<void>((resolve) => l.close(() => resolve())))
+    const closed: Promise<void>[] = this.#listeners.map(
+      (l) => new Promise<void>((resolve) => l.close(() => resolve())),
+    )
     // One that is still being opened would otherwise be held open until the time is up.
     for (const stream of this.#streams) {
       if (stream.headersSent) stream.end('retry: 1000\n\n')
@@ -218,6 +215,7 @@ export class Downstream {
       for (const l of this.#listeners) l.closeIdleConnections()
     }, 100)
     const late = new Promise<void>((resolve) => setTimeout(resolve, timeout_ms).unref())
+    closed.push(this.#door.drain(timeout_ms))
     await Promise.race([Promise.all(closed), late])
     clearInterval(idle)
     this.#server.isCutting = true

@@ -9,7 +9,7 @@ import {
   type IncomingMessage,
 } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
-import { FrameSplitter, frameData } from '../mcp/frames.ts'
+import { EventReader } from '../mcp/event-reader.ts'
 import {
   ALIVE_MS,
   type ChannelEvents,
@@ -21,7 +21,6 @@ import {
 
 const OPEN_MAX_MS = 10_000
 const POST_MAX_MS = 60_000
-const EDGE_CHARS = 1024
 
 export class SseChannel extends Connection {
   readonly #target: Target
@@ -34,9 +33,6 @@ export class SseChannel extends Connection {
   #endpoint: URL | null = null
   #early: string[] = []
   #posting_bytes = 0
-  /** Pieces of a message too large for the splitter to hold. */
-  #pieces: Buffer[] = []
-  #pieces_bytes = 0
 
   constructor(target: Target, events: ChannelEvents) {
     super()
@@ -66,44 +62,20 @@ export class SseChannel extends Connection {
     }
     this.#answer = answer
     answer.socket.setKeepAlive(true, ALIVE_MS)
-    const splitter = new FrameSplitter({
-      frame: (bytes) => this.#frame(bytes, late),
-      piece: (bytes) => this.#piece(bytes),
-      lastPiece: (bytes) => {
-        this.#piece(bytes)
-        const whole = this.#pieces_bytes > MESSAGE_MAX_BYTES ? null : Buffer.concat(this.#pieces)
-        if (whole) this.#frame(whole, late)
-        else this.#overflow()
-        this.#pieces = []
-        this.#pieces_bytes = 0
-      },
+    const reader = new EventReader(MESSAGE_MAX_BYTES, {
+      event: (type, data) => this.#event(type, data, late),
+      overflow: (head, tail, bytes) => this.#events.overflow(head, tail, bytes),
     })
-    answer.on('data', (chunk: Buffer) => splitter.push(chunk))
+    answer.on('data', (chunk: Buffer) => reader.push(chunk))
     answer.on('error', () => {})
     answer.on('close', () => this.#fail('the stream ended before it named an endpoint'))
     if (this.isHeld) answer.pause()
   }
 
-  #piece(bytes: Buffer): void {
-    this.#pieces_bytes += bytes.length
-    // Beyond what is kept only the newest end is of use: an id may stand there.
-    if (this.#pieces_bytes > MESSAGE_MAX_BYTES) this.#pieces.splice(1)
-    this.#pieces.push(Buffer.from(bytes))
-  }
-
-  #overflow(): void {
-    const head = this.#pieces[0]!.toString('utf8', 0, EDGE_CHARS)
-    const tail = this.#pieces.at(-1)!.toString('utf8').slice(-EDGE_CHARS)
-    this.#events.overflow(head.slice(head.indexOf('data:') + 5), tail.trimEnd(), this.#pieces_bytes)
-  }
-
-  #frame(bytes: Buffer, late: NodeJS.Timeout): void {
+  #event(type: string, data: string, late: NodeJS.Timeout): void {
     if (this.ended !== null) return
-    const data = frameData(bytes)
-    if (data === null || data === '') return
-    const event = /^event:[ ]?(.*)$/m.exec(bytes.toString('latin1', 0, EDGE_CHARS))?.[1]?.trim() ?? 'message'
-    if (event === 'message') return this.#events.line(data)
-    if (event !== 'endpoint' || this.#endpoint) return
+    if (type === 'message') return this.#events.line(data)
+    if (type !== 'endpoint' || this.#endpoint) return
     clearTimeout(late)
     const endpoint = URL.canParse(data, this.#target.url) ? new URL(data, this.#target.url) : null
     // Our credentials go along: only to where the config says.

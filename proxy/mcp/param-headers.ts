@@ -28,6 +28,15 @@ export function decodeHeaderValue(value: string): string | null {
   }
 }
 
+/** A text as a header value: plain when it is plain ASCII, else base64 in the sentinel. */
+export function encodeHeaderValue(text: string): string {
+  const isPlain = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(text)
+  const looksEncoded = text.startsWith(SENTINEL_START) && text.endsWith(SENTINEL_END)
+  return isPlain && !looksEncoded
+    ? text
+    : `${SENTINEL_START}${Buffer.from(text).toString('base64')}${SENTINEL_END}`
+}
+
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   value !== null && typeof value === 'object' && !Array.isArray(value)
 
@@ -74,6 +83,25 @@ function collect(
   }
 }
 
+/** The argument a header must repeat; null for one that asks for no header: absent, null, an object, an unsafe integer. */
+function argumentOf({ path }: ParamHeader, args: unknown): string | number | boolean | null {
+  let value = args
+  for (const key of path) {
+    if (!isRecord(value) || !Object.hasOwn(value, key)) return null
+    value = value[key]
+  }
+  if (typeof value === 'string' || typeof value === 'boolean') return value
+  if (typeof value !== 'number' || !Number.isFinite(value)) return null
+  return Number.isInteger(value) && !Number.isSafeInteger(value) ? null : value
+}
+
+/** The headers a client must send along with these arguments: name and value. */
+export const paramHeaderValues = (params: readonly ParamHeader[], args: unknown): [string, string][] =>
+  params.flatMap((param): [string, string][] => {
+    const value = argumentOf(param, args)
+    return value === null ? [] : [[param.header, encodeHeaderValue(String(value))]]
+  })
+
 /** What is wrong between one argument and its header; null when they agree or the argument asks for no header. */
 export type ParamProblem = 'missing' | 'undecodable' | 'different' | null
 
@@ -83,20 +111,12 @@ export function paramProblem(
   args: unknown,
   headerValue: string | undefined,
 ): ParamProblem {
-  let value = args
-  for (const key of param.path) {
-    if (!isRecord(value) || !Object.hasOwn(value, key)) return null
-    value = value[key]
-  }
-  if (value === null || value === undefined) return null
-  const isNumber = typeof value === 'number'
-  if (isNumber && (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value))))
-    return null
-  if (!isNumber && typeof value !== 'string' && typeof value !== 'boolean') return null
+  const value = argumentOf(param, args)
+  if (value === null) return null
   if (headerValue === undefined) return 'missing'
   const decoded = decodeHeaderValue(headerValue)
   if (decoded === null) return 'undecodable'
-  if (param.numeric && isNumber && DECIMAL.test(decoded))
+  if (param.numeric && typeof value === 'number' && DECIMAL.test(decoded))
     return Number(decoded) === value ? null : 'different'
   return decoded === String(value) ? null : 'different'
 }

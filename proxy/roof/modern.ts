@@ -6,6 +6,7 @@
 import type { Call, Message } from '../call.ts'
 import { WeirError } from '../errors.ts'
 import { climb, faultText, isFault } from '../mcp/ladder.ts'
+import { encodeHeaderValue } from '../mcp/param-headers.ts'
 import { withTraceparent } from '../mcp/propagate.ts'
 import { setValue } from '../mcp/splice.ts'
 import { LEGACY_VERSIONS, META, MODERN_VERSION, MODERN_VERSIONS, WEIR_INFO } from '../mcp/versions.ts'
@@ -45,12 +46,6 @@ const DISCOVERY_MS = 60_000
 const LEARN_PAGES_MAX = 50
 
 type Discovery = { at_ms: number; result: Record<string, unknown> | null }
-
-/** A header value as the wire wants it: plain when it is plain ASCII, else base64 in the sentinel (spec, Mcp-Name). */
-function headerValue(value: string): string {
-  const isPlain = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value) && !/^=\?base64\?.*\?=$/.test(value)
-  return isPlain ? value : `=?base64?${Buffer.from(value).toString('base64')}?=`
-}
 
 export class ModernRoof {
   readonly #upstreams: ReadonlyMap<string, Upstream>
@@ -314,7 +309,7 @@ export class ModernRoof {
     const headers = forwardedHeaders(upstream, call.req.rawHeaders, call.identity!.caller)
     if (namePath?.length === 2) {
       const at = headers.findIndex((h, i) => i % 2 === 0 && h === 'mcp-name')
-      if (at >= 0) headers[at + 1] = headerValue(name)
+      if (at >= 0) headers[at + 1] = encodeHeaderValue(name)
     }
     headers.push('traceparent', parent)
     if (call.tracestate) headers.push('tracestate', call.tracestate)

@@ -128,6 +128,8 @@ const NOT_FORWARDED = new Set([
   'tracestate',
   'mcp-session-id',
   'weir-principal',
+  'weir-hop-peer',
+  'weir-hop-transport',
   'origin',
   'forwarded',
   'x-forwarded-for',

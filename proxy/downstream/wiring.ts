@@ -1,0 +1,17 @@
+/** What all ways in share: the current config as objects, and the headers of requests that come in through a worker's own socket. */
+import type { Route, Stages } from '../serve.ts'
+
+/** Everything a listener needs of the current config; swapped whole on reload. */
+export type Wiring = {
+  readonly routes: ReadonlyMap<string, Route>
+  readonly stages: Stages
+  readonly body_max_bytes: number
+  readonly streams_max: number
+  /** Answers the paths that are not MCP; null when there is nothing at the path. */
+  plain(path: string, isTrusted: boolean): Promise<{ status: number; type: string; body: string }> | null
+}
+
+/** Header by which one worker tells another whom it speaks for; only read on the socket between workers. */
+export const HOP_PEER = 'weir-hop-peer'
+/** By which transport its client speaks, when that is not HTTP; read there only too. */
+export const HOP_TRANSPORT = 'weir-hop-transport'

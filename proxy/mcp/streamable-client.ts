@@ -1,0 +1,263 @@
+/**
+ * One client's messages to a streamable HTTP endpoint and back, for clients that speak over a line (stdio, WebSocket,
+ * HTTP+SSE). Keeps what HTTP asks of a client: session id, version and envelope headers, the GET stream, DELETE at the end.
+ * Passes every message as it is. Invariant: each request gets one answer, if only an error that says why there is none.
+ * Source: MCP, basic/transports, of both eras.
+ */
+import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { EventReader } from './event-reader.ts'
+import { NAME_SOURCE } from './ladder.ts'
+import { encodeHeaderValue, type ParamHeader, paramHeadersOf, paramHeaderValues } from './param-headers.ts'
+import { META, RPC } from './versions.ts'
+
+const MESSAGE_MAX_BYTES = 64 * 1024 * 1024
+/** A legacy server before this revision knows no version header, and may refuse one. */
+const VERSION_HEADER_SINCE = '2025-06-18'
+const STREAM_RETRY_MS = 1_000
+const STREAM_RETRY_MAX_MS = 30_000
+const BODY_SHOWN_CHARS = 200
+
+export type Endpoint = {
+  /** Opens a request to the endpoint; the headers are complete but for what the way itself needs. */
+  request(method: 'POST' | 'GET' | 'DELETE', headers: OutgoingHttpHeaders): ClientRequest
+}
+
+export type ClientSide = {
+  /** Hands one message to the client. False: it takes no more for now. */
+  message(text: string): boolean
+  /** Resolves when the client takes messages again. */
+  ready(): Promise<void>
+}
+
+type Message = {
+  id?: unknown
+  method?: unknown
+  params?: Record<string, unknown>
+  result?: Record<string, unknown>
+  error?: unknown
+}
+type Asked = { id: unknown; method: string }
+
+const asMessages = (parsed: unknown): Message[] =>
+  (Array.isArray(parsed) ? parsed : [parsed]).filter((m) => m !== null && typeof m === 'object')
+
+export class StreamableClient {
+  readonly #endpoint: Endpoint
+  readonly #client: ClientSide
+  #sessionId = ''
+  /** Negotiated legacy revision, '' before. */
+  #version = ''
+  readonly #params = new Map<string, readonly ParamHeader[]>()
+  /** What must arrive before the next message may leave: notifications and answers keep their place. */
+  #before: Promise<void> = Promise.resolve()
+  readonly #running = new Set<ClientRequest>()
+  #posts = 0
+  #hasStream = false
+  #isClosed = false
+
+  constructor(endpoint: Endpoint, client: ClientSide) {
+    this.#endpoint = endpoint
+    this.#client = client
+  }
+
+  /** Whether a message of the client is on its way, or its answer. */
+  get isBusy(): boolean {
+    return this.#posts > 0
+  }
+
+  /** Takes one message (or a batch) of the client. */
+  send(text: string): void {
+    if (this.#isClosed || text.trim() === '') return
+    let parsed: unknown
+    try {
+      parsed = JSON.parse(text)
+    } catch {
+      this.#refuse([{ id: null, method: '' }], RPC.parse, 'Parse error', {})
+      return
+    }
+    const messages = asMessages(parsed)
+    const asked = messages
+      .filter((m) => typeof m.method === 'string' && m.id !== undefined)
+      .map((m): Asked => ({ id: m.id, method: m.method as string }))
+    const post = (): Promise<void> => this.#post(text, messages, asked)
+    const arrived = this.#before.then(post)
+    // A request is not waited for: its answer may need what comes after it. But nothing goes before its session is there.
+    const isWaited = asked.length === 0 || asked.some(({ method }) => method === 'initialize')
+    this.#before = isWaited ? arrived : this.#before.then(() => sleep(0))
+  }
+
+  /** Ends what is open, and the session. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    for (const request of this.#running) request.destroy()
+    if (this.#sessionId === '') return
+    const request = this.#endpoint.request('DELETE', this.#sessionHeaders())
+    await new Promise<void>((resolve) => {
+      request.on('response', (answer) => {
+        answer.resume()
+        resolve()
+      })
+      request.on('error', () => resolve())
+      request.setTimeout(2_000, () => request.destroy())
+      request.end()
+    })
+  }
+
+  #sessionHeaders(): OutgoingHttpHeaders {
+    return {
+      ...(this.#sessionId ? { 'mcp-session-id': this.#sessionId } : {}),
+      ...(this.#version >= VERSION_HEADER_SINCE ? { 'mcp-protocol-version': this.#version } : {}),
+    }
+  }
+
+  /** Headers a message needs: those of its session, or the ones that repeat a modern envelope. */
+  #headersOf(message: Message | undefined): OutgoingHttpHeaders {
+    const params = message?.params
+    const version = (params?._meta as Record<string, unknown> | undefined)?.[META.version]
+    if (typeof version !== 'string' || typeof message?.method !== 'string') return this.#sessionHeaders()
+    const headers: OutgoingHttpHeaders = { 'mcp-protocol-version': version, 'mcp-method': message.method }
+    const source = NAME_SOURCE.get(message.method)
+    const name = source === undefined ? undefined : params?.[source]
+    if (typeof name !== 'string') return headers
+    headers['mcp-name'] = encodeHeaderValue(name)
+    if (message.method === 'tools/call')
+      for (const [header, value] of paramHeaderValues(this.#params.get(name) ?? [], params?.arguments))
+        headers[header] = value
+    return headers
+  }
+
+  #post(text: string, messages: readonly Message[], asked: readonly Asked[]): Promise<void> {
+    const open = new Map(asked.map((one) => [JSON.stringify(one.id), one]))
+    return new Promise((resolve) => {
+      const body = Buffer.from(text)
+      this.#posts++
+      const request = this.#open('POST', {
+        ...this.#headersOf(messages[0]),
+        'content-type': 'application/json',
+        'content-length': body.length,
+        accept: 'application/json, text/event-stream',
+      })
+      const unanswered = (why: string, data: object): void => {
+        if (!this.#isClosed) this.#refuse([...open.values()], RPC.internal, why, data)
+        open.clear()
+        resolve()
+      }
+      request.on('close', () => this.#posts--)
+      request.on('error', (error: NodeJS.ErrnoException) =>
+        unanswered(`Weir cannot be reached: ${error.code ?? error.message}`, {}),
+      )
+      request.on('response', (answer) => {
+        const status = answer.statusCode ?? 0
+        if (messages.some((m) => m.method === 'initialize'))
+          this.#sessionId = String(answer.headers['mcp-session-id'] ?? '')
+        if (status < 300 && messages.some((m) => m.method === 'notifications/initialized')) this.#stream()
+        resolve()
+        this.#read(answer, open, (rest) =>
+          unanswered(
+            status < 300 ? 'the answer ended before its result' : `HTTP ${status}`,
+            status < 300 ? {} : { status, body: rest.slice(0, BODY_SHOWN_CHARS) },
+          ),
+        )
+      })
+      request.end(body)
+    })
+  }
+
+  #open(method: 'POST' | 'GET', headers: OutgoingHttpHeaders): ClientRequest {
+    const request = this.#endpoint.request(method, headers)
+    this.#running.add(request)
+    request.on('close', () => this.#running.delete(request))
+    return request
+  }
+
+  /** Hands the messages of an answer on; `ended` gets a body that was no message, '' otherwise. */
+  #read(answer: IncomingMessage, open: Map<string, Asked>, ended: (rest: string) => void): void {
+    const take = (text: string): void => {
+      this.#note(text, open)
+      if (this.#client.message(text)) return
+      answer.pause()
+      void this.#client.ready().then(() => answer.resume())
+    }
+    let rest = ''
+    if ((answer.headers['content-type'] ?? '').startsWith('text/event-stream')) {
+      const reader = new EventReader(MESSAGE_MAX_BYTES, { event: (_type, data) => take(data), overflow() {} })
+      answer.on('data', (chunk: Buffer) => reader.push(chunk))
+    } else {
+      const chunks: Buffer[] = []
+      answer.on('data', (chunk: Buffer) => chunks.push(chunk))
+      answer.on('end', () => {
+        const text = Buffer.concat(chunks).toString()
+        if (isMessage(text, open)) take(text)
+        else rest = text
+      })
+    }
+    answer.on('error', () => {})
+    answer.on('close', () => ended(rest))
+  }
+
+  /** Learns from an answer what later requests need: the negotiated revision, and the headers that tools ask for. */
+  #note(text: string, open: Map<string, Asked>): void {
+    if (open.size === 0) return
+    let parsed: unknown
+    try {
+      parsed = JSON.parse(text)
+    } catch {
+      return
+    }
+    for (const message of asMessages(parsed)) {
+      if (message.method !== undefined) continue
+      const key = JSON.stringify(message.id)
+      const asked = open.get(key)
+      open.delete(key)
+      if (asked?.method === 'initialize') this.#version = String(message.result?.protocolVersion ?? '')
+      if (asked?.method === 'tools/list' && Array.isArray(message.result?.tools))
+        for (const tool of message.result.tools as { name?: unknown; inputSchema?: unknown }[])
+          this.#params.set(String(tool?.name), paramHeadersOf(tool?.inputSchema))
+    }
+  }
+
+  /** Listens to what the server says unasked (legacy), as long as there is a session. */
+  #stream(): void {
+    if (this.#hasStream || this.#sessionId === '') return
+    this.#hasStream = true
+    let wait_ms = STREAM_RETRY_MS
+    const again = (): void => {
+      if (this.#isClosed) return
+      setTimeout(listen, wait_ms).unref()
+      wait_ms = Math.min(2 * wait_ms, STREAM_RETRY_MAX_MS)
+    }
+    const listen = (): void => {
+      if (this.#isClosed) return
+      const request = this.#open('GET', { ...this.#sessionHeaders(), accept: 'text/event-stream' })
+      request.on('error', again)
+      request.on('response', (answer) => {
+        if (answer.statusCode !== 200) {
+          answer.resume()
+          // 405: it has nothing to say unasked; 404: the session is over.
+          if ((answer.statusCode ?? 0) >= 500) again()
+          return
+        }
+        wait_ms = STREAM_RETRY_MS
+        this.#read(answer, new Map(), again)
+      })
+      request.end()
+    }
+    listen()
+  }
+
+  #refuse(asked: readonly Asked[], code: number, message: string, data: object): void {
+    for (const { id } of asked)
+      this.#client.message(JSON.stringify({ jsonrpc: '2.0', id, error: { code, message, data } }))
+  }
+}
+
+/** Whether a body answers one of the requests: an error that names none is Weir's, and gets the request's id instead. */
+function isMessage(text: string, open: ReadonlyMap<string, Asked>): boolean {
+  try {
+    return asMessages(JSON.parse(text)).some((m) => open.has(JSON.stringify(m.id)))
+  } catch {
+    return false
+  }
+}
