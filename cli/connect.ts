@@ -12,7 +12,7 @@ import { CliError, readArgs, type Verb } from './verb.ts'
 const USAGE = `usage: weir connect [url] [options]
 
 Speaks MCP over stdin and stdout, and streamable HTTP with a running Weir. In a client's config:
-  { "command": "npx", "args": ["weir", "connect", "http://127.0.0.1:7332/mcp"] }
+  { "command": "npx", "args": ["-y", "mcp-weir", "connect", "http://127.0.0.1:7332/mcp"] }
 
 [url]                 endpoint; default: /mcp of the Weir of this folder
 --header "name: value"  sent with every request; may come several times

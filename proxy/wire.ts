@@ -128,7 +128,8 @@ export class Worker {
     this.#downstream = new Downstream(
       this.#server,
       () => this.#wiring,
-      workerSocket(options.run_folder, options.slot),
+      options.slot,
+      (slot) => workerSocket(options.run_folder, slot),
     )
   }
 

@@ -10,6 +10,7 @@ import { WeirError } from '../errors.ts'
 import { STREAM_METHODS } from '../mcp/versions.ts'
 import type { Route, Server } from '../serve.ts'
 import { nowUs } from '../telemetry/clock.ts'
+import { SseDoor, ssePath } from './sse.ts'
 import { WebSocketDoor } from './websocket.ts'
 import { HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.ts'
 
@@ -24,18 +25,20 @@ export class Downstream {
   readonly #listeners: HttpServer[] = []
   readonly #streams = new Set<ServerResponse>()
   readonly #door: WebSocketDoor
+  readonly #sse: SseDoor
   isDraining = false
   calls_open = 0
 
-  /** `ownSocket`: path of the Unix socket this worker listens on; clients over other transports come in there. */
-  constructor(server: Server, wiring: () => Wiring, ownSocket: string) {
+  /** `slot`: this worker's; `socketOf`: path of a worker's Unix socket. Clients over other transports come in by our own. */
+  constructor(server: Server, wiring: () => Wiring, slot: string, socketOf: (slot: string) => string) {
     this.#server = server
     this.#wiring = wiring
-    this.#door = new WebSocketDoor(wiring, ownSocket)
+    this.#door = new WebSocketDoor(wiring, socketOf(slot))
+    this.#sse = new SseDoor(slot, socketOf)
   }
 
   get streams_open(): number {
-    return this.#streams.size + this.#door.size
+    return this.#streams.size + this.#door.size + this.#sse.size
   }
 
   /** Listens on a TCP address, or on a Unix socket for other workers. Resolves with the port (0 for a socket). */
@@ -85,7 +88,10 @@ export class Downstream {
       if (isPost) this.calls_open--
       call.onClientGone?.()
     })
-    if (!route) return this.#other(call, path, wiring)
+    if (!route) {
+      if (!this.#oldTransport(call, path, wiring)) this.#other(call, path, wiring)
+      return
+    }
     const stages = wiring.stages
     switch (req.method) {
       case 'POST':
@@ -168,6 +174,24 @@ export class Downstream {
     req.on('error', ignore)
   }
 
+  /** HTTP+SSE of 2024-11-05. False when the path is none of its. What it posts are calls once they come in by our socket. */
+  #oldTransport(call: Call, path: string, wiring: Wiring): boolean {
+    const at = ssePath(path)
+    const method = at?.isMessage ? 'POST' : 'GET'
+    if (!at || call.req.method !== method || !wiring.routes.has(at.endpoint)) return false
+    this.#isNoCall(call)
+    this.#server.run(call, wiring.stages.head, () => {
+      if (at.isMessage)
+        return this.#readBody(call, wiring, () =>
+          this.#server.run(call, [], () => this.#sse.take(call, at.endpoint)),
+        )
+      if (this.isDraining) throw new WeirError('draining')
+      if (this.streams_open >= wiring.streams_max) throw new WeirError('streams_exhausted')
+      this.#sse.open(call, at.endpoint)
+    })
+    return true
+  }
+
   #other(call: Call, path: string, wiring: Wiring): void {
     call.isRecorded = true
     const { req, res } = call
@@ -215,7 +239,7 @@ export class Downstream {
       for (const l of this.#listeners) l.closeIdleConnections()
     }, 100)
     const late = new Promise<void>((resolve) => setTimeout(resolve, timeout_ms).unref())
-    closed.push(this.#door.drain(timeout_ms))
+    closed.push(this.#door.drain(timeout_ms), this.#sse.drain(timeout_ms))
     await Promise.race([Promise.all(closed), late])
     clearInterval(idle)
     this.#server.isCutting = true

@@ -2,8 +2,7 @@
  * Clients over WebSocket (subprotocol `mcp`): one message a frame. Each message goes as a request of its own to this
  * worker's socket, where it is a call like any other: same stages, same event. The credentials are those of the handshake.
  */
-import type { Server as HttpServer, IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
-import { request, STATUS_CODES } from 'node:http'
+import { type Server as HttpServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type WebSocket, WebSocketServer } from 'ws'
@@ -12,7 +11,8 @@ import { asWeirError, toHttpJson, WeirError } from '../errors.ts'
 import { type ClientSide, StreamableClient } from '../mcp/streamable-client.ts'
 import { runStages } from '../pipeline.ts'
 import { nowUs } from '../telemetry/clock.ts'
-import { HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.ts'
+import { innerEndpoint } from './inner.ts'
+import type { Wiring } from './wiring.ts'
 
 const SUBPROTOCOL = 'mcp'
 const ALIVE_MS = 30_000
@@ -21,10 +21,6 @@ const LAG_MAX_BYTES = 1024 * 1024
 const CLOSE_MAX_MS = 2_000
 const GOING_AWAY = 1001
 const POLL_MS = 50
-
-/** Headers of the handshake that belong to it alone. */
-const OF_HANDSHAKE =
-  /^(?:connection|upgrade|sec-websocket-.*|content-.*|transfer-encoding|accept|mcp-session-id|mcp-protocol-version)$/
 
 export class WebSocketDoor {
   readonly #wiring: () => Wiring
@@ -92,13 +88,9 @@ export class WebSocketDoor {
   }
 
   #serve(socket: WebSocket, req: IncomingMessage): void {
-    const own = handshakeHeaders(req)
-    const path = req.url ?? '/'
+    const peer = req.socket.remoteAddress ?? ''
     const client = new StreamableClient(
-      {
-        request: (method, headers) =>
-          request({ socketPath: this.#ownSocket, path, method, headers: { ...own, ...headers } }),
-      },
+      innerEndpoint(req, peer, req.url ?? '/', this.#ownSocket, 'websocket'),
       sideOf(socket),
     )
     this.#sockets.set(socket, client)
@@ -125,15 +117,6 @@ export class WebSocketDoor {
 }
 
 const NO_ANSWER = {} as ServerResponse
-
-function handshakeHeaders(req: IncomingMessage): IncomingHttpHeaders {
-  const kept = Object.entries(req.headers).filter(([name]) => !OF_HANDSHAKE.test(name))
-  return {
-    ...Object.fromEntries(kept),
-    [HOP_PEER]: req.socket.remoteAddress ?? '',
-    [HOP_TRANSPORT]: 'websocket',
-  }
-}
 
 function sideOf(socket: WebSocket): ClientSide {
   const waiting: (() => void)[] = []

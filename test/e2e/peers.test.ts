@@ -101,6 +101,8 @@ const RUNS = [
   { kind: 'connect' as const, ...PLACES[1]! },
   { kind: 'connect' as const, ...PLACES[4]! },
   { kind: 'websocket' as const, ...PLACES[0]! },
+  { kind: 'sse' as const, ...PLACES[1]! },
+  { kind: 'sse' as const, ...PLACES[6]! },
   { kind: 'websocket' as const, ...PLACES[5]! },
 ]
 

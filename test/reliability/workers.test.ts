@@ -1,4 +1,7 @@
 /** Several workers behind one port: what belongs together may arrive at different ones. */
+import { Client } from '@modelcontextprotocol/sdk/client/index.js'
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js'
+import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import { expect, test } from 'vitest'
 import { initialize, open, send, toolCall } from '../support/client.ts'
 import { startWeir } from '../support/installation.ts'
@@ -7,6 +10,37 @@ import { startUpstream } from '../support/upstream.ts'
 import { waitFor } from '../support/wait.ts'
 
 const CALLS = 3
+
+test('a session over HTTP+SSE is found by what is posted to another worker', async () => {
+  const upstream = await startUpstream({ sessions: true })
+  const weir = await startWeir({
+    config: { workers: 2, servers: { stub: { url: upstream.url, era: 'legacy' } } },
+  })
+  const store = readStore(weir.addresses.store)
+  const client = new Client({ name: 'old', version: '1' })
+  try {
+    // Each message on a connection of its own: they go round the workers.
+    const requestInit = { headers: { connection: 'close' } }
+    const url = new URL(`${weir.addresses.proxy}/servers/stub/sse`)
+    await client.connect(new SSEClientTransport(url, { requestInit }) as Transport)
+    for (let i = 0; i < 6; i++)
+      expect((await client.callTool({ name: 'echo', arguments: { text: String(i) } })).content).toMatchObject(
+        [{ text: String(i) }],
+      )
+    const rows = await waitFor('all are rows', async () => {
+      const found = await store.rows<{ worker: string; transport: string; outcome: string }>(
+        "SELECT DISTINCT worker, transport, outcome FROM calls WHERE tool = 'echo'",
+      )
+      return found.length > 0 && found
+    })
+    expect(rows).toEqual([{ worker: rows[0]!.worker, transport: 'sse', outcome: 'ok' }])
+  } finally {
+    await client.close()
+    await store.close()
+    await weir.remove()
+    await upstream.end()
+  }
+}, 120_000)
 
 test('a cancel finds its call, whichever worker has it', async () => {
   const upstream = await startUpstream({ sessions: true })

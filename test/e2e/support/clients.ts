@@ -9,6 +9,7 @@ import {
   StreamableHTTPClientTransport as TransportV2,
 } from '@modelcontextprotocol/client'
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js'
 import { getDefaultEnvironment, StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
@@ -22,8 +23,8 @@ import {
 import WebSocket from 'ws'
 import { ROOT } from './observed.ts'
 
-/** `connect`: SDK v1 over stdio with `weir connect`; `websocket`: SDK v1 over a WebSocket. */
-export type Kind = 'sdk v1' | 'sdk v2' | 'sdk v2 auto' | 'connect' | 'websocket'
+/** `connect`: SDK v1 over stdio with `weir connect`; `websocket`, `sse`: SDK v1 over these. */
+export type Kind = 'sdk v1' | 'sdk v2' | 'sdk v2 auto' | 'connect' | 'websocket' | 'sse'
 export type Result = Record<string, unknown>
 
 export type TestClient = {
@@ -73,6 +74,7 @@ const answers = (tag: string) => ({
 export async function connect(kind: Kind, options: ClientOptions): Promise<TestClient> {
   if (kind === 'sdk v1') return connectV1(options, overHttp(options))
   if (kind === 'connect') return connectV1(options, overStdio(options))
+  if (kind === 'sse') return connectV1(options, overSse(options))
   if (kind === 'websocket') return connectV1(options, overWebSocket(options))
   return connectV2(options, kind === 'sdk v2 auto')
 }
@@ -86,6 +88,10 @@ const overStdio = ({ url, key = '', tag }: ClientOptions): StdioClientTransport 
     args: [join(ROOT, 'weir.ts'), 'connect', url, '--header', `x-weir-agent: ${tag}`],
     env: { ...getDefaultEnvironment(), WEIR_KEY: key },
   })
+
+/** At the path beside the endpoint, as such clients are configured. */
+const overSse = (options: ClientOptions): SSEClientTransport =>
+  new SSEClientTransport(new URL(options.url.replace(/mcp$/, 'sse')), { requestInit: requestInit(options) })
 
 /** The SDK's own WebSocket transport sends no headers: here with the key in the handshake. */
 function overWebSocket(options: ClientOptions): Transport {

@@ -1,0 +1,25 @@
+/**
+ * The way of other transports into this worker: its own Unix socket, where each message is an HTTP request like any other.
+ * Carries the headers (credentials, labels) that the client showed when it connected, and who and how it is.
+ */
+import { type IncomingMessage, request } from 'node:http'
+import type { Endpoint } from '../mcp/streamable-client.ts'
+import { HOP_PEER, HOP_TRANSPORT } from './wiring.ts'
+
+/** Headers of the first request that belong to it alone. */
+const OF_ITS_OWN =
+  /^(?:connection|upgrade|sec-websocket-.*|content-.*|transfer-encoding|accept|cache-control|last-event-id|mcp-session-id|mcp-protocol-version)$/
+
+export function innerEndpoint(
+  req: IncomingMessage,
+  peer: string,
+  path: string,
+  socketPath: string,
+  transport: 'websocket' | 'sse',
+): Endpoint {
+  const kept = Object.entries(req.headers).filter(([name]) => !OF_ITS_OWN.test(name))
+  const own = { ...Object.fromEntries(kept), [HOP_PEER]: peer, [HOP_TRANSPORT]: transport }
+  return {
+    request: (method, headers) => request({ socketPath, path, method, headers: { ...own, ...headers } }),
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * Clients over HTTP+SSE (2024-11-05): GET …/sse opens a stream that names where messages are posted to. Each message goes
+ * as a request of its own to this worker's socket, where it is a call like any other. A session is a stream: it lives in
+ * one worker, whose slot stands in its id. Source: MCP 2024-11-05, basic/transports.
+ */
+import { randomBytes } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Call } from '../call.ts'
+import { WeirError } from '../errors.ts'
+import { messageFrame } from '../mcp/frames.ts'
+import { StreamableClient } from '../mcp/streamable-client.ts'
+import { hopToOwner } from './hop.ts'
+import { innerEndpoint } from './inner.ts'
+
+/** Idle streams get a comment this often, so that nothing between takes them for dead. */
+const COMMENT_MS = 15_000
+const POLL_MS = 50
+const PATH = /^(\/servers\/[^/]+)?\/(sse|message)$/
+
+type Session = { client: StreamableClient; caller: string; path: string; res: ServerResponse }
+
+/** What a path of this transport stands for; null for other paths. */
+export function ssePath(path: string): { endpoint: string; isMessage: boolean } | null {
+  const match = PATH.exec(path)
+  return match && { endpoint: `${match[1] ?? ''}/mcp`, isMessage: match[2] === 'message' }
+}
+
+export class SseDoor {
+  readonly #slot: string
+  /** Path of the Unix socket of the worker in a slot. */
+  readonly #socketOf: (slot: string) => string
+  readonly #sessions = new Map<string, Session>()
+
+  constructor(slot: string, socketOf: (slot: string) => string) {
+    this.#slot = slot
+    this.#socketOf = socketOf
+  }
+
+  /** Opens the stream of a session; `path` is the endpoint its messages are for. */
+  open(call: Call, path: string): void {
+    const { req, res } = call
+    const id = `${this.#slot}.${randomBytes(16).toString('hex')}`
+    const client = new StreamableClient(
+      innerEndpoint(req, call.peer_address, path, this.#socketOf(this.#slot), 'sse'),
+      {
+        message: (text) => res.write(messageFrame(text)),
+        ready: () => new Promise((resolve) => res.once('drain', resolve)),
+      },
+    )
+    this.#sessions.set(id, { client, caller: call.identity!.caller, path, res })
+    const comment = setInterval(() => res.write(': keep-alive\n\n'), COMMENT_MS).unref()
+    res.on('close', () => {
+      clearInterval(comment)
+      this.#sessions.delete(id)
+      void client.close()
+    })
+    res.writeHead(200, {
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-cache, no-transform',
+      'x-accel-buffering': 'no',
+    })
+    res.write(`event: endpoint\ndata: ${path.replace(/mcp$/, 'message')}?sessionId=${id}\n\n`)
+  }
+
+  get size(): number {
+    return this.#sessions.size
+  }
+
+  /** Ends each stream once its calls are answered or the time is up. */
+  async drain(timeout_ms: number): Promise<void> {
+    const end_ms = Date.now() + timeout_ms
+    await Promise.all(
+      [...this.#sessions.values()].map(async ({ client, res }) => {
+        while (client.isBusy && Date.now() < end_ms) await sleep(POLL_MS)
+        res.end('retry: 1000\n\n')
+      }),
+    )
+  }
+
+  /** Takes a message for a session, here or in the worker that has it. */
+  async take(call: Call, path: string): Promise<void> {
+    const id = new URL(call.req.url ?? '/', 'http://x').searchParams.get('sessionId') ?? ''
+    const slot = id.split('.', 1)[0]!
+    if (
+      slot !== this.#slot &&
+      !call.isHop &&
+      /^w\d+$/.test(slot) &&
+      (await hopToOwner(call, this.#socketOf(slot)))
+    )
+      return
+    const session = this.#sessions.get(id)
+    if (!session || session.caller !== call.identity!.caller || session.path !== path)
+      throw new WeirError('session_unknown')
+    session.client.send(call.body.toString())
+    answer(call.res)
+  }
+}
+
+function answer(res: ServerResponse): void {
+  res.writeHead(202, { 'content-type': 'text/plain', 'content-length': 8 }).end('Accepted')
+}
