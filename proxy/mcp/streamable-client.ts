@@ -17,6 +17,8 @@ const VERSION_HEADER_SINCE = '2025-06-18'
 const STREAM_RETRY_MS = 1_000
 const STREAM_RETRY_MAX_MS = 30_000
 const BODY_SHOWN_CHARS = 200
+/** Requests of one client under way. Reading no more instead could wait for ever: their answers may need the client's. */
+const POSTS_MAX = 1000
 
 export type Endpoint = {
   /** Opens a request to the endpoint; the headers are complete but for what the way itself needs. */
@@ -69,18 +71,20 @@ export class StreamableClient {
   /** Takes one message (or a batch) of the client. */
   send(text: string): void {
     if (this.#isClosed || text.trim() === '') return
-    let parsed: unknown
+    let messages: Message[] = []
+    // What cannot be read goes along all the same: the endpoint answers it, without an id, and records it.
+    let asked: Asked[] = [{ id: null, method: '' }]
     try {
-      parsed = JSON.parse(text)
+      messages = asMessages(JSON.parse(text))
+      asked = messages
+        .filter((m) => typeof m.method === 'string' && m.id !== undefined)
+        .map((m) => ({ id: m.id, method: m.method as string }))
     } catch {
-      this.#refuse([{ id: null, method: '' }], RPC.parse, 'Parse error', {})
-      return
+      // As above.
     }
-    const messages = asMessages(parsed)
-    const asked = messages
-      .filter((m) => typeof m.method === 'string' && m.id !== undefined)
-      .map((m): Asked => ({ id: m.id, method: m.method as string }))
-    const post = (): Promise<void> => this.#post(text, messages, asked)
+    if (asked.length > 0 && this.#posts >= POSTS_MAX)
+      return this.#refuse(asked, RPC.internal, `more than ${POSTS_MAX} requests at once`, {})
+    const post = (): Promise<void> => (this.#isClosed ? Promise.resolve() : this.#post(text, messages, asked))
     const arrived = this.#before.then(post)
     // A request is not waited for: its answer may need what comes after it. But nothing goes before its session is there.
     const isWaited = asked.length === 0 || asked.some(({ method }) => method === 'initialize')

@@ -32,8 +32,12 @@ beforeEach(async () => {
   server = createServer(async (req, res) => {
     let text = ''
     for await (const chunk of req) text += String(chunk)
-    const message = text === '' ? null : (JSON.parse(text) as Loose)
+    const message = text.startsWith('{') ? (JSON.parse(text) as Loose) : null
     seen.push({ method: req.method!, headers: req.headers, message })
+    if (message === null && text !== '')
+      return void res
+        .writeHead(400, { 'content-type': 'application/json' })
+        .end('{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"what?"}}')
     if (status !== 200)
       return void res.writeHead(status, { 'content-type': 'application/json' }).end('{"error":"no"}')
     if (req.method === 'GET') {
@@ -137,7 +141,7 @@ describe('connect', () => {
       error: { message: 'HTTP 401', data: { status: 401, body: '{"error":"no"}' } },
     })
     client.child.stdin!.write('no json\n')
-    expect(await answerTo(client, null)).toMatchObject({ error: { code: -32700 } })
+    expect(await answerTo(client, null)).toMatchObject({ error: { code: -32700, message: 'what?' } })
     const nowhere = connect('http://127.0.0.1:9/mcp')
     nowhere.say({ id: 'x', method: 'initialize' })
     expect(JSON.stringify(await answerTo(nowhere, 'x'))).toContain('Weir cannot be reached: ECONNREFUSED')

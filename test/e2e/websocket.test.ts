@@ -97,6 +97,19 @@ test('each message is a call with an event of its own; the server sees no trace 
   expect(names).toEqual(names.filter((name) => name === 'x-weir-agent'))
 })
 
+test('what cannot be read is answered and recorded, and the line lives on', async () => {
+  const line = await open({ ...HEADERS, 'x-weir-agent': 'garbled' })
+  line.socket.send('{"jsonrpc":')
+  expect(await line.answer(null)).toMatchObject({ error: { code: -32700 } })
+  line.say(initialize('after-garbage'))
+  expect((await line.answer('after-garbage')).result).toBeDefined()
+  line.socket.close()
+  expect((await weir.events("transport = 'websocket' AND kind = 'unreadable'"))[0]).toMatchObject({
+    outcome: 'invalid',
+    caller: 'agent',
+  })
+})
+
 test('over TCP nobody can say that he came through the inner door', async () => {
   const headers = { ...HEADERS, 'weir-hop-peer': '10.1.2.3', 'weir-hop-transport': 'carrier-pigeon' }
   await callTool(`${weir.url}/servers/stub/mcp`, 'spoof', 'echo', {}, { headers })
