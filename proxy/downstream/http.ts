@@ -53,6 +53,9 @@ export class Downstream {
         noDelay: true,
         keepAlive: true,
         keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
+        // Any other wish (h2c, which some clients send with every POST) is none of ours, and the request is served as it is.
+        shouldUpgradeCallback: (req) =>
+          req.method === 'GET' && /^websocket$/i.test(req.headers.upgrade ?? ''),
       },
       (req, res) => this.#request(req, res, isHop),
     )

@@ -366,6 +366,15 @@ const CASES: Record<string, Case> = {
     status: 200,
     event: fine,
   },
+  'a wish for HTTP/2': {
+    bytes: withHeaders(
+      'Connection: Upgrade, HTTP2-Settings',
+      'Upgrade: h2c',
+      'HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA',
+    ),
+    status: 200,
+    event: fine,
+  },
   'a type in capitals, with a charset': {
     bytes: post(OK_BODY, [HOST, 'Content-Type: APPLICATION/JSON ; charset=utf-8']),
     status: 200,
