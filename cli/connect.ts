@@ -70,7 +70,7 @@ function lineWriter(out: Writable): ClientSide {
   }
   return {
     message(text) {
-      lines.push(`${text.replace(/[\r\n]+/g, ' ')}\n`)
+      lines.push(`${text}\n`)
       if (!isRunning) {
         isRunning = true
         setImmediate(turn)

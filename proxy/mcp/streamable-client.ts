@@ -26,7 +26,7 @@ export type Endpoint = {
 }
 
 export type ClientSide = {
-  /** Hands one message to the client. False: it takes no more for now. */
+  /** Hands one message, without line breaks, to the client. False: it takes no more for now. */
   message(text: string): boolean
   /** Resolves when the client takes messages again. */
   ready(): Promise<void>
@@ -180,7 +180,8 @@ export class StreamableClient {
   #read(answer: IncomingMessage, open: Map<string, Asked>, ended: (rest: string) => void): void {
     const take = (text: string): void => {
       this.#note(text, open)
-      if (this.#client.message(text)) return
+      // A line break in JSON can only be whitespace, but ends a line of stdio and of an event stream.
+      if (this.#client.message(/[\r\n]/.test(text) ? text.replace(/[\r\n]+/g, ' ') : text)) return
       answer.pause()
       void this.#client.ready().then(() => answer.resume())
     }

@@ -47,6 +47,10 @@ beforeEach(async () => {
     if (message?.id === undefined) return void res.writeHead(202).end()
     if (message.method === 'cut') return void req.socket.destroy()
     const answer = JSON.stringify({ jsonrpc: '2.0', id: message.id, result: RESULTS[message.method!] ?? {} })
+    if (message.method === 'pretty')
+      return void res
+        .writeHead(200, { 'content-type': 'application/json' })
+        .end(JSON.stringify(JSON.parse(answer), null, 2).replaceAll('\n', '\r\n'))
     if (message.method === 'stream')
       return void res
         .writeHead(200, { 'content-type': 'text/event-stream' })
@@ -129,6 +133,12 @@ describe('connect', () => {
       'mcp-param-city': `=?base64?${Buffer.from('Köln').toString('base64')}?=`,
     })
     expect(seen[1]!.headers['mcp-session-id']).toBeUndefined()
+  })
+
+  it('an answer over several lines is one line', async () => {
+    const client = connect()
+    client.say({ id: 'p', method: 'pretty' })
+    expect(await answerTo(client, 'p')).toEqual({ jsonrpc: '2.0', id: 'p', result: {} })
   })
 
   it('answers every request, whatever goes wrong', async () => {
