@@ -5,7 +5,7 @@ import { request as httpsRequest } from 'node:https'
 import { resolve } from 'node:path'
 import type { Writable } from 'node:stream'
 import { LineSplitter } from '../proxy/host/lines.ts'
-import { type ClientSide, StreamableClient } from '../proxy/mcp/streamable-client.ts'
+import { type ClientSide, MESSAGE_MAX_BYTES, StreamableClient } from '../proxy/mcp/streamable-client.ts'
 import { findInstallation } from './installation.ts'
 import { CliError, readArgs, type Verb } from './verb.ts'
 
@@ -20,7 +20,6 @@ Speaks MCP over stdin and stdout, and streamable HTTP with a running Weir. In a 
 
 The API key comes from the environment variable WEIR_KEY: arguments can be read by others on this machine.`
 
-const LINE_MAX_BYTES = 64 * 1024 * 1024
 /** With more messages waiting for the client, no more are read from Weir. */
 const LINES_MAX = 64
 
@@ -96,20 +95,20 @@ export const verb: Verb = async (argv) => {
     { request: (method, headers) => open(url, { method, headers: { ...own, ...headers } }) },
     lineWriter(process.stdout),
   )
-  const lines = new LineSplitter(LINE_MAX_BYTES, {
+  const lines = new LineSplitter(MESSAGE_MAX_BYTES, {
     line: (text) => client.send(text),
     overflow: (_head, _tail, bytes) =>
       void process.stderr.write(`weir: a message of ${bytes} bytes is too long and was dropped\n`),
   })
   return new Promise((done) => {
-    const end = (code: number): void => void client.close().then(() => done(code))
+    const end = (): void => void client.close().then(() => done(0))
     process.stdin.on('data', (chunk: Buffer) => lines.push(chunk))
     process.stdin.on('end', () => {
       lines.end()
-      end(0)
+      end()
     })
     // The client went away without closing its end.
-    process.stdout.on('error', () => end(0))
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => end(0))
+    process.stdout.on('error', end)
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, end)
   })
 }

@@ -1,5 +1,6 @@
 /** A line to an MCP server over streamable HTTP, for one look at it. Source: MCP 2025-03-26 to 2026-07-28, transports. */
 import type { ServerConfig } from '../config/schema.ts'
+import { ownHeaders } from '../config/transport.ts'
 import { MODERN_VERSION } from '../proxy/mcp/versions.ts'
 import type { RpcMessage, Speaker } from './probe.ts'
 
@@ -47,11 +48,8 @@ export function openHttp(config: ServerConfig, deadline: AbortSignal): Speaker {
   const headers: Record<string, string> = {
     'content-type': 'application/json',
     accept: 'application/json, text/event-stream',
-    ...config.headers,
+    ...Object.fromEntries(ownHeaders(config)),
   }
-  if (config.credentials.bearer) headers.authorization = `Bearer ${config.credentials.bearer}`
-  else if (url.username)
-    headers.authorization = `Basic ${Buffer.from(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`).toString('base64')}`
   url.username = ''
   url.password = ''
   let session = ''

@@ -176,21 +176,21 @@ export class Recorder {
 
   /** Writes the event of a call, once. Call it before the last byte of the answer is handed to the socket. */
   record(call: Call): void {
-    if (call.isRecorded) return
-    call.isRecorded = true
-    const event = this.#event(call)
-    this.#spool.append(this.#line(call, event))
-    this.#count(call, event)
+    if (!call.isRecorded) this.#spool.append(this.#take(call))
   }
 
   /** As `record`, for many calls at once: tells `then` when the event is written. Only then may the last byte leave. */
   recordThen(call: Call, then: Written): void {
     if (call.isRecorded) return then.written()
+    this.#spool.appendThen(this.#take(call), then)
+  }
+
+  /** The line of a call, which is counted and done with. */
+  #take(call: Call): string {
     call.isRecorded = true
     const event = this.#event(call)
-    const line = this.#line(call, event)
     this.#count(call, event)
-    this.#spool.appendThen(line, then)
+    return this.#line(call, event)
   }
 
   /** The intent of a call, synced to disk (`durability: strict`). Rejects when it could not be kept. */

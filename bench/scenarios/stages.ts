@@ -25,7 +25,7 @@ const KEY = 'weir_bench'
 /** Takes the event, its write and its counters out of the path. */
 const NO_EVENT: Patch = {
   file: 'proxy/record.ts',
-  from: 'if (call.isRecorded) return then.written()\n    call.isRecorded = true\n',
+  from: 'if (call.isRecorded) return then.written()\n',
   to: 'call.isRecorded = true\n    if (call.isRecorded) return then.written()\n',
 }
 

@@ -5,17 +5,15 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Call } from '../call.ts'
 import { WeirError } from '../errors.ts'
-import { messageFrame } from '../mcp/frames.ts'
+import { EVENT_STREAM, messageFrame } from '../mcp/frames.ts'
 import { StreamableClient } from '../mcp/streamable-client.ts'
 import { hopToOwner } from './hop.ts'
 import { innerEndpoint } from './inner.ts'
 
 /** Idle streams get a comment this often, so that nothing between takes them for dead. */
 const COMMENT_MS = 15_000
-const POLL_MS = 50
 const PATH = /^(\/servers\/[^/]+)?\/(sse|message)$/
 
 type Session = { client: StreamableClient; caller: string; path: string; res: ServerResponse }
@@ -55,11 +53,7 @@ export class SseDoor {
       this.#sessions.delete(id)
       void client.close()
     })
-    res.writeHead(200, {
-      'content-type': 'text/event-stream',
-      'cache-control': 'no-cache, no-transform',
-      'x-accel-buffering': 'no',
-    })
+    res.writeHead(200, EVENT_STREAM)
     res.write(`event: endpoint\ndata: ${path.replace(/mcp$/, 'message')}?sessionId=${id}\n\n`)
   }
 
@@ -69,10 +63,9 @@ export class SseDoor {
 
   /** Ends each stream once its calls are answered or the time is up. */
   async drain(timeout_ms: number): Promise<void> {
-    const end_ms = Date.now() + timeout_ms
     await Promise.all(
       [...this.#sessions.values()].map(async ({ client, res }) => {
-        while (client.isBusy && Date.now() < end_ms) await sleep(POLL_MS)
+        await client.idle(timeout_ms)
         res.end('retry: 1000\n\n')
       }),
     )
@@ -93,10 +86,6 @@ export class SseDoor {
     if (!session || session.caller !== call.identity!.caller || session.path !== path)
       throw new WeirError('session_unknown')
     session.client.send(call.body.toString())
-    answer(call.res)
+    call.res.writeHead(202, { 'content-type': 'text/plain', 'content-length': 8 }).end('Accepted')
   }
-}
-
-function answer(res: ServerResponse): void {
-  res.writeHead(202, { 'content-type': 'text/plain', 'content-length': 8 }).end('Accepted')
 }

@@ -4,7 +4,6 @@
  */
 import { type Server as HttpServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { Call } from '../call.ts'
 import { asWeirError, toHttpJson, WeirError } from '../errors.ts'
@@ -20,7 +19,6 @@ const ALIVE_MS = 30_000
 const LAG_MAX_BYTES = 1024 * 1024
 const CLOSE_MAX_MS = 2_000
 const GOING_AWAY = 1001
-const POLL_MS = 50
 
 export class WebSocketDoor {
   readonly #wiring: () => Wiring
@@ -58,11 +56,10 @@ export class WebSocketDoor {
   /** Lets each client go, once its calls are answered or the time is up, with the code that says to come back. */
   async drain(timeout_ms: number): Promise<void> {
     this.#isDraining = true
-    const end_ms = Date.now() + timeout_ms
     await Promise.all(
       [...this.#sockets].map(async ([socket, client]) => {
         const gone = new Promise<void>((resolve) => socket.once('close', () => resolve()))
-        while (client.isBusy && Date.now() < end_ms) await sleep(POLL_MS)
+        await client.idle(timeout_ms)
         socket.close(GOING_AWAY)
         const cut = setTimeout(() => socket.terminate(), CLOSE_MAX_MS)
         await gone

@@ -46,6 +46,8 @@ export type Channel = {
 export const MESSAGE_MAX_BYTES = 64 * 1024 * 1024
 /** Above this many unwritten bytes no further request is taken. */
 export const FULL_BYTES = 4 * 1024 * 1024
+/** How long a connection may take to stand. */
+export const OPEN_MAX_MS = 10_000
 /** A peer that went away without a word is noticed after about this long. */
 export const ALIVE_MS = 30_000
 

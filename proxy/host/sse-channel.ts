@@ -16,10 +16,10 @@ import {
   Connection,
   FULL_BYTES,
   MESSAGE_MAX_BYTES,
+  OPEN_MAX_MS,
   type Target,
 } from './channel.ts'
 
-const OPEN_MAX_MS = 10_000
 const POST_MAX_MS = 60_000
 
 export class SseChannel extends Connection {

@@ -4,6 +4,7 @@
  * Knows nothing of JSON-RPC. Source: HTML standard, server-sent events; MCP, basic/transports.
  */
 import type { ServerResponse } from 'node:http'
+import { EVENT_STREAM } from '../mcp/frames.ts'
 
 /** What is stopped while a reader lags behind. `hold` and `release` come in pairs. */
 export type Valve = { hold(): void; release(): void }
@@ -51,12 +52,7 @@ export class SseStream {
     this.#streams = streams
     this.#valve = valve
     this.#written_ms = now_ms
-    res.writeHead(200, {
-      'content-type': 'text/event-stream',
-      'cache-control': 'no-cache, no-transform',
-      'x-accel-buffering': 'no',
-      ...headers,
-    })
+    res.writeHead(200, { ...EVENT_STREAM, ...headers })
     res.flushHeaders()
     streams.add(this)
     res.on('drain', () => this.#letGo())

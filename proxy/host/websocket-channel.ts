@@ -6,10 +6,10 @@ import {
   Connection,
   FULL_BYTES,
   MESSAGE_MAX_BYTES,
+  OPEN_MAX_MS,
   type Target,
 } from './channel.ts'
 
-const OPEN_MAX_MS = 10_000
 const CLOSE_MAX_MS = 2_000
 const SUBPROTOCOL = 'mcp'
 

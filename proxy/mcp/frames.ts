@@ -91,5 +91,12 @@ export function frameData(frame: Buffer): string | null {
   return lines.map((l) => l.slice(l.startsWith('data: ') ? 6 : 5)).join('\n')
 }
 
+/** Headers of an event stream that nothing on its way may hold back or change. */
+export const EVENT_STREAM = {
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-cache, no-transform',
+  'x-accel-buffering': 'no',
+}
+
 /** A frame that carries one JSON-RPC message. */
 export const messageFrame = (json: string): string => `event: message\ndata: ${json}\n\n`

@@ -11,12 +11,14 @@ import { NAME_SOURCE } from './ladder.ts'
 import { encodeHeaderValue, type ParamHeader, paramHeadersOf, paramHeaderValues } from './param-headers.ts'
 import { META, RPC } from './versions.ts'
 
-const MESSAGE_MAX_BYTES = 64 * 1024 * 1024
+/** Largest message either way. */
+export const MESSAGE_MAX_BYTES = 64 * 1024 * 1024
 /** A legacy server before this revision knows no version header, and may refuse one. */
 const VERSION_HEADER_SINCE = '2025-06-18'
 const STREAM_RETRY_MS = 1_000
 const STREAM_RETRY_MAX_MS = 30_000
 const BODY_SHOWN_CHARS = 200
+const POLL_MS = 50
 /** Requests of one client under way. Reading no more instead could wait for ever: their answers may need the client's. */
 const POSTS_MAX = 1000
 
@@ -37,7 +39,6 @@ type Message = {
   method?: unknown
   params?: Record<string, unknown>
   result?: Record<string, unknown>
-  error?: unknown
 }
 type Asked = { id: unknown; method: string }
 
@@ -63,9 +64,10 @@ export class StreamableClient {
     this.#client = client
   }
 
-  /** Whether a message of the client is on its way, or its answer. */
-  get isBusy(): boolean {
-    return this.#posts > 0
+  /** Resolves when no message of the client is on its way, nor an answer to one, or when the time is up. */
+  async idle(timeout_ms: number): Promise<void> {
+    const end_ms = Date.now() + timeout_ms
+    while (this.#posts > 0 && Date.now() < end_ms) await sleep(POLL_MS)
   }
 
   /** Takes one message (or a batch) of the client. */
@@ -83,7 +85,7 @@ export class StreamableClient {
       // As above.
     }
     if (asked.length > 0 && this.#posts >= POSTS_MAX)
-      return this.#refuse(asked, RPC.internal, `more than ${POSTS_MAX} requests at once`, {})
+      return this.#refuse(asked, `more than ${POSTS_MAX} requests at once`, {})
     const post = (): Promise<void> => (this.#isClosed ? Promise.resolve() : this.#post(text, messages, asked))
     const arrived = this.#before.then(post)
     // A request is not waited for: its answer may need what comes after it. But nothing goes before its session is there.
@@ -144,7 +146,7 @@ export class StreamableClient {
         accept: 'application/json, text/event-stream',
       })
       const unanswered = (why: string, data: object): void => {
-        if (!this.#isClosed) this.#refuse([...open.values()], RPC.internal, why, data)
+        if (!this.#isClosed) this.#refuse([...open.values()], why, data)
         open.clear()
         resolve()
       }
@@ -178,8 +180,7 @@ export class StreamableClient {
 
   /** Hands the messages of an answer on; `ended` gets a body that was no message, '' otherwise. */
   #read(answer: IncomingMessage, open: Map<string, Asked>, ended: (rest: string) => void): void {
-    const take = (text: string): void => {
-      this.#note(text, open)
+    const hand = (text: string): void => {
       // A line break in JSON can only be whitespace, but ends a line of stdio and of an event stream.
       if (this.#client.message(/[\r\n]/.test(text) ? text.replace(/[\r\n]+/g, ' ') : text)) return
       answer.pause()
@@ -187,14 +188,21 @@ export class StreamableClient {
     }
     let rest = ''
     if ((answer.headers['content-type'] ?? '').startsWith('text/event-stream')) {
-      const reader = new EventReader(MESSAGE_MAX_BYTES, { event: (_type, data) => take(data), overflow() {} })
+      const reader = new EventReader(MESSAGE_MAX_BYTES, {
+        event: (_type, data) => {
+          this.#note(data, open)
+          hand(data)
+        },
+        overflow() {},
+      })
       answer.on('data', (chunk: Buffer) => reader.push(chunk))
     } else {
       const chunks: Buffer[] = []
       answer.on('data', (chunk: Buffer) => chunks.push(chunk))
       answer.on('end', () => {
         const text = Buffer.concat(chunks).toString()
-        if (isMessage(text, open)) take(text)
+        // An error that names no request is Weir's own; the request gets one with its id instead.
+        if (this.#note(text, open)) hand(text)
         else rest = text
       })
     }
@@ -202,15 +210,19 @@ export class StreamableClient {
     answer.on('close', () => ended(rest))
   }
 
-  /** Learns from an answer what later requests need: the negotiated revision, and the headers that tools ask for. */
-  #note(text: string, open: Map<string, Asked>): void {
-    if (open.size === 0) return
+  /**
+   * Learns from an answer what later requests need: the negotiated revision, and the headers that tools ask for.
+   * Returns whether it answers one of the open requests.
+   */
+  #note(text: string, open: Map<string, Asked>): boolean {
+    if (open.size === 0) return false
     let parsed: unknown
     try {
       parsed = JSON.parse(text)
     } catch {
-      return
+      return false
     }
+    const before = open.size
     for (const message of asMessages(parsed)) {
       if (message.method !== undefined) continue
       const key = JSON.stringify(message.id)
@@ -221,6 +233,7 @@ export class StreamableClient {
         for (const tool of message.result.tools as { name?: unknown; inputSchema?: unknown }[])
           this.#params.set(String(tool?.name), paramHeadersOf(tool?.inputSchema))
     }
+    return open.size < before
   }
 
   /** Listens to what the server says unasked (legacy), as long as there is a session. */
@@ -252,17 +265,8 @@ export class StreamableClient {
     listen()
   }
 
-  #refuse(asked: readonly Asked[], code: number, message: string, data: object): void {
-    for (const { id } of asked)
-      this.#client.message(JSON.stringify({ jsonrpc: '2.0', id, error: { code, message, data } }))
-  }
-}
-
-/** Whether a body answers one of the requests: an error that names none is Weir's, and gets the request's id instead. */
-function isMessage(text: string, open: ReadonlyMap<string, Asked>): boolean {
-  try {
-    return asMessages(JSON.parse(text)).some((m) => open.has(JSON.stringify(m.id)))
-  } catch {
-    return false
+  #refuse(asked: readonly Asked[], message: string, data: object): void {
+    const error = { code: RPC.internal, message, data }
+    for (const { id } of asked) this.#client.message(JSON.stringify({ jsonrpc: '2.0', id, error }))
   }
 }

@@ -153,9 +153,9 @@ export class SpoolWriter {
   /** Lays a line down in the buffer; makes room first when there is none. */
   #put(line: string, isEvent: boolean): void {
     // A character is at most three bytes of UTF-8.
-    if (this.#used + line.length * 3 + 1 > this.#buffer.length) {
+    const need = line.length * 3 + 1
+    if (this.#used + need > this.#buffer.length) {
       this.#flush()
-      const need = line.length * 3 + 1
       if (need > this.#buffer.length) this.#buffer = Buffer.allocUnsafe(need)
     }
     this.#used += this.#buffer.write(line, this.#used)

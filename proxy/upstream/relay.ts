@@ -186,9 +186,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     if (last && this.#env.hashResult && call.kind === 'request')
       call.result_hash = this.#env.hashResult(last, body.hash)
     this.#last = last
-    this.#settle()
-    this.#state = 'done'
-    call.onClientGone = null
+    this.#close()
     this.#env.recordThen(call, this)
   }
 
@@ -324,9 +322,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
 
   #isLost(status: number): boolean {
     if (!this.#hooks.sessionLost?.(status)) return false
-    this.#settle()
-    this.#state = 'done'
-    this.#call.onClientGone = null
+    this.#close()
     return true
   }
 
@@ -351,10 +347,15 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     res.end()
   }
 
-  #finish(): void {
+  /** From here on nothing that happens changes what became of the call. */
+  #close(): void {
     this.#settle()
     this.#state = 'done'
     this.#call.onClientGone = null
+  }
+
+  #finish(): void {
+    this.#close()
     this.#record()
   }
 
@@ -362,9 +363,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     const call = this.#call
     if (this.#state === 'done') return
     const wasStreaming = this.#state === 'stream'
-    this.#settle()
-    this.#state = 'done'
-    call.onClientGone = null
+    this.#close()
     if (this.#isCancelAsked) call.fail('cancelled', 'client', 'cancelled', '')
     if (!call.res.headersSent) return this.#env.refuse(call, error)
     if (this.#hasResult) {
