@@ -6,12 +6,12 @@
  *   3. there are no calls, and one principal owns all sessions: the standalone stream of the session used last, an open one first;
  *   4. otherwise nowhere: on a shared child nobody may get what could be another principal's.
  */
-import type { Exchange } from './exchange.ts'
+import type { Recipient } from './exchange.ts'
 import type { Session } from './session.ts'
 import type { OpenCall } from './wire.ts'
 
 /** `exchange` null: the standalone stream of the session. */
-export type Place<S> = { session: S; exchange: Exchange | null }
+export type Place<S> = { session: S; exchange: Recipient | null }
 
 export function placeOf<S extends Session<unknown>>(sessions: Iterable<S>): Place<S> | null {
   let newest: { session: S; call: OpenCall } | null = null

@@ -8,9 +8,25 @@ import { QUEUE_HEADER } from './options.ts'
 import { Refusal } from './refusal.ts'
 import { type OpenStreams, SseStream, type Valve } from './sse-stream.ts'
 
+/** Where what a server says about one call goes: the HTTP answer to its client, or a bridge between eras. */
+export type Recipient = {
+  /** Whether somebody still waits for the answer. */
+  readonly isAlive: boolean
+  /** Takes a message that is not the answer. */
+  deliver(text: string): void
+  /** Takes the answer. */
+  settle(text: string, http_status?: number, slot?: number): void
+  /** There will be no answer: the call was cancelled. */
+  endSilently(): void
+  /** Takes an error of the host instead of the answer. `id`: JSON text of the request's id. */
+  refuse(error: unknown, id?: string, slot?: number): void
+  /** The call goes to its server now. */
+  forwarded(): void
+}
+
 const NO_VALVE: Valve = { hold() {}, release() {} }
 
-export class Exchange {
+export class Exchange implements Recipient {
   /** Extra headers of the answer, for example the session id. */
   readonly headers: Record<string, string> = {}
   /** What a lagging reader stops; set when the child is known. */

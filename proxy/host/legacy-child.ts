@@ -8,13 +8,39 @@ import { replaceValue } from '../mcp/splice.ts'
 import { RPC } from '../mcp/versions.ts'
 import { isLogWanted, mostVerbose, type Place, placeOf } from './attribution.ts'
 import type { Channel } from './channel.ts'
-import type { Exchange } from './exchange.ts'
+import type { Recipient } from './exchange.ts'
 import type { Log } from './log.ts'
 import { Refusal } from './refusal.ts'
-import { Session } from './session.ts'
+import type { Session } from './session.ts'
 import { idKey, namesOf, type OpenCall, type RpcMessage, Wire, type WireEvents } from './wire.ts'
 
-export type LegacySession = Session<LegacyChild>
+export type LegacySession = Session<LegacyPeer>
+/** What legacy sessions are on: a legacy child, or a modern one behind the bridge. */
+export type LegacyPeer = {
+  /** Whether it serves one session only, and ends with it. */
+  isAlone: boolean
+  readonly sessions: ReadonlySet<LegacySession>
+  /** The negotiated revision. */
+  readonly version: string
+  /** The whole answer to `initialize`. */
+  readonly initialize_text: string
+  /** The line to the server, as far as its sessions need to know. */
+  readonly child: Pick<Channel, 'isFull' | 'drained' | 'isEnding' | 'exited' | 'hold' | 'release'>
+  join(session: LegacySession): void
+  /** Ends a session: its calls are cancelled, what the server asked it is answered with an error. */
+  closeSession(session: LegacySession): void
+  /** Forwards a request of a session; the recipient gets its answer in `slot`. */
+  forward(session: LegacySession, text: string, message: RpcMessage, recipient: Recipient, slot: number): void
+  /** Takes a notification of a session. */
+  note(session: LegacySession, text: string, message: RpcMessage): void
+  /** A client's answer to a request of the server. False: this session was not asked (any more). */
+  answer(session: LegacySession, text: string, message: RpcMessage): boolean
+  sweep(now_ms: number, left_max_ms: number): void
+  /** Starts its idle time when no session is on it. */
+  markUnused(): void
+  /** Ends it because nobody uses it (any more). */
+  retire(): void
+}
 /** Messages of children that nobody could take. */
 export type Undeliverable = { requests: number; notifications: number }
 
@@ -26,8 +52,7 @@ const ASKED_MAX = 1000
 /** How long the answer to a cancelled call may still come before its stream is ended. */
 const CANCEL_GRACE_MS = 1000
 
-export class LegacyChild {
-  /** Whether it serves one session only, and ends with it. */
+export class LegacyChild implements LegacyPeer {
   isAlone = false
   readonly isTrial = false
   readonly sessions = new Set<LegacySession>()
@@ -81,7 +106,6 @@ export class LegacyChild {
     void this.child.end()
   }
 
-  /** Starts its idle time when no session is on it. */
   markUnused(): void {
     if (this.sessions.size === 0) this.#unused_ms = Date.now()
   }
@@ -112,14 +136,11 @@ export class LegacyChild {
     })
   }
 
-  openSession(principal: string): LegacySession {
-    const session: LegacySession = new Session(principal, this.version, this)
+  join(session: LegacySession): void {
     this.sessions.add(session)
     this.#unused_ms = null
-    return session
   }
 
-  /** Ends a session: its calls are cancelled, what the child asked it is answered with an error. */
   closeSession(session: LegacySession): void {
     if (!this.sessions.delete(session)) return
     for (const call of [...session.calls.values()]) {
@@ -133,8 +154,13 @@ export class LegacyChild {
     this.markUnused()
   }
 
-  /** Forwards a request of a session; the exchange gets its answer in `slot`. */
-  forward(session: LegacySession, text: string, message: RpcMessage, exchange: Exchange, slot: number): void {
+  forward(
+    session: LegacySession,
+    text: string,
+    message: RpcMessage,
+    exchange: Recipient,
+    slot: number,
+  ): void {
     const names = namesOf(text)
     const key = idKey(message.id, names.id)
     const method = String(message.method)
@@ -173,7 +199,6 @@ export class LegacyChild {
     this.wire.call(merged, call)
   }
 
-  /** Forwards a notification of a session. */
   note(session: LegacySession, text: string, message: RpcMessage): void {
     if (message.method === 'notifications/cancelled') {
       this.#cancel(session, text, message)
@@ -187,12 +212,20 @@ export class LegacyChild {
     this.child.write(text)
   }
 
-  /** A client's answer to a request of the child. False: this session was not asked (any more). */
   answer(session: LegacySession, text: string, message: RpcMessage): boolean {
     const key = idKey(message.id, namesOf(text).id)
     if (this.#asked.get(key)?.place.session !== session) return false
     this.#asked.delete(key)
     this.child.write(text)
+    return true
+  }
+
+  /** Cancels the call a session knows by this key (`idKey`). False: there is none, or it was answered. */
+  abandon(session: LegacySession, key: string, reason: string): boolean {
+    const call = session.calls.get(key)
+    if (!call) return false
+    session.calls.delete(key)
+    this.wire.cancel(call, reason)
     return true
   }
 

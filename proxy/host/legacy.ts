@@ -5,14 +5,18 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { elementsOf } from '../mcp/batch.ts'
+import { canonical } from '../mcp/canonical.ts'
 import { headerOf, type Verdict } from '../mcp/ladder.ts'
 import { replaceValue } from '../mcp/splice.ts'
 import { LEGACY_VERSIONS, RPC } from '../mcp/versions.ts'
+import { DownPeer } from './bridge/down.ts'
 import type { Exchange } from './exchange.ts'
-import { LegacyChild, type LegacySession } from './legacy-child.ts'
+import { LegacyChild, type LegacyPeer, type LegacySession } from './legacy-child.ts'
+import type { ModernChild } from './modern-child.ts'
 import { spawnFailed } from './pool.ts'
 import { Refusal } from './refusal.ts'
 import type { ServerParts } from './server.ts'
+import { Session } from './session.ts'
 import { SseStream } from './sse-stream.ts'
 import { namesOf, type RpcMessage } from './wire.ts'
 
@@ -25,13 +29,15 @@ export type Posted = {
   httpRequest: IncomingMessage
 }
 
+/** How long a server that refused `initialize` is not asked again. */
+const REFUSED_TTL_MS = 600_000
 /** Bounds what a client can make us remember; idle sessions are ended long before. */
 const SESSIONS_MAX = 10_000
 /** Revisions whose clients may send batches. */
 const BATCH_VERSIONS = new Set(['2025-03-26', '2024-11-05', '2024-10-07'])
 
 /** The child answered `initialize` with an error: there is no session, the error is for whoever asked. */
-class InitializeRefused extends Error {
+export class InitializeRefused extends Error {
   readonly text: string
   constructor(text: string) {
     super('the server refused initialize')
@@ -40,18 +46,23 @@ class InitializeRefused extends Error {
 }
 
 /** Capabilities of a client that let a server ask it something. */
-const QUESTIONS = ['sampling', 'elicitation', 'roots'] as const
+export const QUESTIONS = ['sampling', 'elicitation', 'roots'] as const
 /** Begins the key of a child that serves one session only. */
 const ALONE = 'session '
 
 export class Legacy {
   readonly sessions = new Map<string, LegacySession>()
   readonly #parts: ServerParts
-  readonly #children = new Map<string, Promise<LegacyChild>>()
+  readonly #children = new Map<string, Promise<LegacyPeer>>()
+  readonly #modern: (principal: string) => Promise<ModernChild | null>
   #alone = 0
+  /** Until when the server is known to take no `initialize`. */
+  #refused_until_ms = 0
 
-  constructor(parts: ServerParts) {
+  /** `modern`: the child of a principal that speaks the modern revision, null when the server does not. */
+  constructor(parts: ServerParts, modern: (principal: string) => Promise<ModernChild | null>) {
     this.#parts = parts
+    this.#modern = modern
   }
 
   async post(posted: Posted, verdict: Verdict & { era: 'legacy' }): Promise<void> {
@@ -123,7 +134,7 @@ export class Legacy {
 
   sweep(now_ms: number): void {
     const { idle_timeout_ms, timeout_max_ms } = this.#parts.config
-    const children = new Set<LegacyChild>()
+    const children = new Set<LegacyPeer>()
     for (const session of this.sessions.values()) {
       children.add(session.child)
       const idle_since = session.idleSince()
@@ -143,33 +154,57 @@ export class Legacy {
     const stated = headerOf(httpRequest.headers, 'mcp-session-id')
     if (stated !== undefined && this.sessions.get(stated)?.principal === principal)
       throw new Refusal(400, 'session_open', 'the session is initialized already', {}, RPC.invalidRequest)
-    const key = this.#keyOf(principal, (body as RpcMessage).params as RpcMessage | undefined)
+    const params = (body as RpcMessage).params as RpcMessage | undefined
     const { id } = namesOf(text)
     try {
-      const child = await this.#childFor(key, text, principal)
-      child.isAlone = key.startsWith(ALONE)
-      if (!exchange.isAlive) {
-        child.markUnused()
-        if (child.isAlone) child.retire()
-        return
-      }
-      if (this.sessions.size >= SESSIONS_MAX) {
-        child.markUnused()
-        throw new Refusal(503, 'sessions_max', 'the server has too many sessions', { retry_after_ms: 1000 })
-      }
-      const session = child.openSession(principal)
-      this.sessions.set(session.id, session)
+      const session = await this.enter(
+        text,
+        params,
+        principal,
+        (child) => new Session(principal, child.version, child),
+        () => exchange.isAlive,
+      )
+      if (session === null) return
       exchange.headers['mcp-session-id'] = session.id
       exchange.forwarded()
-      exchange.settle(replaceValue(child.initialize_text, ['id'], id))
+      exchange.settle(replaceValue(session.child.initialize_text, ['id'], id))
     } catch (error) {
       if (!(error instanceof InitializeRefused)) throw error
       exchange.settle(replaceValue(error.text, ['id'], id))
     }
   }
 
+  /**
+   * Opens a session on the child for this principal and these capabilities, which is started with `text` (an `initialize`)
+   * when there is none. Null: nobody wants it any more. Throws a Refusal, or InitializeRefused.
+   */
+  async enter<S extends LegacySession>(
+    text: string,
+    params: RpcMessage | undefined,
+    principal: string,
+    make: (child: LegacyPeer) => S,
+    isWanted: () => boolean,
+  ): Promise<S | null> {
+    const key = this.#keyOf(principal, params)
+    const child = await this.#childFor(key, text, principal)
+    child.isAlone = key.startsWith(ALONE)
+    if (!isWanted()) {
+      child.markUnused()
+      if (child.isAlone) child.retire()
+      return null
+    }
+    if (this.sessions.size >= SESSIONS_MAX) {
+      child.markUnused()
+      throw new Refusal(503, 'sessions_max', 'the server has too many sessions', { retry_after_ms: 1000 })
+    }
+    const session = make(child)
+    child.join(session)
+    this.sessions.set(session.id, session)
+    return session
+  }
+
   /** The child of a key; whoever comes first starts it with its own `initialize`. */
-  async #childFor(key: string, text: string, principal: string): Promise<LegacyChild> {
+  async #childFor(key: string, text: string, principal: string): Promise<LegacyPeer> {
     for (;;) {
       const known = this.#children.get(key)
       if (known === undefined) return this.#add(key, text, principal)
@@ -180,23 +215,50 @@ export class Legacy {
     }
   }
 
-  #add(key: string, text: string, principal: string): Promise<LegacyChild> {
+  #add(key: string, text: string, principal: string): Promise<LegacyPeer> {
     const starting = this.#start(text, principal)
     this.#children.set(key, starting)
     const forget = (): void => {
       if (this.#children.get(key) === starting) this.#children.delete(key)
     }
-    starting.then((child) => child.child.exited.then(forget), forget)
+    starting.then((child) => {
+      void child.child.exited.then(() => {
+        forget()
+        for (const session of [...child.sessions]) this.close(session)
+      })
+    }, forget)
     return starting
   }
 
-  async #start(text: string, principal: string): Promise<LegacyChild> {
+  /** A legacy child; for a server that takes no `initialize` the bridge to its modern side. */
+  async #start(text: string, principal: string): Promise<LegacyPeer> {
+    const { era } = this.#parts.config
+    if (era === 'modern' || Date.now() < this.#refused_until_ms) return this.#bridge(text, principal)
+    try {
+      return await this.#startChild(text, principal)
+    } catch (error) {
+      const isRefused =
+        error instanceof InitializeRefused || (error instanceof Refusal && error.reason === 'upstream_closed')
+      if (era === 'legacy' || !isRefused || (await this.#modern(principal)) === null) throw error
+      this.#refused_until_ms = Date.now() + REFUSED_TTL_MS
+      return this.#bridge(text, principal)
+    }
+  }
+
+  #bridge(text: string, principal: string): Promise<LegacyPeer> {
+    const modern = async (): Promise<ModernChild> => {
+      const child = await this.#modern(principal)
+      if (child !== null) return child
+      throw new Refusal(503, 'restarting', 'the server just changed its era', { retry_after_ms: 1000 })
+    }
+    const { params } = JSON.parse(text) as { params?: RpcMessage }
+    return DownPeer.start(this.#parts.name, modern, params)
+  }
+
+  async #startChild(text: string, principal: string): Promise<LegacyChild> {
     const { config, pool, name, log, undeliverable } = this.#parts
     const owner = config.isolation === 'shared' ? '' : principal
     const child = await pool.spawn(owner, () => new LegacyChild(name, this.#parts.open, log, undeliverable))
-    void child.child.exited.then(() => {
-      for (const session of [...child.sessions]) this.close(session)
-    })
     const answer = await child.initialize(text, config.timeout_ms).catch((error: unknown) => {
       const spawn_error = child.child.ended?.error
       throw spawn_error ? spawnFailed(config, spawn_error) : error
@@ -252,14 +314,3 @@ const sessionUnknown = (): Refusal =>
     {},
     RPC.invalidRequest,
   )
-
-/** JSON with object keys in order, so that equal capabilities are equal texts. */
-function canonical(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(canonical)
-  if (value === null || typeof value !== 'object') return value
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, inner]) => [key, canonical(inner)]),
-  )
-}

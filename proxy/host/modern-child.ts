@@ -7,10 +7,10 @@ import { locate, replaceValue } from '../mcp/splice.ts'
 import { META, RPC } from '../mcp/versions.ts'
 import { isLogWanted } from './attribution.ts'
 import type { Channel } from './channel.ts'
-import type { Exchange } from './exchange.ts'
+import type { Recipient } from './exchange.ts'
 import type { Undeliverable } from './legacy-child.ts'
 import type { Log } from './log.ts'
-import { ToolSchemas } from './tool-schemas.ts'
+import { ENVELOPE, ToolSchemas } from './tool-schemas.ts'
 import { namesOf, type OpenCall, type RpcMessage, Wire, type WireEvents } from './wire.ts'
 
 const NOTIFIED_PATH = ['params', '_meta', META.subscriptionId]
@@ -55,7 +55,7 @@ export class ModernChild {
       events,
       log,
     )
-    this.schemas = new ToolSchemas(this.wire)
+    this.schemas = new ToolSchemas(this.wire, ENVELOPE)
   }
 
   get child(): Channel {
@@ -82,14 +82,11 @@ export class ModernChild {
     void this.child.end()
   }
 
-  /** Forwards a request; the exchange gets its answer. */
-  forward(text: string, message: RpcMessage, log_level: string | undefined, exchange: Exchange): void {
+  /** Forwards a request; the recipient gets its answer. Returns the call, to be abandoned when nobody wants that any more. */
+  forward(text: string, message: RpcMessage, log_level: string | undefined, exchange: Recipient): OpenCall {
     const names = namesOf(text)
     const method = String(message.method)
-    const forget = (): void => {
-      this.#log_levels.delete(call)
-      this.#used_ms = Date.now()
-    }
+    const forget = (): void => this.#forget(call)
     const call: OpenCall = {
       ...names,
       wire_id: 0,
@@ -108,12 +105,20 @@ export class ModernChild {
       },
     }
     if (log_level !== undefined) this.#log_levels.set(call, log_level)
-    exchange.onGone = () => {
-      forget()
-      this.wire.cancel(call, 'the client closed the stream')
-    }
     exchange.forwarded()
     this.wire.call(text, call)
+    return call
+  }
+
+  /** Nobody waits for the answer any more. */
+  abandon(call: OpenCall, reason: string): void {
+    this.#forget(call)
+    this.wire.cancel(call, reason)
+  }
+
+  #forget(call: OpenCall): void {
+    this.#log_levels.delete(call)
+    this.#used_ms = Date.now()
   }
 
   /** Ends the open listen streams: the child is on its way out, clients listen again elsewhere. */
@@ -168,7 +173,7 @@ export class ModernChild {
 }
 
 /** HTTP status of a modern answer: protocol errors have one, errors of the operation itself are in-band. */
-function statusOf(message: RpcMessage): number {
+export function statusOf(message: RpcMessage): number {
   const code = (message.error as { code?: unknown } | undefined)?.code
   if (code === RPC.methodNotFound) return 404
   if (code === RPC.headerMismatch || code === RPC.capabilityMissing || code === RPC.versionUnsupported)

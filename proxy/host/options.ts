@@ -35,3 +35,5 @@ export type HostOptions = {
 export const PRINCIPAL_HEADER = 'weir-principal'
 /** Header on answers: microseconds a request waited for its child (spawn, initialize, full pipe) before it was forwarded. */
 export const QUEUE_HEADER = 'weir-queue-us'
+/** Header on answers that crossed eras: the revision spoken with the server. */
+export const UPSTREAM_VERSION_HEADER = 'weir-upstream-version'

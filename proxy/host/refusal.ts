@@ -31,6 +31,7 @@ export type Reason =
   | 'answer_too_large'
   | 'session_ended'
   | 'undeliverable'
+  | 'bridge_impossible'
   | 'internal'
 
 export type RefusalDetail = Record<string, string | number | null>

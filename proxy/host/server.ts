@@ -81,8 +81,8 @@ export class Server {
           overflow: (head, tail, bytes) => wire().overflow(head, tail, bytes),
         }),
     }
-    this.legacy = new Legacy(this.#parts)
-    this.#modern = new Modern(this.#parts)
+    this.legacy = new Legacy(this.#parts, (principal) => this.#modern.childFor(principal))
+    this.#modern = new Modern(this.#parts, this.legacy)
   }
 
   get config(): HostedServer {

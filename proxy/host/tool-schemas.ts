@@ -1,8 +1,9 @@
 /**
- * The input schemas of a modern child's tools, for the check of `Mcp-Param-*` headers: its own tools/list, kept.
+ * The input schemas of a server's tools, for the check of `Mcp-Param-*` headers: its own tools/list, kept.
  * Only the first call waits for the list; later an old list is used while a new one is fetched, because a mismatch is
  * checked again against a fresh list before it counts. Without a list nothing is checked: the child judges the call itself.
  */
+import { type Fault, paramsFault, type RequestHeaders, type RpcId } from '../mcp/ladder.ts'
 import { META, MODERN_VERSION } from '../mcp/versions.ts'
 import type { RpcMessage, Wire } from './wire.ts'
 
@@ -11,17 +12,31 @@ const FETCH_TIMEOUT_MS = 5000
 const TTL_MIN_MS = 60_000
 const PAGES_MAX = 50
 
-const ENVELOPE = { [META.version]: MODERN_VERSION, [META.capabilities]: {} }
+/** What a modern server needs with every request. */
+export const ENVELOPE = { [META.version]: MODERN_VERSION, [META.capabilities]: {} }
 
 export class ToolSchemas {
   readonly #wire: Wire
+  readonly #envelope: object
   #tools = new Map<string, unknown>()
   #fetched_ms = 0
   #fresh_until_ms = 0
   #fetching: Promise<void> | null = null
 
-  constructor(wire: Wire) {
+  /** `envelope`: metadata of the requests for the list. */
+  constructor(wire: Wire, envelope: object) {
     this.#wire = wire
+    this.#envelope = envelope
+  }
+
+  /** What is wrong with the `Mcp-Param-*` headers of a tools/call, null for nothing. */
+  async fault(headers: RequestHeaders, message: RpcMessage): Promise<Fault | null> {
+    const params = message.params as RpcMessage
+    const { name } = params
+    if (message.method !== 'tools/call' || typeof name !== 'string') return null
+    const id = message.id as RpcId
+    if (paramsFault(headers, params, await this.of(name), id) === null) return null
+    return paramsFault(headers, params, await this.fresh(name), id)
   }
 
   /** The list changed. */
@@ -57,7 +72,7 @@ export class ToolSchemas {
     let cursor: string | undefined
     try {
       for (let page = 0; page < PAGES_MAX; page++) {
-        const params = { ...(cursor !== undefined && { cursor }), _meta: ENVELOPE }
+        const params = { ...(cursor !== undefined && { cursor }), _meta: this.#envelope }
         const { result } = (await this.#wire.ask('tools/list', params, FETCH_TIMEOUT_MS)) as {
           result?: RpcMessage
         }

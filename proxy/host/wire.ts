@@ -7,7 +7,7 @@ import { elementsOf } from '../mcp/batch.ts'
 import { locate, replaceValue } from '../mcp/splice.ts'
 import { RPC } from '../mcp/versions.ts'
 import type { Channel, ChannelEnd } from './channel.ts'
-import type { Exchange } from './exchange.ts'
+import type { Recipient } from './exchange.ts'
 import { cut, LineRate, type Log } from './log.ts'
 import { errorText, Refusal } from './refusal.ts'
 
@@ -25,7 +25,7 @@ export type OpenCall = {
   /** Whose call it is; null: the host's own. */
   readonly owner: object | null
   /** Where messages about it go; null: nowhere (any more). */
-  exchange: Exchange | null
+  exchange: Recipient | null
   /** When its client left, 0 while it is there. */
   left_ms: number
   /** Its answer, the id already restored. Called at most once. */

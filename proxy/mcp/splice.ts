@@ -101,6 +101,40 @@ export function insertMember(text: string, open: number, key: string, json: stri
   return `${text.slice(0, open + 1)}${JSON.stringify(key)}:${json}${empty ? '' : ','}${text.slice(open + 1)}`
 }
 
+/** The text without the member at `path`, however often it is there; unchanged when it is not. */
+export function removeValue(text: string, path: readonly string[]): string {
+  const parent = locate(text, path.slice(0, -1))
+  if (!parent || text.charCodeAt(parent.start) !== 123) return text
+  const value = member(text, parent.start, path.at(-1)!)
+  if (!value) return text
+  // Backwards over the colon and the key to where the member begins.
+  let start = backOver(text, backOver(text, value.start) - 1)
+  start = openQuoteBefore(text, start - 1)
+  let end = skipSpace(text, value.end)
+  if (text.charCodeAt(end) === 44) end = skipSpace(text, end + 1)
+  else {
+    const before = backOver(text, start)
+    if (text.charCodeAt(before - 1) === 44) start = before - 1
+    end = value.end
+  }
+  return removeValue(text.slice(0, start) + text.slice(end), path)
+}
+
+/** Index after the last character before `i` that is no whitespace. */
+function backOver(text: string, i: number): number {
+  while (isSpace(text.charCodeAt(i - 1))) i--
+  return i
+}
+
+/** Index of the quote that opens the string whose closing quote is at `close`. */
+function openQuoteBefore(text: string, close: number): number {
+  for (let i = text.lastIndexOf('"', close - 1); ; i = text.lastIndexOf('"', i - 1)) {
+    let backslashes = 0
+    while (text.charCodeAt(i - 1 - backslashes) === BACKSLASH) backslashes++
+    if (backslashes % 2 === 0) return i
+  }
+}
+
 /** Sets the value at `path`, making the objects on the way that are missing. The root must be an object. */
 export function setValue(text: string, path: readonly string[], json: string): string {
   for (let depth = path.length; depth > 0; depth--) {

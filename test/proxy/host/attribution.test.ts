@@ -13,7 +13,7 @@ const session = (principal: string, used_ms: number, hasStream = false): Session
 }
 const addCall = (to: Session<null>, wire_id: number, isAlive = true): Exchange => {
   const exchange = { isAlive } as Exchange
-  to.calls.set(`n${wire_id}`, { wire_id, exchange } as OpenCall)
+  to.calls.set(`n${wire_id}`, { wire_id, exchange } as unknown as OpenCall)
   return exchange
 }
 
