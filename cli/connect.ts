@@ -92,7 +92,10 @@ export const verb: Verb = async (argv) => {
   if (process.env.WEIR_KEY) own.authorization ??= `Bearer ${process.env.WEIR_KEY}`
   const open = url.protocol === 'https:' ? httpsRequest : httpRequest
   const client = new StreamableClient(
-    { request: (method, headers) => open(url, { method, headers: { ...own, ...headers } }) },
+    {
+      name: 'Weir',
+      request: (method, headers) => open(url, { method, headers: { ...own, ...headers } }),
+    },
     lineWriter(process.stdout),
   )
   const lines = new LineSplitter(MESSAGE_MAX_BYTES, {

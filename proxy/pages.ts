@@ -4,9 +4,9 @@
  */
 import { askSupervisor } from '../supervisor/link.ts'
 import { asWeirError } from './errors.ts'
-import { ask } from './roof/ask.ts'
 import { memberHeaders } from './roof/session.ts'
 import { renderPrometheus, type Snapshot } from './telemetry/metrics.ts'
+import { ask } from './upstream/ask.ts'
 import type { Upstream } from './upstream/upstream.ts'
 
 type Page = { status: number; type: string; body: string }

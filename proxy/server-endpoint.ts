@@ -3,8 +3,8 @@
  * and the session id is sealed. Works the same for HTTP servers and hosted stdio servers.
  */
 import type { Call, Endpoint } from './call.ts'
-import { WeirError } from './errors.ts'
-import type { Session, SessionSeal } from './identity/session-id.ts'
+import { asWeirError, WeirError } from './errors.ts'
+import { HOST, type Session, type SessionSeal } from './identity/session-id.ts'
 import { withTraceparent } from './mcp/propagate.ts'
 import { STREAM_METHODS } from './mcp/versions.ts'
 import type { Route } from './serve.ts'
@@ -16,7 +16,7 @@ import { Relay } from './upstream/relay.ts'
 import type { RelayHooks, RelaySurroundings } from './upstream/relay-surroundings.ts'
 import { forwardedHeaders, type Upstream } from './upstream/upstream.ts'
 
-const TRANSPARENT: RelayHooks = { sessionId: null, message: null, sessionLost: null }
+const TRANSPARENT: RelayHooks = { sessionId: null, message: null, takenBack: null }
 
 export class ServerEndpoint implements Route {
   readonly endpoint: Endpoint
@@ -32,24 +32,36 @@ export class ServerEndpoint implements Route {
   }
 
   forward(call: Call): void | Promise<void> {
+    const upstream = this.#way(call)
+    if (upstream instanceof Promise) return upstream.then((way) => this.#forward(call, way))
+    return this.#forward(call, upstream)
+  }
+
+  /** Straight to the server, or over the bridge when it does not speak the call's era. A session stays where it began. */
+  #way(call: Call): Upstream | Promise<Upstream> {
     const upstream = this.#upstream
+    if (call.session) return (call.session.owner === HOST && upstream.bridge) || upstream
+    if (call.era === 'modern') return upstream.modernWay()
+    return call.method === 'initialize' ? upstream.legacyWay() : upstream
+  }
+
+  #forward(call: Call, upstream: Upstream): void | Promise<void> {
     call.server = upstream.name
     call.upstream_transport = upstream.transport
     call.upstream_endpoint = upstream.endpoint
     call.upstream_protocol_version = call.protocol_version
     call.upstream_session = call.session?.upstream_id ?? ''
     const waiting = this.#env.passTarget(call)
-    if (waiting) return waiting.then(() => this.#send(call))
-    this.#send(call)
+    if (waiting) return waiting.then(() => this.#send(call, upstream))
+    this.#send(call, upstream)
   }
 
-  #send(call: Call): void {
-    const upstream = this.#upstream
+  #send(call: Call, upstream: Upstream): void {
     if (call.res.destroyed) throw new WeirError('client_gone')
-    call.attempts = 1
+    call.attempts++
     call.client_span_id = newSpanId()
     const parent = traceparent(call, call.client_span_id)
-    const headers = this.#headers(call)
+    const headers = this.#headers(call, upstream)
     headers.push('traceparent', parent)
     if (call.tracestate) headers.push('tracestate', call.tracestate)
     const body =
@@ -58,8 +70,7 @@ export class ServerEndpoint implements Route {
         : call.body
     if (call.method === 'notifications/cancelled') this.#env.cancelled(call)
     call.forwarded_us = nowUs()
-    const hooks =
-      call.method === 'initialize' ? { ...TRANSPARENT, sessionId: this.#newSession(call) } : TRANSPARENT
+    const hooks = call.method === 'initialize' ? this.#initializing(call, upstream) : TRANSPARENT
     const isLong = STREAM_METHODS.has(call.method)
     upstream.send('POST', headers, body, new Relay(call, upstream, this.#env, hooks, isLong), isLong)
   }
@@ -74,32 +85,42 @@ export class ServerEndpoint implements Route {
 
   #passThrough(call: Call, method: 'GET' | 'DELETE'): void {
     call.session = openSession(call, this.#seal)
+    const upstream = this.#way(call) as Upstream
     call.forwarded_us = nowUs()
     const isLong = method === 'GET'
-    this.#upstream.send(
-      method,
-      this.#headers(call),
-      null,
-      new Relay(call, this.#upstream, this.#env, TRANSPARENT, isLong),
-      isLong,
-    )
+    const relay = new Relay(call, upstream, this.#env, TRANSPARENT, isLong)
+    upstream.send(method, this.#headers(call, upstream), null, relay, isLong)
   }
 
-  #headers(call: Call): string[] {
-    const headers = forwardedHeaders(this.#upstream, call.req.rawHeaders, call.identity!.caller)
+  #headers(call: Call, upstream: Upstream): string[] {
+    const headers = forwardedHeaders(upstream, call.req.rawHeaders, call.identity!.caller)
     if (call.session) headers.push('mcp-session-id', call.session.upstream_id)
     return headers
   }
 
+  /** A server that refuses may be a modern one: then the bridge takes the call. */
+  #initializing(call: Call, upstream: Upstream): RelayHooks {
+    const isFirst = call.attempts === 1 && !upstream.isHosted
+    const again = (): boolean => {
+      const other = upstream.wayAfterRefusal().then((way) => {
+        call.forwarded_us = call.sent_us = call.first_byte_us = call.response_bytes = call.http_status = 0
+        this.#send(call, way)
+      })
+      other.catch((error) => this.#env.refuse(call, asWeirError(error)))
+      return true
+    }
+    return { sessionId: this.#newSession(call, upstream), message: null, takenBack: isFirst ? again : null }
+  }
+
   /** Seals the id the server gives; from then on the session is known by its handle. */
-  #newSession(call: Call): (upstreamId: string) => string {
+  #newSession(call: Call, upstream: Upstream): (upstreamId: string) => string {
     return (upstreamId) => {
       const session: Session = {
         handle: call.trace_source === 'run' ? call.trace_id : newTraceId(),
         caller: call.identity!.caller,
         server: this.#upstream.name,
         upstream_id: upstreamId,
-        owner: '',
+        owner: upstream === this.#upstream ? '' : HOST,
         client_name: call.client_name,
         client_version: call.client_version,
         protocol_version: call.protocol_version,

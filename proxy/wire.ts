@@ -239,7 +239,7 @@ export class Worker {
       captureResult: (call, text) => {
         if (recorder.capture.keeps(call).results) call.captured_result = recorder.capture.mask(text)
       },
-      cancel: (call, reason) => this.#cancel(call, reason),
+      cancel: (call, upstream, reason) => this.#cancel(call, upstream, reason),
       cancelled: (notice) => {
         const call = cancelledBy(notice)
         if (call && !this.#open.cancel(call) && config.workers > 1) this.#tell('cancelled', call)
@@ -250,9 +250,8 @@ export class Worker {
   }
 
   /** A legacy server learns by a message that nobody waits any more; a modern one by the closed stream. */
-  #cancel(call: Call, reason: string): void {
-    const upstream = this.#upstreams.get(call.server)
-    if (!upstream || call.era !== 'legacy' || call.kind !== 'request' || call.method === 'initialize') return
+  #cancel(call: Call, upstream: Upstream, reason: string): void {
+    if (call.era !== 'legacy' || call.kind !== 'request' || call.method === 'initialize') return
     const member = { id: call.upstream_session, version: call.upstream_protocol_version }
     upstream.tell(
       'POST',

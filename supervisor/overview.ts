@@ -114,10 +114,11 @@ export class Overview {
   async #hosted(): Promise<Readiness['servers']> {
     const hosted = (await this.#hostMetrics())?.servers ?? {}
     return Object.fromEntries(
-      Object.entries(hosted).map(([name, { failing, processes }]) => {
+      Object.entries(hosted).flatMap(([name, { isBridgeOnly, failing, processes }]) => {
+        if (isBridgeOnly) return []
         const running = processes.busy + processes.idle
         const fine = running > 0 ? `${running} running` : 'starts with the first call'
-        return [name, { ok: failing === '', detail: failing || fine }]
+        return [[name, { ok: failing === '', detail: failing || fine }]]
       }),
     )
   }

@@ -34,6 +34,8 @@ import { Shipper } from './shipper.ts'
 
 export type Part = 'store' | 'collector' | 'proxy'
 
+/** Sessions that the bridge may keep with one streamable HTTP server. */
+const BRIDGE_SESSIONS_MAX = 1000
 const SHIP_FLUSH_MS = 10_000
 const STOP_MS = 15_000
 const STORE_STATEMENTS_MAX = 12
@@ -257,7 +259,11 @@ export class Supervisor {
   }
 
   #hostOptions(): HostOptions {
-    const servers = Object.entries(this.#config.servers).filter(([, s]) => isHosted(s))
+    // A streamable HTTP server is here for its bridge alone; there, what counts as a process is a mere session.
+    const servers = Object.entries(this.#config.servers).map(([name, server]) => [
+      name,
+      isHosted(server) ? server : { ...server, processes_max: BRIDGE_SESSIONS_MAX },
+    ])
     return {
       socket: join(this.#run_folder, 'host.sock'),
       servers: Object.fromEntries(servers) as HostOptions['servers'],

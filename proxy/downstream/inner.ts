@@ -20,6 +20,7 @@ export function innerEndpoint(
   const kept = Object.entries(req.headers).filter(([name]) => !OF_ITS_OWN.test(name))
   const own = { ...Object.fromEntries(kept), [HOP_PEER]: peer, [HOP_TRANSPORT]: transport }
   return {
+    name: 'Weir',
     request: (method, headers) => request({ socketPath, path, method, headers: { ...own, ...headers } }),
   }
 }

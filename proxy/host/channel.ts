@@ -11,12 +11,14 @@ export type ChannelEnd = {
   error: string | null
   /** Whether we ended it. */
   asked: boolean
+  /** Whether the server had forgotten the session it stood for; what was open was not served. */
+  isLost?: boolean
   lived_ms: number
 }
 
 export type ChannelEvents = {
-  /** One message, as text. */
-  line(text: string): void
+  /** One message, as text. `about`: id of the request on whose own stream it came, where the transport tells. */
+  line(text: string, about?: unknown): void
   /** A message too long to keep: how it began and ended. */
   overflow(head: string, tail: string, bytes: number): void
 }
@@ -121,10 +123,11 @@ export abstract class Connection implements Channel {
   }
 
   /** The connection is no more. `error`: why it never stood. Only the first call counts. */
-  protected finish(error: string | null): void {
+  protected finish(error: string | null, isLost = false): void {
     if (this.#end !== null) return
     const lived_ms = Math.round(performance.now() - this.#started_ms)
-    this.#end = { exit_code: null, signal: null, error, asked: this.#asked, lived_ms }
+    const asked = this.#asked || isLost
+    this.#end = { exit_code: null, signal: null, error, asked, lived_ms, ...(isLost && { isLost }) }
     for (const go of this.#waiting.splice(0)) go()
     this.#resolveExited(this.#end)
   }

@@ -22,6 +22,8 @@ export type LegacyPeer = {
   readonly sessions: ReadonlySet<LegacySession>
   /** The negotiated revision. */
   readonly version: string
+  /** The revision spoken with the server where that is another one, '' otherwise. */
+  readonly upstream_version: string
   /** The whole answer to `initialize`. */
   readonly initialize_text: string
   /** The line to the server, as far as its sessions need to know. */
@@ -60,6 +62,7 @@ export class LegacyChild implements LegacyPeer {
   /** The child's whole answer to `initialize`, as it came; '' until then. */
   initialize_text = ''
   version = ''
+  readonly upstream_version = ''
   #is_initialized = false
   #unused_ms: number | null = null
   readonly #undeliverable: Undeliverable
@@ -68,8 +71,8 @@ export class LegacyChild implements LegacyPeer {
   constructor(server: string, open: (wire: () => Wire) => Channel, log: Log, undeliverable: Undeliverable) {
     this.#undeliverable = undeliverable
     const events: WireEvents = {
-      request: (text, message) => this.#asks(text, message),
-      notification: (text, message) => this.#says(text, message),
+      request: (text, message, about) => this.#asks(text, message, this.#placeOf(about)),
+      notification: (text, message, about) => this.#says(text, message, this.#placeOf(about)),
       undeliverable: () => this.#lostNotification(),
     }
     this.wire = new Wire(
@@ -285,11 +288,17 @@ export class LegacyChild implements LegacyPeer {
     }, CANCEL_GRACE_MS).unref()
   }
 
+  /** Where a message belongs that came on the stream of this call; null: the transport does not tell. */
+  #placeOf(call: OpenCall | undefined): Place<LegacySession> | null {
+    const session = call?.owner as LegacySession | null | undefined
+    return session && call?.exchange ? { session, exchange: call.exchange } : null
+  }
+
   /** The child asks a client something. */
-  #asks(text: string, message: RpcMessage): void {
+  #asks(text: string, message: RpcMessage, known: Place<LegacySession> | null): void {
     const id = namesOf(text).id
     const key = idKey(message.id, id)
-    const place = this.#asked.size < ASKED_MAX ? placeOf(this.sessions) : null
+    const place = this.#asked.size < ASKED_MAX ? (known ?? placeOf(this.sessions)) : null
     if (place !== null) {
       this.#asked.set(key, { place, text, message })
       if (place.exchange !== null) place.exchange.deliver(text)
@@ -306,7 +315,7 @@ export class LegacyChild implements LegacyPeer {
   }
 
   /** The child tells something. */
-  #says(text: string, message: RpcMessage): void {
+  #says(text: string, message: RpcMessage, known: Place<LegacySession> | null): void {
     const method = String(message.method)
     const params = message.params as RpcMessage | undefined
     if (method === 'notifications/cancelled') {
@@ -321,7 +330,7 @@ export class LegacyChild implements LegacyPeer {
       this.#tellAll(text, (session) => session.subscriptions.has(String(params?.uri)))
       return
     }
-    const place = placeOf(this.sessions)
+    const place = known ?? placeOf(this.sessions)
     if (place === null) {
       this.#lostNotification()
       return

@@ -13,6 +13,7 @@ import { DownPeer } from './bridge/down.ts'
 import type { Exchange } from './exchange.ts'
 import { LegacyChild, type LegacyPeer, type LegacySession } from './legacy-child.ts'
 import type { ModernChild } from './modern-child.ts'
+import { UPSTREAM_VERSION_HEADER } from './options.ts'
 import { spawnFailed } from './pool.ts'
 import { Refusal } from './refusal.ts'
 import type { ServerParts } from './server.ts'
@@ -78,6 +79,7 @@ export class Legacy {
     while (child.child.isFull) await child.child.drained()
     if (!session.is_open) throw sessionUnknown()
     exchange.valve = child.child
+    tellVersion(exchange, child)
     if (verdict.kind === 'batch')
       return this.#batch(session, elementsOf(text), body as RpcMessage[], exchange)
     if (verdict.kind === 'request') return child.forward(session, text, body as RpcMessage, exchange, 0)
@@ -166,6 +168,7 @@ export class Legacy {
       )
       if (session === null) return
       exchange.headers['mcp-session-id'] = session.id
+      tellVersion(exchange, session.child)
       exchange.forwarded()
       exchange.settle(replaceValue(session.child.initialize_text, ['id'], id))
     } catch (error) {
@@ -239,7 +242,9 @@ export class Legacy {
     } catch (error) {
       const isRefused =
         error instanceof InitializeRefused || (error instanceof Refusal && error.reason === 'upstream_closed')
-      if (era === 'legacy' || !isRefused || (await this.#modern(principal)) === null) throw error
+      // Why it could not be initialized says more than why it is not modern.
+      const modern = era === 'legacy' || !isRefused ? null : await this.#modern(principal).catch(() => null)
+      if (modern === null) throw error
       this.#refused_until_ms = Date.now() + REFUSED_TTL_MS
       return this.#bridge(text, principal)
     }
@@ -304,6 +309,10 @@ export class Legacy {
     })
     if (calls === 0) exchange.accept()
   }
+}
+
+const tellVersion = (exchange: Exchange, { upstream_version }: LegacyPeer): void => {
+  if (upstream_version !== '') exchange.headers[UPSTREAM_VERSION_HEADER] = upstream_version
 }
 
 const sessionUnknown = (): Refusal =>

@@ -44,7 +44,7 @@ export class ModernChild {
           'servers of this revision ask by input_required results',
         )
       },
-      notification: (text, message) => this.#says(text, message),
+      notification: (text, message, about) => this.#says(text, message, about),
       undeliverable: () => {
         undeliverable.notifications++
       },
@@ -130,7 +130,7 @@ export class ModernChild {
     }
   }
 
-  #says(text: string, message: RpcMessage): void {
+  #says(text: string, message: RpcMessage, about: OpenCall | undefined): void {
     const method = String(message.method)
     const params = message.params as RpcMessage | undefined
     if (method === 'notifications/tools/list_changed') this.schemas.invalidate()
@@ -139,7 +139,8 @@ export class ModernChild {
       return
     }
     if (method === 'notifications/message') {
-      this.#logs(text, params)
+      if (about?.exchange?.isAlive) about.exchange.deliver(text)
+      else this.#logs(text, params)
       return
     }
     const meta = params?._meta as RpcMessage | undefined

@@ -6,9 +6,16 @@ import { cut, LineRate, type Log } from './log.ts'
 import type { HostedServer } from './options.ts'
 import { SseChannel } from './sse-channel.ts'
 import { StdioChild } from './stdio-child.ts'
+import { StreamableChannel } from './streamable-channel.ts'
 import { WebSocketChannel } from './websocket-channel.ts'
 
 const STDERR_LINES_PER_S = 50
+
+const CONNECTIONS = {
+  websocket: WebSocketChannel,
+  sse: SseChannel,
+  http: StreamableChannel,
+} as const
 
 export type OpenChannel = (events: ChannelEvents) => Channel
 
@@ -56,7 +63,7 @@ function connectionOpener(config: HostedServer): OpenChannel {
   url.username = ''
   url.password = ''
   const target = { url, headers: Object.fromEntries(ownHeaders(config)) }
-  const Kind = transportOf(config) === 'websocket' ? WebSocketChannel : SseChannel
+  const Kind = CONNECTIONS[transportOf(config) as keyof typeof CONNECTIONS]
   return (events) => new Kind(target, events)
 }
 

@@ -24,7 +24,7 @@ export type HostedServer = Pick<
 export type HostOptions = {
   /** Path of the Unix domain socket; its folder must exist. Cannot change on reload. */
   socket: string
-  /** The servers that are no streamable HTTP, by name. */
+  /** By name. Streamable HTTP servers are reached directly by clients of their era; here they are for the others. */
   servers: Record<string, HostedServer>
   log_level: LogLevel
   /** How long a drain waits for calls in flight before their children are ended. Default 30 s. */

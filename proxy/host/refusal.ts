@@ -30,6 +30,7 @@ export type Reason =
   | 'upstream_closed'
   | 'answer_too_large'
   | 'session_ended'
+  | 'session_lost'
   | 'undeliverable'
   | 'bridge_impossible'
   | 'internal'

@@ -3,6 +3,7 @@
  * Owns the server's children through the pool. Knows nothing of other servers.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { transportOf } from '../../config/transport.ts'
 import { climb, headerOf, isFault } from '../mcp/ladder.ts'
 import { MODERN_VERSION, MODERN_VERSIONS, RPC } from '../mcp/versions.ts'
 import type { Channel } from './channel.ts'
@@ -35,6 +36,10 @@ export type ServerParts = {
 
 /** What a server shows of itself. */
 export type ServerMetrics = {
+  /** A streamable HTTP server: workers speak with it themselves, the host only where eras differ. */
+  isBridgeOnly: boolean
+  /** Calls that wait for a user's answer. */
+  calls_parked: number
   processes: { starting: number; busy: number; idle: number; ending: number }
   processes_max: number
   /** Why it cannot be used now, '' otherwise. */
@@ -77,7 +82,7 @@ export class Server {
       isRetired: false,
       open: (wire) =>
         open({
-          line: (text) => wire().line(text),
+          line: (text, about) => wire().line(text, about),
           overflow: (head, tail, bytes) => wire().overflow(head, tail, bytes),
         }),
     }
@@ -163,6 +168,8 @@ export class Server {
     }
     const { started, restarts, crashes, spawn_failures } = this.#parts.pool.counters
     return {
+      isBridgeOnly: transportOf(this.config) === 'http',
+      calls_parked: this.#modern.bridge.callsParked,
       processes,
       processes_max: this.config.processes_max,
       failing: this.#parts.pool.failing(),

@@ -35,10 +35,10 @@ export type OpenCall = {
 }
 
 export type WireEvents = {
-  /** The child asks something. */
-  request(text: string, message: RpcMessage): void
+  /** The child asks something. `about`: the call on whose own stream it came, where the transport tells. */
+  request(text: string, message: RpcMessage, about: OpenCall | undefined): void
   /** Any notification but progress. */
-  notification(text: string, message: RpcMessage): void
+  notification(text: string, message: RpcMessage, about: OpenCall | undefined): void
   /** A message nobody can take. */
   undeliverable(): void
 }
@@ -136,8 +136,8 @@ export class Wire {
       })
   }
 
-  /** A line of the child's stdout. */
-  line(text: string): void {
+  /** A message of the child. `about`: wire id of the call on whose own stream it came. */
+  line(text: string, about?: unknown): void {
     let parsed: unknown
     try {
       parsed = JSON.parse(text)
@@ -149,8 +149,8 @@ export class Wire {
     const clean = text.includes('\r') ? text.replaceAll('\r', ' ') : text
     if (Array.isArray(parsed)) {
       const texts = elementsOf(clean)
-      for (let i = 0; i < parsed.length; i++) this.#message(texts[i] ?? '', parsed[i])
-    } else this.#message(clean, parsed)
+      for (let i = 0; i < parsed.length; i++) this.#message(texts[i] ?? '', parsed[i], about)
+    } else this.#message(clean, parsed, about)
   }
 
   /** A line that was too long to keep. Its call is answered when its id stands near an end of the line. */
@@ -166,16 +166,17 @@ export class Wire {
     call.fail(new Refusal(502, 'answer_too_large', 'the answer of the server is too large', { bytes }))
   }
 
-  #message(text: string, parsed: unknown): void {
+  #message(text: string, parsed: unknown, about: unknown): void {
     if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed)) {
       this.#garbage(text)
       return
     }
     const message = parsed as RpcMessage
     if (typeof message.method === 'string') {
-      if (message.id !== undefined) this.#events.request(text, message)
+      const call = this.open.get(about as number)
+      if (message.id !== undefined) this.#events.request(text, message, call)
       else if (message.method === 'notifications/progress') this.#progress(text, message)
-      else this.#events.notification(text, message)
+      else this.#events.notification(text, message, call)
       return
     }
     const call = this.open.get(message.id as number)
@@ -239,6 +240,8 @@ export function idKey(id: unknown, text: string): string {
 
 export function upstreamClosed(end: ChannelEnd): Refusal {
   const { exit_code, signal } = end
+  if (end.isLost)
+    return new Refusal(200, 'session_lost', 'the server had forgotten the session', {}, RPC.internal)
   // A connection has neither.
   const how =
     signal !== null ? ` by signal ${signal}` : exit_code !== null ? ` with exit code ${exit_code}` : ''

@@ -12,7 +12,7 @@ export type Session = {
   readonly server: string
   /** Session id of the upstream, '' under the roof. */
   readonly upstream_id: string
-  /** Worker slot that holds the session's state, '' when no worker does. */
+  /** Worker slot that holds the session's state, `HOST` for the host's bridge, '' for neither. */
   readonly owner: string
   readonly client_name: string
   readonly client_version: string
@@ -20,6 +20,9 @@ export type Session = {
   /** JSON text of the client's capabilities (roof only): enough to open the upstream sessions again. */
   readonly capabilities: string
 }
+
+/** Owner of sessions that the host keeps on behalf of a server that has none. No slot is called so. */
+export const HOST = 'host'
 
 const PREFIX = 'weir1.'
 const CACHE_MAX = 10_000

@@ -163,3 +163,7 @@ export function isResponse(text: string): boolean {
     return false
   }
 }
+
+/** A 400 that is about the session and not about the request (seen: SDK v1 and server-everything, -32000). */
+const SESSION_400 = /"code"\s*:\s*-3200[01]\b|session|not initialized/i
+export const saysSessionLost = (body: string): boolean => SESSION_400.test(body)

@@ -6,6 +6,10 @@ const EDGE_CHARS = 1024
 export type EventSink = {
   /** One event with data. `type`: its name, `message` when it has none. */
   event(type: string, data: string): void
+  /** An event, with data or without, that has an id: where to go on after a break. Before `event`. */
+  id?(id: string): void
+  /** How long to wait before going on after a break. */
+  retry?(ms: number): void
   /** An event larger than the bound: how its data began and ended. */
   overflow(head: string, tail: string, bytes: number): void
 }
@@ -34,9 +38,17 @@ export class EventReader {
 
   #frame(bytes: Buffer): void {
     const data = frameData(bytes)
+    if (this.#sink.id) this.#position(bytes.toString('utf8', 0, EDGE_CHARS))
     if (data === null || data === '') return
     const type = /^event:[ ]?(.*)$/m.exec(bytes.toString('latin1', 0, EDGE_CHARS))?.[1]?.trim() ?? 'message'
     this.#sink.event(type, data)
+  }
+
+  #position(head: string): void {
+    const id = /^id:[ ]?([^\0\r\n]*)/m.exec(head)?.[1]
+    if (id) this.#sink.id?.(id)
+    const retry = /^retry:[ ]?(\d+)/m.exec(head)?.[1]
+    if (retry) this.#sink.retry?.(Number(retry))
   }
 
   #piece(bytes: Buffer): void {

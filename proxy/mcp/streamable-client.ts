@@ -1,11 +1,13 @@
 /**
- * One client's messages to a streamable HTTP endpoint and back, for clients that speak over a line (stdio, WebSocket,
- * HTTP+SSE). Keeps what HTTP asks of a client: session id, version and envelope headers, the GET stream, DELETE at the end.
+ * One client's messages to a streamable HTTP endpoint and back: for clients that speak over a line (stdio, WebSocket,
+ * HTTP+SSE), and for Weir itself where it bridges eras. Keeps what HTTP asks of a client: session id, version and envelope
+ * headers, the GET stream, streams that go on after a break, cancelling by leaving (modern), DELETE at the end.
  * Passes every message as it is. Invariant: each request gets one answer, if only an error that says why there is none.
  * Source: MCP, basic/transports, of both eras.
  */
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { saysSessionLost } from './answer.ts'
 import { EventReader } from './event-reader.ts'
 import { NAME_SOURCE } from './ladder.ts'
 import { encodeHeaderValue, type ParamHeader, paramHeadersOf, paramHeaderValues } from './param-headers.ts'
@@ -19,19 +21,30 @@ const STREAM_RETRY_MS = 1_000
 const STREAM_RETRY_MAX_MS = 30_000
 const BODY_SHOWN_CHARS = 200
 const POLL_MS = 50
+/** Breaks of one stream in a row, without a message in between, after which it is given up. */
+const BREAKS_MAX = 5
 /** Requests of one client under way. Reading no more instead could wait for ever: their answers may need the client's. */
-const POSTS_MAX = 1000
+export const POSTS_MAX = 1000
 
 export type Endpoint = {
+  /** Who it is, for error texts. */
+  readonly name: string
   /** Opens a request to the endpoint; the headers are complete but for what the way itself needs. */
   request(method: 'POST' | 'GET' | 'DELETE', headers: OutgoingHttpHeaders): ClientRequest
 }
 
 export type ClientSide = {
-  /** Hands one message, without line breaks, to the client. False: it takes no more for now. */
-  message(text: string): boolean
+  /**
+   * Hands one message, without line breaks, to the client. False: it takes no more for now. `about`: id of the request on
+   * whose own stream it came, undefined for others.
+   */
+  message(text: string, about?: unknown): boolean
   /** Resolves when the client takes messages again. */
   ready(): Promise<void>
+  /** The endpoint no longer knows the session. What is open is answered with errors after this. */
+  lost?(): void
+  /** A request was done with. */
+  posted?(): void
 }
 
 type Message = {
@@ -41,6 +54,9 @@ type Message = {
   result?: Record<string, unknown>
 }
 type Asked = { id: unknown; method: string }
+
+/** Where a broken stream goes on. */
+type Position = { id: string; retry_ms: number; breaks: number }
 
 const asMessages = (parsed: unknown): Message[] =>
   (Array.isArray(parsed) ? parsed : [parsed]).filter((m) => m !== null && typeof m === 'object')
@@ -55,6 +71,8 @@ export class StreamableClient {
   /** What must arrive before the next message may leave: notifications and answers keep their place. */
   #before: Promise<void> = Promise.resolve()
   readonly #running = new Set<ClientRequest>()
+  /** Modern requests under way by id as JSON text: their stream is closed to cancel them. */
+  readonly #modern = new Map<string, ClientRequest>()
   #posts = 0
   #hasStream = false
   #isClosed = false
@@ -68,6 +86,11 @@ export class StreamableClient {
   async idle(timeout_ms: number): Promise<void> {
     const end_ms = Date.now() + timeout_ms
     while (this.#posts > 0 && Date.now() < end_ms) await sleep(POLL_MS)
+  }
+
+  /** Requests under way. */
+  get posts(): number {
+    return this.#posts
   }
 
   /** Takes one message (or a batch) of the client. */
@@ -84,6 +107,7 @@ export class StreamableClient {
     } catch {
       // As above.
     }
+    if (messages.length === 1 && this.#leaves(messages[0]!)) return
     if (asked.length > 0 && this.#posts >= POSTS_MAX)
       return this.#refuse(asked, `more than ${POSTS_MAX} requests at once`, {})
     const post = (): Promise<void> => (this.#isClosed ? Promise.resolve() : this.#post(text, messages, asked))
@@ -109,6 +133,16 @@ export class StreamableClient {
       request.setTimeout(2_000, () => request.destroy())
       request.end()
     })
+  }
+
+  /** Whether the message cancels a modern request, which is done by closing its stream (2026-07-28, cancellation). */
+  #leaves(message: Message): boolean {
+    if (message.method !== 'notifications/cancelled') return false
+    const key = JSON.stringify(message.params?.requestId)
+    const request = this.#modern.get(key)
+    this.#modern.delete(key)
+    request?.destroy()
+    return request !== undefined
   }
 
   #sessionHeaders(): OutgoingHttpHeaders {
@@ -145,14 +179,20 @@ export class StreamableClient {
         'content-length': body.length,
         accept: 'application/json, text/event-stream',
       })
+      const key = asked.length === 1 && this.#isModern(messages[0]) ? JSON.stringify(asked[0]!.id) : null
+      if (key !== null) this.#modern.set(key, request)
       const unanswered = (why: string, data: object): void => {
-        if (!this.#isClosed) this.#refuse([...open.values()], why, data)
+        const isLeft = key !== null && !this.#modern.delete(key)
+        if (!this.#isClosed && !isLeft) this.#refuse([...open.values()], why, data)
         open.clear()
         resolve()
       }
-      request.on('close', () => this.#posts--)
+      request.on('close', () => {
+        this.#posts--
+        this.#client.posted?.()
+      })
       request.on('error', (error: NodeJS.ErrnoException) =>
-        unanswered(`Weir cannot be reached: ${error.code ?? error.message}`, {}),
+        unanswered(`${this.#endpoint.name} cannot be reached: ${error.code ?? error.message}`, {}),
       )
       request.on('response', (answer) => {
         const status = answer.statusCode ?? 0
@@ -160,12 +200,15 @@ export class StreamableClient {
           this.#sessionId = String(answer.headers['mcp-session-id'] ?? '')
         if (status < 300 && messages.some((m) => m.method === 'notifications/initialized')) this.#stream()
         resolve()
-        this.#read(answer, open, (rest) =>
+        const hadSession = this.#sessionId !== ''
+        this.#read(answer, open, { id: '', retry_ms: STREAM_RETRY_MS, breaks: 0 }, (rest) => {
+          const isLost = hadSession && (status === 404 || (status === 400 && saysSessionLost(rest)))
+          if (isLost) this.#client.lost?.()
           unanswered(
             status < 300 ? 'the answer ended before its result' : `HTTP ${status}`,
             status < 300 ? {} : { status, body: rest.slice(0, BODY_SHOWN_CHARS) },
-          ),
-        )
+          )
+        })
       })
       request.end(body)
     })
@@ -178,11 +221,26 @@ export class StreamableClient {
     return request
   }
 
-  /** Hands the messages of an answer on; `ended` gets a body that was no message, '' otherwise. */
-  #read(answer: IncomingMessage, open: Map<string, Asked>, ended: (rest: string) => void): void {
+  #isModern(message: Message | undefined): boolean {
+    const meta = message?.params?._meta as Record<string, unknown> | undefined
+    return typeof meta?.[META.version] === 'string'
+  }
+
+  /**
+   * Hands the messages of an answer on; `ended` gets a body that was no message, '' otherwise. A stream that breaks off
+   * before the answers it owes goes on from its last event, if its events have ids (2025-11-25, resumability).
+   */
+  #read(
+    answer: IncomingMessage,
+    open: Map<string, Asked>,
+    position: Position,
+    ended: (rest: string) => void,
+  ): void {
+    const about = open.size === 1 ? [...open.values()][0]!.id : undefined
     const hand = (text: string): void => {
       // A line break in JSON can only be whitespace, but ends a line of stdio and of an event stream.
-      if (this.#client.message(/[\r\n]/.test(text) ? text.replace(/[\r\n]+/g, ' ') : text)) return
+      const line = /[\r\n]/.test(text) ? text.replace(/[\r\n]+/g, ' ') : text
+      if (this.#client.message(line, about)) return
       answer.pause()
       void this.#client.ready().then(() => answer.resume())
     }
@@ -190,8 +248,15 @@ export class StreamableClient {
     if ((answer.headers['content-type'] ?? '').startsWith('text/event-stream')) {
       const reader = new EventReader(MESSAGE_MAX_BYTES, {
         event: (_type, data) => {
+          position.breaks = 0
           this.#note(data, open)
           hand(data)
+        },
+        id: (id) => {
+          position.id = id
+        },
+        retry: (ms) => {
+          position.retry_ms = Math.min(ms, STREAM_RETRY_MAX_MS)
         },
         overflow() {},
       })
@@ -207,7 +272,30 @@ export class StreamableClient {
       })
     }
     answer.on('error', () => {})
-    answer.on('close', () => ended(rest))
+    answer.on('close', () => {
+      const owes = open.size > 0 && position.id !== '' && ++position.breaks <= BREAKS_MAX
+      if (owes && !this.#isClosed) this.#goOn(open, position, ended)
+      else ended(rest)
+    })
+  }
+
+  /** Opens a broken stream again from where it was. */
+  #goOn(open: Map<string, Asked>, position: Position, ended: (rest: string) => void): void {
+    setTimeout(() => {
+      if (this.#isClosed) return ended('')
+      const headers = { ...this.#sessionHeaders(), accept: 'text/event-stream', 'last-event-id': position.id }
+      const request = this.#open('GET', headers)
+      request.on('error', () => {
+        if (++position.breaks <= BREAKS_MAX) this.#goOn(open, position, ended)
+        else ended('')
+      })
+      request.on('response', (answer) => {
+        if (answer.statusCode === 200) return this.#read(answer, open, position, ended)
+        answer.resume()
+        ended('')
+      })
+      request.end()
+    }, position.retry_ms).unref()
   }
 
   /**
@@ -228,6 +316,7 @@ export class StreamableClient {
       const key = JSON.stringify(message.id)
       const asked = open.get(key)
       open.delete(key)
+      this.#modern.delete(key)
       if (asked?.method === 'initialize') this.#version = String(message.result?.protocolVersion ?? '')
       if (asked?.method === 'tools/list' && Array.isArray(message.result?.tools))
         for (const tool of message.result.tools as { name?: unknown; inputSchema?: unknown }[])
@@ -241,6 +330,7 @@ export class StreamableClient {
     if (this.#hasStream || this.#sessionId === '') return
     this.#hasStream = true
     let wait_ms = STREAM_RETRY_MS
+    const position: Position = { id: '', retry_ms: 0, breaks: 0 }
     const again = (): void => {
       if (this.#isClosed) return
       setTimeout(listen, wait_ms).unref()
@@ -248,7 +338,11 @@ export class StreamableClient {
     }
     const listen = (): void => {
       if (this.#isClosed) return
-      const request = this.#open('GET', { ...this.#sessionHeaders(), accept: 'text/event-stream' })
+      const request = this.#open('GET', {
+        ...this.#sessionHeaders(),
+        accept: 'text/event-stream',
+        ...(position.id && { 'last-event-id': position.id }),
+      })
       request.on('error', again)
       request.on('response', (answer) => {
         if (answer.statusCode !== 200) {
@@ -258,7 +352,7 @@ export class StreamableClient {
           return
         }
         wait_ms = STREAM_RETRY_MS
-        this.#read(answer, new Map(), again)
+        this.#read(answer, new Map(), position, again)
       })
       request.end()
     }

@@ -1,6 +1,6 @@
 /** Whose a name or a resource is, when nobody listed it in this worker yet: the servers' own lists tell. */
 import { WeirError } from '../errors.ts'
-import { ask } from './ask.ts'
+import { ask } from '../upstream/ask.ts'
 import { mergeEntries } from './merge.ts'
 import type { Names, Resources } from './names.ts'
 import { memberHeaders, type RoofSession } from './session.ts'

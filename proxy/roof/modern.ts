@@ -13,9 +13,9 @@ import { LEGACY_VERSIONS, META, MODERN_VERSION, MODERN_VERSIONS, WEIR_INFO } fro
 import { nowUs } from '../telemetry/clock.ts'
 import { newSpanId } from '../telemetry/random.ts'
 import { traceparent } from '../telemetry/trace.ts'
+import { type Asked, ask } from '../upstream/ask.ts'
 import { Relay } from '../upstream/relay.ts'
 import { forwardedHeaders, type Upstream } from '../upstream/upstream.ts'
-import { type Asked, ask } from './ask.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import {
   askAll,
@@ -133,7 +133,6 @@ export class ModernRoof {
 
   /** What a server says of itself; null when it is a legacy server. Rejects when it cannot be reached. */
   async #discovery(upstream: Upstream, caller: string): Promise<Record<string, unknown> | null> {
-    if (upstream.config.era === 'legacy') return null
     const known = this.#discoveries.get(upstream.name)
     if (known && Date.now() - known.at_ms < DISCOVERY_MS) return known.result
     const meta = { [META.version]: MODERN_VERSION, [META.capabilities]: {}, [META.clientInfo]: WEIR_INFO }
@@ -143,9 +142,10 @@ export class ModernRoof {
       method: 'server/discover',
       params: { _meta: meta },
     })
+    const way = await upstream.modernWay()
     const asked = await ask(
-      upstream,
-      this.#headers(upstream, caller, 'server/discover'),
+      way,
+      this.#headers(way, caller, 'server/discover'),
       body,
       upstream.config.list_timeout_ms,
     )
@@ -220,9 +220,10 @@ export class ModernRoof {
         method,
         params: listParams(message as Message, positions?.[upstream.name], parent),
       })
+      const way = await upstream.modernWay()
       return ask(
-        upstream,
-        [...this.#headers(upstream, caller, method), 'traceparent', parent],
+        way,
+        [...this.#headers(way, caller, method), 'traceparent', parent],
         body,
         upstream.config.list_timeout_ms,
       )
@@ -250,9 +251,10 @@ export class ModernRoof {
         let cursor: string | undefined
         for (let page = 0; page < LEARN_PAGES_MAX; page++) {
           const params = { ...(cursor === undefined ? {} : { cursor }), _meta: call.message!.params?._meta }
+          const way = await upstream.modernWay()
           const asked = await ask(
-            upstream,
-            this.#headers(upstream, caller, method),
+            way,
+            this.#headers(way, caller, method),
             JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params }),
             upstream.config.list_timeout_ms,
           )
@@ -277,9 +279,10 @@ export class ModernRoof {
       [...this.#upstreams.values()].flatMap((upstream) =>
         ['resources/list', 'resources/templates/list'].map(async (method) => {
           if (!(await this.#discovery(upstream, caller))) return
+          const way = await upstream.modernWay()
           const asked = await ask(
-            upstream,
-            this.#headers(upstream, caller, method),
+            way,
+            this.#headers(way, caller, method),
             JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params: { _meta: meta } }),
             upstream.config.list_timeout_ms,
           )
@@ -294,8 +297,9 @@ export class ModernRoof {
   }
 
   async #relay(call: Call, server: string, namePath: readonly string[] | null, name: string): Promise<void> {
-    const upstream = this.#upstreams.get(server)
-    if (!upstream) throw new WeirError('tool_unknown')
+    const meant = this.#upstreams.get(server)
+    if (!meant) throw new WeirError('tool_unknown')
+    const upstream = await meant.modernWay()
     call.server = server
     call.tool = name
     call.upstream_transport = upstream.transport
@@ -319,7 +323,7 @@ export class ModernRoof {
       'POST',
       headers,
       Buffer.from(withTraceparent(text, call.message!, parent, call.tracestate)),
-      new Relay(call, upstream, this.#env, { sessionId: null, message: null, sessionLost: null }),
+      new Relay(call, upstream, this.#env, { sessionId: null, message: null, takenBack: null }),
     )
   }
 

@@ -6,6 +6,7 @@ import type { Config } from '../../config/schema.ts'
 import type { Call, Endpoint } from '../call.ts'
 import { asWeirError, WeirError } from '../errors.ts'
 import type { Session } from '../identity/session-id.ts'
+import { saysSessionLost } from '../mcp/answer.ts'
 import { withTraceparent } from '../mcp/propagate.ts'
 import { setValue } from '../mcp/splice.ts'
 import { LEGACY_VERSION, LEGACY_VERSIONS, MODERN_VERSION, WEIR_INFO } from '../mcp/versions.ts'
@@ -14,9 +15,9 @@ import { openSession } from '../stages/understand.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import { newSpanId } from '../telemetry/random.ts'
 import { traceparent } from '../telemetry/trace.ts'
+import { ask } from '../upstream/ask.ts'
 import { Relay } from '../upstream/relay.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import { ask } from './ask.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import { type Learned, learn, resourceOwner } from './find.ts'
 import {
@@ -173,8 +174,7 @@ export class Roof implements Route {
       false,
     )
     const members: Member[] = []
-    const servers = [...this.#upstreams.values()].filter((u) => u.config.era !== 'modern')
-    const { missed } = await askAll(call, servers, async (upstream) => {
+    const { missed } = await askAll(call, [...this.#upstreams.values()], async (upstream) => {
       const member = await roof.member(upstream.name)
       members.push(member)
       return { status: 200, headers: {}, message: { result: {} } }
@@ -236,8 +236,8 @@ export class Roof implements Route {
     if (!question || !upstream) throw new WeirError('invalid_request', 'no server asked this')
     const member = await roof.member(question.server)
     await ask(
-      upstream,
-      memberHeaders(upstream, roof.caller, member),
+      member.upstream,
+      memberHeaders(member.upstream, roof.caller, member),
       setValue(call.text, ['id'], question.id),
       upstream.config.list_timeout_ms,
     )
@@ -253,7 +253,7 @@ export class Roof implements Route {
       cursor === undefined ? null : openCursor(this.#env.cursorKey, identity!.caller, method, cursor)
     const capability = LIST_CAPABILITY.get(method)!
     const asked = [...this.#upstreams.values()].filter(
-      (u) => u.config.era !== 'modern' && (positions === null || positions[u.name] !== undefined),
+      (u) => positions === null || positions[u.name] !== undefined,
     )
     const { heard, missed } = await askAll(call, asked, async (upstream, parent) => {
       const query = async (): Promise<Awaited<ReturnType<typeof ask>>> => {
@@ -263,8 +263,8 @@ export class Roof implements Route {
         const params = listParams(message!, positions?.[upstream.name], parent)
         const body = JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params })
         const answer = await ask(
-          upstream,
-          memberHeaders(upstream, roof.caller, member),
+          member.upstream,
+          memberHeaders(member.upstream, roof.caller, member),
           body,
           upstream.config.list_timeout_ms,
         )
@@ -350,14 +350,15 @@ export class Roof implements Route {
     namePath: readonly string[] | null,
     isRetry = false,
   ): Promise<void> {
-    const upstream = this.#upstreams.get(owned.server)
-    if (!upstream) throw new WeirError('tool_unknown')
-    call.server = upstream.name
-    call.tool = owned.name
-    call.upstream_transport = upstream.transport
-    call.upstream_endpoint = upstream.endpoint
     const started_us = nowUs()
-    const member = await roof.member(upstream.name)
+    call.server = owned.server
+    call.tool = owned.name
+    const meant = this.#upstreams.get(owned.server)
+    if (!meant) throw new WeirError('tool_unknown')
+    call.upstream_transport = meant.transport
+    call.upstream_endpoint = meant.endpoint
+    const member = await roof.member(owned.server)
+    const { upstream } = member
     call.queue_us += nowUs() - started_us
     call.upstream_protocol_version = member.version
     call.upstream_session = member.id
@@ -376,8 +377,9 @@ export class Roof implements Route {
     const relay = new Relay(call, upstream, this.#env, {
       sessionId: null,
       message: (json) => fromServer(upstream.name, json),
-      sessionLost: (status) => {
-        if (isRetry || !member.id || (status === 400 && upstream.isHosted)) return false
+      takenBack: (status, body) => {
+        const isLost = status === 404 || (status === 400 && !upstream.isHosted && saysSessionLost(body))
+        if (isRetry || !member.id || !isLost) return false
         roof.lose(member)
         call.forwarded_us = call.sent_us = call.first_byte_us = 0
         this.#toOwner(call, roof, owned, namePath, true).catch((error) =>

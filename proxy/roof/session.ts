@@ -6,8 +6,8 @@ import type { Message } from '../call.ts'
 import { WeirError } from '../errors.ts'
 import type { Session } from '../identity/session-id.ts'
 import { LEGACY_VERSION } from '../mcp/versions.ts'
+import { type Asked, ask } from '../upstream/ask.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import { type Asked, ask } from './ask.ts'
 
 /** A session with one server. */
 export type Member = {
@@ -45,6 +45,9 @@ function refusedBy({ status, message }: Asked): WeirError {
     detail,
   )
 }
+
+/** Whether a server may refuse an `initialize` with this status because it is of another era. */
+export const refusesEra = (status: number): boolean => status === 400 || status === 404 || status === 405
 
 /** Headers of a message Weir itself sends within a member session. */
 export function memberHeaders(
@@ -151,16 +154,18 @@ export class RoofSession {
     const { version, capabilities, name, client_version } = this.#introduction
     const clientInfo = JSON.stringify({ name: name || 'unknown', version: client_version || '0' })
     const body = `{"jsonrpc":"2.0","id":"weir-init","method":"initialize","params":{"protocolVersion":${JSON.stringify(version || LEGACY_VERSION)},"capabilities":${capabilities},"clientInfo":${clientInfo}}}`
-    const asked = await ask(
-      upstream,
-      memberHeaders(upstream, this.caller, null),
-      body,
-      upstream.config.list_timeout_ms,
-    )
+    const initialize = (way: Upstream): Promise<Asked> =>
+      ask(way, memberHeaders(way, this.caller, null), body, upstream.config.list_timeout_ms)
+    let way = upstream.legacyWay()
+    let asked = await initialize(way)
+    if (way === upstream && refusesEra(asked.status)) {
+      way = await upstream.wayAfterRefusal()
+      if (way !== upstream) asked = await initialize(way)
+    }
     const result = asked.message?.result as Record<string, unknown> | undefined
     if (asked.status >= 400 || typeof result !== 'object' || result === null) throw refusedBy(asked)
     const member: Member = {
-      upstream,
+      upstream: way,
       id: text(asked.headers['mcp-session-id']),
       version: text(result.protocolVersion).slice(0, 32) || LEGACY_VERSION,
       capabilities:

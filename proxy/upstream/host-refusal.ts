@@ -19,6 +19,7 @@ const MEANINGS: Partial<Record<Reason, readonly [Outcome, Owner]>> = {
   upstream_closed: ['upstream_error', 'upstream'],
   answer_too_large: ['upstream_error', 'upstream'],
   undeliverable: ['upstream_error', 'client'],
+  session_lost: ['upstream_error', 'upstream'],
   bridge_impossible: ['upstream_error', 'client'],
   internal: ['upstream_error', 'weir'],
   session_missing: ['invalid', 'client'],

@@ -28,10 +28,6 @@ export function connectionFailure(
   return error.name === 'HTTPParserError' || NOT_HTTP.test(code) ? 'upstream_protocol' : 'upstream_closed'
 }
 
-/** A 400 that is about the session and not about the request (seen: SDK v1 and server-everything, -32000). */
-const SESSION_400 = /"code"\s*:\s*-3200[01]\b|session|not initialized/i
-export const saysSessionLost = (body: Buffer): boolean => SESSION_400.test(body.toString('latin1'))
-
 /** An answer that says by its status alone that it is none. */
 export function httpFailure(call: Call): void {
   const status = call.http_status

@@ -5,6 +5,7 @@ import type { WeirError } from '../errors.ts'
 import type { OpenCalls } from '../open-calls.ts'
 import type { Written } from '../spool/writer.ts'
 import type { Deadlines } from './deadline.ts'
+import type { Upstream } from './upstream.ts'
 
 /** What the relay needs of its surroundings. */
 export type RelaySurroundings = {
@@ -25,7 +26,7 @@ export type RelaySurroundings = {
   /** Whether this call's result is captured; the masked text then. */
   captureResult(call: Call, text: string): void
   /** Tells the upstream that nobody waits for the answer any more. */
-  cancel(call: Call, reason: string): void
+  cancel(call: Call, upstream: Upstream, reason: string): void
   /** A notifications/cancelled has come: the call it names is told, in this worker or another. */
   cancelled(notice: Call): void
   /** Where a cancel finds the calls under way. */
@@ -39,6 +40,9 @@ export type RelayHooks = {
   sessionId: ((upstreamId: string) => string) | null
   /** Rewrites one message text of a stream; null: pass the bytes. */
   message: ((json: string) => string) | null
-  /** Asked when the server no longer knows the session (404, or a 400 that says so). True: the call was taken back and goes another way. */
-  sessionLost: ((status: number) => boolean) | null
+  /**
+   * Asked when the server refuses in a way that may mean a lost session or another era: 404 and 405 (without the body), 400.
+   * True: the call was taken back and goes another way.
+   */
+  takenBack: ((status: number, body: string) => boolean) | null
 }

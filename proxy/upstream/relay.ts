@@ -22,7 +22,6 @@ import {
   readFailure,
   readScanned,
   readWhole,
-  saysSessionLost,
   UNKNOWN_FORM,
 } from './outcome.ts'
 import type { RelayHooks, RelaySurroundings } from './relay-surroundings.ts'
@@ -55,8 +54,8 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
   #isPausedByClient = false
   #hasResult = false
   #isCancelAsked = false
-  /** A 400 that may mean a lost session: nothing of it flows before it is read. */
-  #isMaybeLost = false
+  /** A 400 that may mean that the call goes another way: nothing of it flows before it is read. */
+  #isMaybeTaken = false
   #large: LargeFrame | null = null
 
   /** `isOpenEnded`: a stream that only ends when a side leaves; that is no failure, and there is no deadline. */
@@ -94,6 +93,10 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     const call = this.#call
     call.first_byte_us = nowUs()
     this.#upstream.saw(status < 500, status < 500 ? 'answers' : `HTTP ${status}`)
+    if (this.#upstream.isHosted) {
+      const version = headers['weir-upstream-version']
+      if (typeof version === 'string') call.upstream_protocol_version = version.slice(0, 32)
+    }
     const queue = this.#upstream.isHosted ? headers['weir-queue-us'] : undefined
     if (typeof queue === 'string') {
       const waited_us = Math.max(0, Math.min(Number(queue) || 0, call.first_byte_us - call.sent_us))
@@ -102,8 +105,9 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
       call.forwarded_us += waited_us
       call.sent_us += waited_us
     }
-    if (status === 404 && this.#isLost(status)) return controller.abort(new Error('the session was lost'))
-    this.#isMaybeLost = status === 400 && this.#hooks.sessionLost !== null
+    if ((status === 404 || status === 405) && this.#isTakenBack(status, ''))
+      return controller.abort(new Error('the call goes another way'))
+    this.#isMaybeTaken = status === 400 && this.#hooks.takenBack !== null
     if (status === 401 || status === 403) {
       this.#fail(new WeirError('upstream_auth', `HTTP ${status}`))
       return controller.abort(new Error('credentials refused'))
@@ -124,7 +128,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     call.http_status = status
     if (!isStream) {
       this.#state = 'body'
-      this.#body = new HeldBody(this.#env.hashResult ? this.#env.beginHash : null, this.#isMaybeLost)
+      this.#body = new HeldBody(this.#env.hashResult ? this.#env.beginHash : null, this.#isMaybeTaken)
       return
     }
     this.#state = 'stream'
@@ -178,7 +182,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     const body = this.#body!
     const whole = body.whole()
     if (whole) {
-      if (this.#isMaybeLost && saysSessionLost(whole) && this.#isLost(400)) return
+      if (this.#isMaybeTaken && this.#isTakenBack(400, whole.toString('latin1'))) return
       const text = readWhole(call, whole, this.#form, this.#isCancelAsked)
       if (text !== null) this.#env.captureResult(call, text)
     } else readScanned(call, body.scan!, this.#form)
@@ -320,8 +324,8 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     if (!this.#hasResult) this.#env.record(this.#call)
   }
 
-  #isLost(status: number): boolean {
-    if (!this.#hooks.sessionLost?.(status)) return false
+  #isTakenBack(status: number, body: string): boolean {
+    if (!this.#hooks.takenBack?.(status, body)) return false
     this.#close()
     return true
   }
@@ -393,7 +397,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
         ),
       )
     this.#end(new WeirError('upstream_timeout', `no answer within ${timeout_ms} ms`))
-    this.#env.cancel(this.#call, 'timeout')
+    this.#env.cancel(this.#call, this.#upstream, 'timeout')
   }
 
   /** Ends the call with an error of ours, and lets go of the upstream. */

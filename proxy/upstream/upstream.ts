@@ -12,6 +12,7 @@ import {
   transportOf,
   type UpstreamTransport,
 } from '../../config/transport.ts'
+import { EraProbe, type Eras } from './eras.ts'
 
 const KEEP_ALIVE_MS = 4_000
 const CONNECT_TIMEOUT_MS = 10_000
@@ -30,21 +31,24 @@ export class Upstream {
   /** Names among them that a client's header must not double. */
   readonly ownNames: ReadonlySet<string>
   /** What was seen of it last. */
-  readonly health: { isUp: boolean; at_ms: number; reason: string } = {
-    isUp: true,
-    at_ms: 0,
-    reason: 'not contacted yet',
-  }
+  readonly health: { isUp: boolean; at_ms: number; reason: string }
+  /** The same server by way of the host, which speaks both eras for it; null when that is the only way anyhow. */
+  readonly bridge: Upstream | null
+  readonly #eras: EraProbe | null
   readonly #calls: Pool
   readonly #streams: Pool
   readonly #origin: string
   readonly #path: string
 
-  constructor(name: string, config: ServerConfig, hostSocket: string) {
+  /** `direct`: the same server without the bridge, when this is to be its bridge. */
+  constructor(name: string, config: ServerConfig, hostSocket: string, direct: Upstream | null = null) {
     this.name = name
     this.config = config
     this.transport = transportOf(config)
-    this.isHosted = isHosted(config)
+    this.isHosted = direct !== null || isHosted(config)
+    this.health = direct?.health ?? { isUp: true, at_ms: 0, reason: 'not contacted yet' }
+    this.bridge = this.isHosted ? null : new Upstream(name, config, hostSocket, this)
+    this.#eras = this.bridge && new EraProbe(this)
     const url = new URL(this.isHosted ? `http://localhost/servers/${name}/mcp` : config.url!)
     this.#origin = url.origin
     this.#path = url.pathname + url.search
@@ -65,6 +69,24 @@ export class Upstream {
     const own = this.isHosted ? [] : ownHeaders(config)
     this.headers = ['accept-encoding', 'identity', ...own.flat()]
     this.ownNames = new Set(own.map(([header]) => header))
+  }
+
+  /** The way for a modern client: straight when the server is modern, or nobody knows; else over the bridge. */
+  modernWay(): Upstream | Promise<Upstream> {
+    if (this.#eras === null) return this
+    const way = (eras: Eras | null): Upstream => (eras === null || eras.isModern ? this : this.bridge!)
+    const known = this.#eras.of()
+    return known instanceof Promise ? known.then(way) : way(known)
+  }
+
+  /** The way for a legacy client, as far as known: the bridge for a server that was seen to refuse. */
+  legacyWay(): Upstream {
+    return this.#eras?.known?.isLegacy === false ? this.bridge! : this
+  }
+
+  /** The way after this server refused an `initialize`. Resolves with itself when there is no other. */
+  async wayAfterRefusal(): Promise<Upstream> {
+    return (await this.#eras?.refused())?.isLegacy === false ? this.bridge! : this
   }
 
   /** Sends one message. `headers` is flat and already holds this.headers. Everything after is told to `handler`. */
@@ -98,12 +120,12 @@ export class Upstream {
 
   /** Lets requests in flight finish. */
   async close(): Promise<void> {
-    await Promise.allSettled([this.#calls.close(), this.#streams.close()])
+    await Promise.allSettled([this.#calls.close(), this.#streams.close(), this.bridge?.close()])
   }
 
   /** Ends everything now. */
   async destroy(): Promise<void> {
-    await Promise.allSettled([this.#calls.destroy(), this.#streams.destroy()])
+    await Promise.allSettled([this.#calls.destroy(), this.#streams.destroy(), this.bridge?.destroy()])
   }
 }
 
@@ -177,6 +199,7 @@ const NOT_RETURNED = new Set([
   'upgrade',
   'mcp-session-id',
   'weir-queue-us',
+  'weir-upstream-version',
 ])
 
 /** The server's headers that the client may see. Flat. */

@@ -11,6 +11,7 @@ import type { Recipient } from '../exchange.ts'
 import type { LegacySession } from '../legacy-child.ts'
 import type { ModernChild } from '../modern-child.ts'
 import { Refusal } from '../refusal.ts'
+import { StreamableChannel } from '../streamable-channel.ts'
 import { namesOf, type OpenCall, type RpcMessage } from '../wire.ts'
 import { ANSWER_MAX_MS } from './up-call.ts'
 
@@ -50,6 +51,9 @@ export class DownCall implements Recipient {
   readonly #open = new Set<string>()
   #timer: NodeJS.Timeout | null = null
   #is_over = false
+  /** Whether the server found that we know an old list of its tools. */
+  #isStale = false
+  #more: { inputResponses?: object; requestState?: string } = {}
 
   constructor(
     env: DownSurroundings,
@@ -73,12 +77,16 @@ export class DownCall implements Recipient {
 
   /** Sends the call, with the answers of a round of questions when there was one. */
   async send(more: { inputResponses?: object; requestState?: string } = {}): Promise<void> {
+    this.#more = more
     const { capabilities, clientInfo } = this.#env
     let text = modernRequest(this.#text, { capabilities, clientInfo }, this.#session.log_level)
     for (const [key, value] of Object.entries(more))
       text = setValue(text, ['params', key], JSON.stringify(value))
     try {
       const child = await this.#env.modern()
+      // Over HTTP some arguments are repeated in headers; which, the list of tools tells.
+      if (this.#method === 'tools/call' && child.child instanceof StreamableChannel)
+        await (this.#isStale ? child.schemas.fresh('') : child.schemas.of(''))
       while (child.child.isFull) await child.child.drained()
       if (this.#is_over) return
       this.#child = child
@@ -116,6 +124,10 @@ export class DownCall implements Recipient {
     const result = message.result as RpcMessage | undefined
     const { code } = (message.error ?? {}) as { code?: unknown }
     if (result?.resultType === 'input_required') return this.#inputRequired(result)
+    if (code === RPC.headerMismatch && !this.#isStale) {
+      this.#isStale = true
+      return void this.send(this.#more)
+    }
     if (code === RPC.capabilityMissing)
       return this.#fail('the server needs something of the client that it did not declare')
     if (result?.resultType !== undefined && result.resultType !== 'complete')

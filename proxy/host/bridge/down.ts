@@ -4,7 +4,7 @@
  * Source: MCP 2026-07-28, basic/lifecycle (compatibility); legacy revisions, basic/lifecycle.
  */
 import { initializeResult, modernCapabilities } from '../../mcp/downgrade.ts'
-import { RPC } from '../../mcp/versions.ts'
+import { MODERN_VERSION, RPC } from '../../mcp/versions.ts'
 import type { Recipient } from '../exchange.ts'
 import type { LegacyPeer, LegacySession } from '../legacy-child.ts'
 import type { ModernChild } from '../modern-child.ts'
@@ -22,6 +22,7 @@ export class DownPeer implements LegacyPeer {
   readonly sessions = new Set<LegacySession>()
   readonly initialize_text: string
   readonly version: string
+  readonly upstream_version = MODERN_VERSION
   readonly child: LegacyPeer['child']
   readonly #env: DownSurroundings
   readonly #calls = new Map<LegacySession, Map<string, DownCall>>()

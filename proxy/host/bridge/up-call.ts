@@ -42,6 +42,8 @@ export class UpCall implements Recipient {
   readonly digest: string
   readonly method: string
   readonly session: UpSession
+  /** Makes the call anew in another session; null once the server has said something about it. */
+  #again: (() => void) | null
   round = 0
   readonly #env: UpSurroundings
   /** Key of the call in its session. */
@@ -68,7 +70,9 @@ export class UpCall implements Recipient {
     session: UpSession,
     message: RpcMessage,
     digest: string,
+    again: (() => void) | null,
   ) {
+    this.#again = again
     this.#env = env
     this.number = number
     this.principal = principal
@@ -154,6 +158,7 @@ export class UpCall implements Recipient {
   }
 
   deliver(text: string): void {
+    this.#again = null
     const message = JSON.parse(text) as RpcMessage
     const params = message.params as RpcMessage | undefined
     if (message.id !== undefined) return this.#question(text, message)
@@ -181,6 +186,10 @@ export class UpCall implements Recipient {
       const state = this.#state(0)
       return this.#settle(this.#inputRequired(urls, state), 200)
     }
+    if (isUnheardOf(message.error, this.method)) {
+      const unknown = errorText(this.#id, RPC.methodNotFound, `the server does not know ${this.method}`)
+      return this.#settle(unknown, 404)
+    }
     const answer = modernAnswer(text, message, this.method, this.session.serverInfo)
     this.#settle(answer, statusOf(message))
   }
@@ -193,6 +202,10 @@ export class UpCall implements Recipient {
 
   refuse(error: unknown): void {
     const exchange = this.#exchange
+    if (this.#again && error instanceof Refusal && error.reason === 'session_lost') {
+      this.#end()
+      return this.#again()
+    }
     if (exchange === null && !this.#is_over) {
       const refusal = error instanceof Refusal ? error : new Refusal(500, 'internal', 'the host failed')
       this.#answer = { text: refusal.text('null'), status: refusal.http_status }
@@ -261,4 +274,13 @@ export class UpCall implements Recipient {
     const result = { resultType: 'input_required', inputRequests, requestState }
     return JSON.stringify({ jsonrpc: '2.0', id: null, result })
   }
+}
+
+/** Requests of any legacy server. */
+const COMMON = /^(tools|prompts|resources|completion)\//
+
+/** Whether an HTTP server's bare 400 means that it does not know the method (seen: Go SDK). */
+function isUnheardOf(error: unknown, method: string): boolean {
+  const { data } = (error ?? {}) as { data?: { status?: unknown } }
+  return data?.status === 400 && !COMMON.test(method)
 }

@@ -105,7 +105,12 @@ export class BridgeUp {
     for (const group of this.#groups.values()) group.listens.end()
   }
 
-  async #call(posted: Posted, message: RpcMessage, verdict: Verdict & { era: 'modern' }): Promise<void> {
+  async #call(
+    posted: Posted,
+    message: RpcMessage,
+    verdict: Verdict & { era: 'modern' },
+    isRetry = false,
+  ): Promise<void> {
     const { exchange, text, principal } = posted
     const { method } = verdict
     const params = message.params as RpcMessage
@@ -127,7 +132,11 @@ export class BridgeUp {
     while (session.child.child.isFull) await session.child.child.drained()
     if (!exchange.isAlive) return
     const digest = digestOf(method, params)
-    const call = new UpCall(this.#env, ++this.#calls, principal, session, message, digest)
+    const again = (): void => {
+      this.#call(posted, message, verdict, true).catch((error) => exchange.refuse(error, namesOf(text).id))
+    }
+    const retry = isRetry ? null : again
+    const call = new UpCall(this.#env, ++this.#calls, principal, session, message, digest, retry)
     call.carry(exchange, text, message)
     const forwarded = replaceValue(legacyRequest(text), ['id'], JSON.stringify(call.wireId))
     session.child.forward(session, forwarded, { ...message, id: call.wireId }, call, 0)

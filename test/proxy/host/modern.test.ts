@@ -208,22 +208,22 @@ describe('Mcp-Param headers', () => {
 })
 
 describe('a legacy server', () => {
-  test('its own answer to discover is relayed with a status that says legacy', async () => {
+  test('is discovered as what its initialize says', async () => {
     const answer = await send('legacy', modern('server/discover', {}, 'd'))
-    expect([answer.status, answer.messages[0]]).toEqual([
-      404,
-      { jsonrpc: '2.0', id: 'd', error: { code: -32601, message: 'Method not found' } },
+    expect([answer.status, answer.messages[0]]).toMatchObject([
+      200,
+      {
+        id: 'd',
+        result: { resultType: 'complete', supportedVersions: ['2026-07-28'], cacheScope: 'private' },
+      },
     ])
+    expect(answer.headers['weir-upstream-version']).toBe('2025-11-25')
   })
 
-  test.each(['legacy', 'exits', 'pinned'])(
-    '%s: other calls learn that the version is not served, and never hang',
-    async (name) => {
-      const answer = await send(name, callOf('pid'))
-      expect([answer.status, answer.messages[0]!.error.code]).toEqual([400, -32022])
-      expect(answer.messages[0]!.error.data.supported).toContain('2025-11-25')
-    },
-  )
+  test.each(['legacy', 'exits', 'pinned'])('%s: calls are bridged', async (name) => {
+    const answer = await send(name, callOf('pid'))
+    expect(answer.messages[0]).toMatchObject({ id: 1, result: { resultType: 'complete' } })
+  })
 
   test('the tried-out child is gone, and its death does not delay the legacy one', async () => {
     await send('exits', modern('server/discover'))
@@ -238,7 +238,8 @@ describe('a legacy server', () => {
     await send('legacy', modern('server/discover'))
     const { started } = harness.host.metrics().servers.legacy!
     await Promise.all(Array.from({ length: 4 }, (_, i) => send('legacy', modern('server/discover'), `p${i}`)))
-    expect(harness.host.metrics().servers.legacy!.started).toBe(started)
+    // A child for each caller, and none to try out.
+    expect(harness.host.metrics().servers.legacy!.started).toBe(started + 4)
   })
 
   test('a legacy call beside it is not disturbed', async () => {

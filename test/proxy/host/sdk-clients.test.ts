@@ -108,7 +108,7 @@ describe('SDK 2', () => {
     return client
   }
 
-  test('falls back to legacy where the server is legacy', async () => {
+  test('is bridged where the server is legacy', async () => {
     const client = await connect('everything', 'auto')
     expect((await client.callTool({ name: 'echo', arguments: { message: 'x' } })).content).toEqual([
       { type: 'text', text: 'Echo: x' },

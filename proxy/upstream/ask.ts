@@ -7,7 +7,7 @@ import type { Message } from '../call.ts'
 import { WeirError } from '../errors.ts'
 import { isResponse } from '../mcp/answer.ts'
 import { FrameSplitter, frameData } from '../mcp/frames.ts'
-import type { Upstream } from '../upstream/upstream.ts'
+import type { Upstream } from './upstream.ts'
 
 const ANSWER_MAX_BYTES = 33_554_432
 
