@@ -1,7 +1,6 @@
 /**
- * The roof towards modern clients (2026-07-28): no sessions, every request stands alone. Only servers that speak the
- * modern era take part; while one of the others is legacy the roof does not announce the era, so that a client which
- * can speak both finds all servers. Pinned clients are served by the modern ones, the rest is reported as missed.
+ * The roof towards modern clients (2026-07-28): no sessions, every request stands alone. Every server takes part, a legacy
+ * one by way of the bridge.
  */
 import type { Call, Message } from '../call.ts'
 import { WeirError } from '../errors.ts'
@@ -17,6 +16,7 @@ import { type Asked, ask } from '../upstream/ask.ts'
 import { Relay } from '../upstream/relay.ts'
 import { forwardedHeaders, type Upstream } from '../upstream/upstream.ts'
 import { openCursor, sealCursor } from './cursor.ts'
+import { type Listening, openRoofListen } from './listen.ts'
 import {
   askAll,
   LIST_CAPABILITY,
@@ -37,6 +37,7 @@ const METHODS = new Set([
   'prompts/get',
   'resources/read',
   'completion/complete',
+  'subscriptions/listen',
   ...LISTS.keys(),
 ])
 /** A verdict on a server's era expires: a stale one would never correct itself. */
@@ -44,8 +45,10 @@ const DISCOVERY_MS = 60_000
 
 /** Most pages of one list that are read to find a name. */
 const LEARN_PAGES_MAX = 50
+/** Most resources that one listen stream may name. */
+const SUBSCRIPTIONS_MAX = 1000
 
-type Discovery = { at_ms: number; result: Record<string, unknown> | null }
+type Discovery = { at_ms: number; result: Record<string, unknown> }
 
 export class ModernRoof {
   readonly #upstreams: ReadonlyMap<string, Upstream>
@@ -84,6 +87,7 @@ export class ModernRoof {
     if (call.kind === 'notification') return this.#env.server.answer(call, 202, '')
     if (call.method === 'server/discover') return this.#discover(call)
     if (LISTS.has(call.method)) return this.#list(call)
+    if (call.method === 'subscriptions/listen') return this.#listen(call)
     if (call.method === 'tools/call' || call.method === 'prompts/get') {
       await this.#learnFor(
         call,
@@ -131,8 +135,8 @@ export class ModernRoof {
     return headers
   }
 
-  /** What a server says of itself; null when it is a legacy server. Rejects when it cannot be reached. */
-  async #discovery(upstream: Upstream, caller: string): Promise<Record<string, unknown> | null> {
+  /** What a server says of itself. Rejects when it cannot be reached, or speaks no era we know. */
+  async #discovery(upstream: Upstream, caller: string): Promise<Record<string, unknown>> {
     const known = this.#discoveries.get(upstream.name)
     if (known && Date.now() - known.at_ms < DISCOVERY_MS) return known.result
     const meta = { [META.version]: MODERN_VERSION, [META.capabilities]: {}, [META.clientInfo]: WEIR_INFO }
@@ -155,36 +159,26 @@ export class ModernRoof {
     const result = asked.message?.result as Record<string, unknown> | undefined
     const isModern =
       Array.isArray(result?.supportedVersions) && result.supportedVersions.includes(MODERN_VERSION)
-    this.#discoveries.set(upstream.name, { at_ms: Date.now(), result: isModern ? result! : null })
-    return isModern ? result! : null
+    if (!isModern) throw new WeirError('upstream_protocol', 'server/discover was not answered')
+    this.#discoveries.set(upstream.name, { at_ms: Date.now(), result: result! })
+    return result!
   }
 
   async #discover(call: Call): Promise<void> {
-    const legacy: string[] = []
     const { heard, missed } = await askAll(
       call,
       [...this.#upstreams.values()],
       async (upstream): Promise<Asked> => {
         const result = await this.#discovery(upstream, call.identity!.caller)
-        if (!result) legacy.push(upstream.name)
-        return { status: 200, headers: {}, message: { result: result ?? {} } }
+        return { status: 200, headers: {}, message: { result } }
       },
     )
-    const modern = heard
-      .filter((h) => !legacy.includes(h.server))
-      .map((h) => ({ server: h.server, ...h.result }) as Record<string, unknown> & { server: string })
-    const versions =
-      legacy.length === 0 && modern.length > 0
-        ? [...MODERN_VERSIONS, ...LEGACY_VERSIONS]
-        : [...LEGACY_VERSIONS]
+    const modern = heard.map(
+      (h) => ({ server: h.server, ...h.result }) as Record<string, unknown> & { server: string },
+    )
     const capabilities = mergeCapabilities(
       modern.map((m) => (m.capabilities as Record<string, unknown>) ?? {}),
     )
-    // Without streams of changes at the roof nothing may promise them.
-    for (const capability of Object.values(capabilities) as Record<string, unknown>[]) {
-      delete capability.listChanged
-      delete capability.subscribe
-    }
     const instructions = mergeInstructions(
       modern.map((m) => ({
         server: m.server,
@@ -192,7 +186,7 @@ export class ModernRoof {
       })),
     )
     this.#answer(call, {
-      supportedVersions: versions,
+      supportedVersions: [...MODERN_VERSIONS, ...LEGACY_VERSIONS],
       capabilities,
       ...(instructions ? { instructions } : {}),
       ...cacheHints(modern),
@@ -211,7 +205,6 @@ export class ModernRoof {
     )
     const { heard, missed } = await askAll(call, asked, async (upstream, parent) => {
       const discovery = await this.#discovery(upstream, caller)
-      if (!discovery) return { status: 200, headers: {}, message: { error: { code: -32022 } } }
       if (!(capability in ((discovery.capabilities as object) ?? {})))
         return { status: 200, headers: {}, message: null, isUnsent: true }
       const body = JSON.stringify({
@@ -239,6 +232,30 @@ export class ModernRoof {
     })
   }
 
+  /** The filter is shared out: changes of lists to every server, resources to whoever has them. */
+  async #listen(call: Call): Promise<void> {
+    const wanted = call.message!.params?.notifications
+    if (typeof wanted !== 'object' || wanted === null || Array.isArray(wanted))
+      throw new WeirError('params_invalid', 'notifications is not an object')
+    const { resourceSubscriptions, ...changes } = wanted as Record<string, unknown>
+    const uris = Array.isArray(resourceSubscriptions) ? resourceSubscriptions : []
+    const owners = await Promise.all(
+      uris.slice(0, SUBSCRIPTIONS_MAX).map((uri) => this.#resourceOwner(call, uri).catch(() => null)),
+    )
+    const servers: Listening[] = []
+    const ways = [...this.#upstreams.values()].map(async (upstream) => {
+      const own = uris.filter((_, i) => owners[i] === upstream.name)
+      const filter = own.length > 0 ? { ...changes, resourceSubscriptions: own } : changes
+      if (Object.keys(filter).length === 0) return
+      const way = await upstream.modernWay()
+      servers.push({ upstream: way, headers: this.#headers(way, call.identity!.caller, call.method), filter })
+    })
+    await Promise.allSettled(ways)
+    if (call.res.destroyed) throw new WeirError('client_gone')
+    const timeouts = servers.map(({ upstream }) => upstream.config.list_timeout_ms)
+    openRoofListen(call, servers, Math.max(0, ...timeouts), this.#env)
+  }
+
   /** A name that looks cut and was not listed by this worker: the lists of the servers it may belong to are read first. */
   async #learnFor(call: Call, exposed: string, method: string): Promise<void> {
     const caller = call.identity!.caller
@@ -247,7 +264,7 @@ export class ModernRoof {
     await Promise.allSettled(
       servers.map(async (server) => {
         const upstream = this.#upstreams.get(server)
-        if (!upstream || !(await this.#discovery(upstream, caller))) return
+        if (!upstream) return
         let cursor: string | undefined
         for (let page = 0; page < LEARN_PAGES_MAX; page++) {
           const params = { ...(cursor === undefined ? {} : { cursor }), _meta: call.message!.params?._meta }
@@ -278,7 +295,6 @@ export class ModernRoof {
     await Promise.allSettled(
       [...this.#upstreams.values()].flatMap((upstream) =>
         ['resources/list', 'resources/templates/list'].map(async (method) => {
-          if (!(await this.#discovery(upstream, caller))) return
           const way = await upstream.modernWay()
           const asked = await ask(
             way,

@@ -1,10 +1,11 @@
 /**
- * The client's one stream under the roof: the streams of all its servers merged, frame by frame. Questions of servers get
- * ids that name their server. Event ids are left out: a position in a merged stream means nothing to any one server.
+ * Streams under the roof: what several servers say, merged frame by frame into the one stream of a client. The GET stream
+ * of a legacy session is one, a modern listen stream another (`listen.ts`). Event ids are left out: a position in a merged
+ * stream means nothing to any one server. No faster than the client reads.
  */
 import type { Dispatcher } from 'undici'
 import type { Call, Message } from '../call.ts'
-import { FrameSplitter, frameData, messageFrame } from '../mcp/frames.ts'
+import { EVENT_STREAM, FrameSplitter, frameData, messageFrame } from '../mcp/frames.ts'
 import { replaceValue } from '../mcp/splice.ts'
 import { type Member, memberHeaders, questionId, type RoofSession } from './session.ts'
 
@@ -28,11 +29,17 @@ export function fromServer(server: string, json: string): string {
     : json
 }
 
+/** How one server's stream is asked for, and what is done with what it says. */
+type Source = {
+  open(handler: Dispatcher.DispatchHandler): void
+  hear(json: string): void
+  /** The server has no such stream. */
+  refused?(): void
+}
+
 /** The stream of one server, heard on behalf of a client. Opened again when it ends, as long as the client listens. */
 class Watch {
-  readonly #member: Member
-  readonly #caller: string
-  readonly #write: (bytes: Buffer | string) => void
+  readonly #source: Source
   #controller: Dispatcher.DispatchController | null = null
   #pieces: Buffer[] = []
   #pieces_bytes = 0
@@ -42,10 +49,9 @@ class Watch {
   #isOver = false
   isPaused = false
 
-  constructor(member: Member, caller: string, write: (bytes: Buffer | string) => void) {
-    this.#member = member
-    this.#caller = caller
-    this.#write = write
+  constructor(source: Source, isPaused: boolean) {
+    this.#source = source
+    this.isPaused = isPaused
     this.#open()
   }
 
@@ -66,21 +72,21 @@ class Watch {
 
   #open(): void {
     if (this.#isOver) return
-    const { upstream } = this.#member
     const splitter = new FrameSplitter({
       frame: (bytes) => this.#frame(bytes),
       // A large frame must not mix with those of other servers: it is put together first.
       piece: (bytes) => this.#piece(bytes),
       lastPiece: (bytes) => this.#frame(Buffer.concat([...this.#pieces.splice(0), bytes])),
     })
-    const handler: Dispatcher.DispatchHandler = {
+    this.#source.open({
       onRequestStart: (controller) => {
         if (this.#isOver) return controller.abort(new Error('the client is gone'))
         this.#controller = controller
       },
-      onResponseStart: (controller, status) => {
+      onResponseStart: (controller, status, headers) => {
         // 405: a server without a stream of its own. Nothing to hear.
-        if (status !== 200) return controller.abort(new Error(`HTTP ${status}`))
+        if (status !== 200 || !String(headers['content-type']).startsWith('text/event-stream'))
+          return controller.abort(new Error(`HTTP ${status}`))
         this.#isSupported = true
         this.#failures = 0
         if (this.isPaused) controller.pause()
@@ -88,14 +94,13 @@ class Watch {
       onResponseData: (_controller, chunk) => splitter.push(chunk),
       onResponseEnd: () => this.#again(),
       onResponseError: () => this.#again(),
-    }
-    upstream.send('GET', memberHeaders(upstream, this.#caller, this.#member), null, handler, true)
+    })
   }
 
   #frame(bytes: Buffer): void {
     this.#pieces_bytes = 0
     const data = frameData(bytes)
-    if (data) this.#write(messageFrame(fromServer(this.#member.upstream.name, data)))
+    if (data) this.#source.hear(data)
   }
 
   #piece(bytes: Buffer): void {
@@ -108,57 +113,81 @@ class Watch {
     this.#controller = null
     this.#pieces = []
     this.#pieces_bytes = 0
-    if (this.#isOver || !this.#isSupported) return
+    if (this.#isOver) return
+    if (!this.#isSupported) return this.#source.refused?.()
     const wait_ms = Math.min(REOPEN_MAX_MS, REOPEN_MS * 2 ** Math.min(this.#failures++, 10))
     setTimeout(() => this.#open(), wait_ms).unref()
   }
 }
 
-/** Holds the stream open until the client leaves or the worker drains. */
-export function openRoofStream(call: Call, roof: RoofSession): void {
-  const { res } = call
-  const watches = new Map<Member, Watch>()
-  let isOver = false
-  let isBlocked = false
+/** A client's stream, open until it leaves or the worker drains. */
+export class MergedStream {
+  readonly #call: Call
+  readonly #watches = new Map<unknown, Watch>()
+  readonly #alive: NodeJS.Timeout
+  #isOver = false
+  #isBlocked = false
 
-  const write = (bytes: Buffer | string): void => {
-    if (isOver || res.writableEnded || res.write(bytes) || isBlocked) return
-    isBlocked = true
-    for (const watch of watches.values()) watch.pause()
-    res.once('drain', () => {
-      isBlocked = false
-      for (const watch of watches.values()) watch.resume()
+  /** `ended`: called once, when the stream is over. */
+  constructor(call: Call, ended: () => void) {
+    this.#call = call
+    const { res } = call
+    this.#alive = setInterval(() => this.write(': alive\n\n'), KEEP_ALIVE_MS)
+    res.writeHead(200, EVENT_STREAM)
+    res.flushHeaders()
+    call.http_status = 200
+    call.whenClientGone(() => {
+      this.#isOver = true
+      clearInterval(this.#alive)
+      for (const watch of this.#watches.values()) watch.end()
+      ended()
     })
   }
-  const watch = (member: Member): void => {
-    if (isOver || watches.has(member)) return
-    // A session that took the place of another one: the old one has nothing more to say.
-    for (const [old, hearing] of watches)
-      if (old.upstream.name === member.upstream.name) {
-        hearing.end()
-        watches.delete(old)
-      }
-    const hearing = new Watch(member, roof.caller, write)
-    if (isBlocked) hearing.pause()
-    watches.set(member, hearing)
+
+  get isOver(): boolean {
+    return this.#isOver
   }
-  const alive = setInterval(() => write(': alive\n\n'), KEEP_ALIVE_MS)
-  res.writeHead(200, {
-    'content-type': 'text/event-stream',
-    'cache-control': 'no-cache',
-    'x-accel-buffering': 'no',
-  })
-  res.flushHeaders()
-  roof.hasStream = true
-  roof.onMember.add(watch)
-  call.onClientGone = () => {
-    isOver = true
-    clearInterval(alive)
+
+  write(bytes: Buffer | string): void {
+    const { res } = this.#call
+    if (this.#isOver || res.writableEnded || res.write(bytes) || this.#isBlocked) return
+    this.#isBlocked = true
+    for (const watch of this.#watches.values()) watch.pause()
+    res.once('drain', () => {
+      this.#isBlocked = false
+      for (const watch of this.#watches.values()) watch.resume()
+    })
+  }
+
+  /** Hears a source under a key; the one that had the key is heard no more. */
+  watch(key: unknown, source: Source): void {
+    if (this.#isOver) return
+    this.#watches.get(key)?.end()
+    this.#watches.set(key, new Watch(source, this.#isBlocked))
+  }
+}
+
+/** The GET stream of a legacy session. Questions of servers get ids that name their server. */
+export function openRoofStream(call: Call, roof: RoofSession): void {
+  const heard = new Map<string, Member>()
+  const stream = new MergedStream(call, () => {
     roof.hasStream = false
     roof.last_used_ms = Date.now()
     roof.onMember.delete(watch)
-    for (const hearing of watches.values()) hearing.end()
+  })
+  const watch = (member: Member): void => {
+    const { upstream } = member
+    // A session that took the place of another one: the old one has nothing more to say.
+    if (heard.get(upstream.name) === member) return
+    heard.set(upstream.name, member)
+    stream.watch(upstream.name, {
+      open: (handler) =>
+        upstream.send('GET', memberHeaders(upstream, roof.caller, member), null, handler, true),
+      hear: (json) => stream.write(messageFrame(fromServer(upstream.name, json))),
+    })
   }
+  roof.hasStream = true
+  roof.onMember.add(watch)
   roof.members().then(
     (members) => members.forEach(watch),
     () => {},

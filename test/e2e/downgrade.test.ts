@@ -83,7 +83,7 @@ describe('modern clients', () => {
     expect(rows.filter((r) => r.outcome === 'ok').length).toBe(7)
   })
 
-  test.for(['', '/servers/web/mcp', '/servers/io/mcp'])('hears of changes at %s', async (path) => {
+  test.for(['', '/servers/web/mcp', '/servers/io/mcp', '/mcp'])('hears of changes at %s', async (path) => {
     const url = path === '' ? http.url : weir.url + path
     const modern = (id: string, method: string, params: Record<string, unknown>) => ({
       body: { jsonrpc: '2.0', id, method, params: { ...params, _meta: ENVELOPE } },
@@ -97,13 +97,14 @@ describe('modern clients', () => {
       toolsListChanged: true,
       resourceSubscriptions: [path.includes('io') ? NOTES.io : NOTES.web],
     }
+    const prefix = path === '/mcp' ? 'web_' : ''
     const stream = await open(url, {
       method: 'POST',
       ...modern('listen', 'subscriptions/listen', { notifications }),
     })
     await waitFor('it is acknowledged', () => stream.text().includes('subscriptions/acknowledged'))
     for (const name of ['touch', 'grow']) {
-      const { body, headers } = modern(name, 'tools/call', { name })
+      const { body, headers } = modern(name, 'tools/call', { name: prefix + name })
       expect((await send(url, body, { headers })).message?.result).toBeDefined()
     }
     await waitFor('both are told', () =>
@@ -111,6 +112,7 @@ describe('modern clients', () => {
         stream.text().includes(method),
       ),
     )
+    expect(stream.text()).toContain('"io.modelcontextprotocol/subscriptionId":"listen"')
     stream.close()
   })
 })
