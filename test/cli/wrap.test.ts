@@ -171,12 +171,12 @@ describe('the ends', () => {
 
   it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('%s is passed on', async (signal) => {
     const polite = here(
-      node(`process.on('${signal}', () => process.exit(9)); setInterval(() => {}, 1e3); console.log('up')`),
+      node(`process.on('${signal}', () => process.exit(9)); setInterval(() => {}, 1e3); process.stdout.write('up')`),
     )
     await waitFor('it is up', () => polite.out().includes('up'))
     polite.child.kill(signal)
     expect(await polite.ended).toEqual({ code: 9, signal: null })
-    const plain = here(node(`setInterval(() => {}, 1e3); console.log('up')`))
+    const plain = here(node(`setInterval(() => {}, 1e3); process.stdout.write('up')`))
     await waitFor('it is up', () => plain.out().includes('up'))
     plain.child.kill(signal)
     expect(await plain.ended).toEqual({ code: null, signal })
@@ -194,7 +194,7 @@ describe('the ends', () => {
 
   it('the end of the input is passed on, and what comes after it is still heard', async () => {
     const wrapped = here(
-      node(`process.stdin.resume().on('end', () => setImmediate(() => console.log('late')))`),
+      node(`process.stdin.resume().on('end', () => setImmediate(() => process.stdout.write('late\\n')))`),
     )
     wrapped.child.stdin!.end('x')
     expect(await wrapped.ended).toEqual({ code: 0, signal: null })
