@@ -3,7 +3,7 @@
  * used wrongly. That its events are true is in test/cli/wrap/calls.test.ts, that they arrive in test/e2e/wrap.test.ts.
  */
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -171,7 +171,9 @@ describe('the ends', () => {
 
   it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('%s is passed on', async (signal) => {
     const polite = here(
-      node(`process.on('${signal}', () => process.exit(9)); setInterval(() => {}, 1e3); process.stdout.write('up')`),
+      node(
+        `process.on('${signal}', () => process.exit(9)); setInterval(() => {}, 1e3); process.stdout.write('up')`,
+      ),
     )
     await waitFor('it is up', () => polite.out().includes('up'))
     polite.child.kill(signal)
@@ -297,6 +299,25 @@ describe('the data folder', () => {
     expect(wrapped.err().split('\n').length).toBe(2)
   })
 
+  it('has the event of an answer before the answer has its end, however large', async () => {
+    const { wrapped, client } = speak()
+    await client.tool('first', 'pid')
+    // Its line takes longer to be read than to be passed on.
+    const text = `{"jsonrpc":"2.0","id":$ID,"result":{"content":[{"type":"text","text":"${'ü'.repeat(4_000_000)}"}]}}`
+    for (let i = 0; i < 5; i++) {
+      const seen = new Promise<boolean>((resolve) => {
+        const look = (chunk: Buffer): void => {
+          if (chunk.at(-1) !== 10) return
+          resolve(eventsIn(data).some((e) => e.request_id === String(i)))
+          wrapped.child.stdout!.off('data', look)
+        }
+        wrapped.child.stdout!.on('data', look)
+      })
+      client.say({ id: i, method: 'tools/call', params: { name: 'raw', arguments: { text } } })
+      expect(await seen).toBe(true)
+    }
+  })
+
   it('with secrets that cannot be read stops nothing', async () => {
     mkdirSync(data)
     writeFileSync(join(data, 'secrets.json'), '{"hash":')
@@ -398,6 +419,19 @@ capture: { arguments: size, results: size, keep: [ { tools: "docs_e*", arguments
       result_hash: '',
       captured_arguments: '{"city":"Köln","say":"[secret] [secret]"}',
     })
+  })
+
+  it('a server finds the programs it would find without us, though npx puts our Node first', async () => {
+    const bin = join(folder.path, '_npx', 'abc', 'node_modules', '.bin')
+    mkdirSync(bin, { recursive: true })
+    symlinkSync(process.execPath, join(bin, 'node'))
+    const path = `/usr/bin:${bin}:/bin`
+    const wrapped = here(['sh', '-c', 'echo "$PATH"; pwd; echo "$X"'], {
+      env: { PATH: path, X: 'y z' },
+      cwd: bin,
+    })
+    await wrapped.ended
+    expect(wrapped.out().toString()).toBe(`/usr/bin:/bin:${bin}\n${bin}\ny z\n`)
   })
 
   it('a key that is not valid belongs to nobody, and stops nothing', async () => {
