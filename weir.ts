@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 /** The command: `weir <verb>`. Finds the verb's file, runs it, turns what it throws into a message and an exit code. */
 import { CliError, type Verb } from './cli/verb.ts'
-import { ConfigError } from './config/load.ts'
 
 /** One line per verb; the file is only loaded when it is asked for. */
 const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }> }> = {
@@ -12,6 +11,10 @@ const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }>
   connect: {
     about: 'a running Weir for clients that only speak stdio',
     load: () => import('./cli/connect.ts'),
+  },
+  wrap: {
+    about: 'a stdio server as it is, its calls recorded: weir wrap -- <command>',
+    load: () => import('./cli/wrap.ts'),
   },
   init: { about: 'write a weir.yaml to start from', load: () => import('./cli/init.ts') },
   check: {
@@ -59,7 +62,8 @@ main(process.argv.slice(2)).then(
     process.exitCode = code
   },
   (error: unknown) => {
-    if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`)
+    // By its name: the class comes with YAML and zod, which not every command needs.
+    if (error instanceof Error && error.name === 'ConfigError') process.stderr.write(`${error.message}\n`)
     else if (error instanceof CliError)
       process.stderr.write(`weir: ${error.message}${error.fix ? `\n  fix: ${error.fix}` : ''}\n`)
     else

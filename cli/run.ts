@@ -5,11 +5,9 @@ import { formatProblem, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { FolderBusy } from '../supervisor/data-folder.ts'
 import { type Part, Supervisor } from '../supervisor/supervisor.ts'
-import { CliError, readArgs } from './verb.ts'
+import { CliError, needNode, readArgs } from './verb.ts'
 
 const SETTLE_MS = 200
-
-const NODE_MAJOR_MIN = 26
 
 export type Running = { supervisor: Supervisor; config: Config; file: string }
 
@@ -20,11 +18,7 @@ export async function runParts(
   parts: readonly Part[],
   banner: (running: Running) => string,
 ): Promise<number> {
-  if (Number(process.versions.node.split('.')[0]) < NODE_MAJOR_MIN)
-    throw new CliError(
-      `Weir needs Node ${NODE_MAJOR_MIN}; this is ${process.version}`,
-      'run it through npm (npm start, npx weir): Node 26 comes with the package',
-    )
+  needNode()
   const { values } = readArgs(usage, argv, { config: { type: 'string', short: 'c', default: 'weir.yaml' } })
   const file = resolve(values.config as string)
   const { config, warnings } = loadConfig(file)

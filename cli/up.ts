@@ -17,7 +17,7 @@ export const clientSetup = (
   VS Code       code --add-mcp '{"name":"weir","type":"http","url":"${url}"}'
 `
 
-export function banner({ supervisor, config }: Running): string {
+export function banner({ supervisor, config, file }: Running): string {
   const { proxy, collector, store } = supervisor.addresses
   const names = Object.keys(config.servers)
   return `Weir is running.
@@ -28,6 +28,9 @@ ${names.map((n) => `  ${n.padEnd(12)}  ${proxy}/servers/${n}/mcp\n`).join('')}  
 
 Point a client at it:
 ${clientSetup(`${proxy}/mcp`)}
+Or leave its stdio servers as they are, each with this before its command:
+  npx -y mcp-weir wrap --config ${file} --
+
 See the calls: weir tail · weir top
 `
 }

@@ -15,6 +15,17 @@ export class CliError extends Error {
   }
 }
 
+const NODE_MAJOR_MIN = 26
+
+/** Ends a command that an older Node could not carry out. */
+export function needNode(): void {
+  if (Number(process.versions.node.split('.')[0]) < NODE_MAJOR_MIN)
+    throw new CliError(
+      `Weir needs Node ${NODE_MAJOR_MIN}; this is ${process.version}`,
+      'run it through npm (npm start, npx weir): Node 26 comes with the package',
+    )
+}
+
 type Options = NonNullable<ParseArgsConfig['options']>
 
 /** Parses a command's words. Unknown or malformed options end with exit code 2 and the usage; --help prints it. */

@@ -21,6 +21,7 @@ export type Problem = {
 }
 
 export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
   readonly problems: readonly Problem[]
   constructor(problems: readonly Problem[]) {
     super(problems.map(formatProblem).join('\n'))

@@ -197,7 +197,7 @@ export const FIELDS = [
   field('upstream_protocol_version', 'string', lc, 'Protocol revision of the upstream side', {
     otel: 'client:mcp.protocol.version',
   }),
-  field('transport', 'string', lc, 'Transport of the client side: http, websocket, sse', {
+  field('transport', 'string', lc, 'Transport of the client side: http, websocket, sse, stdio', {
     otel: 'weir.transport',
   }),
   field('upstream_transport', 'string', lc, 'Transport of the upstream side: http, stdio, sse, websocket', {

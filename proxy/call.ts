@@ -52,6 +52,8 @@ export class Call {
   transport = 'http'
   // message
   body: Buffer = EMPTY
+  /** Of the body, where it is not kept until the call ends; 0 where it is. */
+  request_bytes = 0
   text = ''
   message: Message | null = null
   kind: Kind = 'unreadable'

@@ -342,7 +342,7 @@ export class Recorder {
       answer_us: c.forwarded_us ? Math.max(0, Math.round(end - upstreamEnd)) : 0,
       upstream_us,
       overhead_us: Math.max(0, duration_us - receive_us - upstream_us - Math.round(c.queue_us)),
-      request_bytes: c.body.length,
+      request_bytes: c.request_bytes || c.body.length,
       response_bytes: c.response_bytes,
       arguments_bytes: c.arguments_bytes,
       arguments_hash: this.#argumentsHash(c),

@@ -27,6 +27,7 @@ import { identify } from './stages/identify.ts'
 import { intend } from './stages/intend.ts'
 import { trace } from './stages/trace.ts'
 import { understand } from './stages/understand.ts'
+import { configSecrets } from './telemetry/config-secrets.ts'
 import { Metrics, type Snapshot } from './telemetry/metrics.ts'
 import { ProcessFigures } from './telemetry/process-figures.ts'
 import { makeRedactor } from './telemetry/redact.ts'
@@ -50,27 +51,6 @@ export function descriptorLimit(): number {
   } catch {
     return Number.POSITIVE_INFINITY
   }
-}
-
-/** Values of the config that must never be seen in a text, however they got there. */
-export const configSecrets = (config: Config): string[] => [
-  ...Object.values(config.servers).flatMap((s) => [
-    s.credentials.bearer ?? '',
-    ...Object.values(s.headers),
-    ...Object.values(s.env),
-    ...(s.url ? passwordOf(s.url) : []),
-  ]),
-  ...(config.store.url ? passwordOf(config.store.url) : []),
-  config.store.password,
-  config.store.reader_password,
-  config.collector.token ?? '',
-  ...config.export.otlp.flatMap((target) => Object.values(target.headers)),
-]
-
-/** The password in a URL, as written and as meant. */
-function passwordOf(url: string): string[] {
-  const { password } = new URL(url)
-  return [password, decodeURIComponent(password)]
 }
 
 export class Worker {

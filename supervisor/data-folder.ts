@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import {
-  chmodSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -26,6 +26,13 @@ export type RunNote = { pid: number; listen: string; console: string; store: str
 export class FolderBusy extends Error {}
 
 export const spoolFolder = (data: string): string => join(data, 'spool')
+/** Makes the folder and its spool, for their owner only. Returns the spool. */
+export function makeSpoolFolder(data: string): string {
+  const folder = spoolFolder(data)
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  return folder
+}
+
 const lockFile = (data: string): string => join(data, 'weir.lock')
 const noteFile = (data: string): string => join(data, 'run.json')
 const runLink = (data: string): string => join(data, 'run')
@@ -48,7 +55,7 @@ const RUN_PREFIX = 'weir-run-'
  * of its own: the system lets go of it whatever way the process ends, and no two can get it at once.
  */
 export function lockFolder(data: string): void {
-  mkdirSync(spoolFolder(data), { recursive: true, mode: 0o700 })
+  makeSpoolFolder(data)
   const file = lockFile(data)
   const lock = new DatabaseSync(file, { timeout: 0 })
   try {
@@ -94,22 +101,36 @@ export function unlockFolder(data: string): void {
   held.delete(data)
 }
 
-/** The secrets of this installation; made at first use. */
+/** The secrets of this installation; made at first use. Whoever comes first makes them, also without the lock. */
 export function loadSecrets(data: string): Secrets {
   const file = join(data, 'secrets.json')
+  const known = readSecrets(file)
+  if (known) return known
+  const hex = (): string => randomBytes(32).toString('hex')
+  const secrets: Secrets = { session: hex(), hash: hex(), intake: hex(), store: hex() }
+  const temporary = `${file}.${randomBytes(8).toString('hex')}`
+  writeFileSync(temporary, JSON.stringify(secrets), { mode: 0o600 })
+  try {
+    // A link appears whole or not at all, and never in the place of another's.
+    linkSync(temporary, file)
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException
+    // Some file systems know no links; there the last of several that start at once would win.
+    if (/^(EPERM|ENOSYS|ENOTSUP|EOPNOTSUPP)$/.test(code)) renameSync(temporary, file)
+    else if (code !== 'EEXIST') throw error
+  } finally {
+    rmSync(temporary, { force: true })
+  }
+  return readSecrets(file) ?? secrets
+}
+
+function readSecrets(file: string): Secrets | null {
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as Secrets
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
-      throw new Error(`${file} cannot be read: ${(error as Error).message}`)
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw new Error(`${file} cannot be read: ${(error as Error).message}`)
   }
-  const hex = (): string => randomBytes(32).toString('hex')
-  const secrets: Secrets = { session: hex(), hash: hex(), intake: hex(), store: hex() }
-  const temporary = `${file}.${process.pid}`
-  writeFileSync(temporary, JSON.stringify(secrets), { mode: 0o600 })
-  renameSync(temporary, file)
-  chmodSync(file, 0o600)
-  return secrets
 }
 
 export function writeNote(data: string, note: RunNote): void {

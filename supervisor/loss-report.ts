@@ -6,6 +6,7 @@ import { readdirSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LOSS_REASONS, type Loss, type LossReason } from '../event/segment.ts'
+import { claimedWorkers } from '../proxy/spool/claim.ts'
 import { noLosses, readLosses } from '../proxy/spool/writer.ts'
 
 const LEDGER = /^([0-9a-f]{16})\.lost$/
@@ -17,7 +18,7 @@ export type LossReportOptions = {
   token: string
   /** Ledger that is ours and stays. */
   own_id: string
-  /** Workers alive: their ledgers are theirs. */
+  /** Workers of this supervisor that are alive. */
   living(): ReadonlySet<string>
 }
 
@@ -36,9 +37,9 @@ export class LossReport {
 
   /** Tells the collector what is new. What it does not take is told the next time. */
   async send(collector: string): Promise<void> {
-    const { folder, instance, token, own_id, living } = this.#options
+    const { folder, instance, token, own_id } = this.#options
     // Asked before anything is read: whoever is gone by then has written its last count.
-    const alive = living()
+    const alive = this.#alive()
     const ledgers: Ledger[] = []
     for (const file of await readdir(folder)) {
       const worker_id = LEDGER.exec(file)?.[1]
@@ -55,16 +56,23 @@ export class LossReport {
       })),
     )
     if (losses.length > 0 && !(await post(collector, token, losses))) return
+    // Asked again: whoever started in between is not gone.
+    const stillAlive = this.#alive()
     for (const { file, worker_id, counts, wasAlive } of ledgers) {
       if (LOSS_REASONS.some((r) => counts[r] > 0)) this.#told.set(worker_id, JSON.stringify(counts))
-      if (worker_id === own_id || wasAlive || living().has(worker_id)) continue
+      if (worker_id === own_id || wasAlive || stillAlive.has(worker_id)) continue
       for (const reason of LOSS_REASONS) this.#retired[reason] += counts[reason]
       this.#told.delete(worker_id)
       await rm(join(folder, file), { force: true })
     }
   }
 
-  /** Losses of everybody but the workers alive, who count their own. */
+  /** Whose ledgers are still written to. */
+  #alive(): ReadonlySet<string> {
+    return this.#options.living().union(claimedWorkers(this.#options.folder))
+  }
+
+  /** Losses of everybody but our workers alive, who count their own. */
   totals(): Record<LossReason, number> {
     const { folder, living } = this.#options
     const total = { ...this.#retired }

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { Log } from '../event/log.ts'
 import { batchId, INTAKE_HEADERS, type LossReason, parseSegmentFile, segmentFile } from '../event/segment.ts'
+import { claimedWorkers } from '../proxy/spool/claim.ts'
 import { LossLedger } from '../proxy/spool/writer.ts'
 import type { Metrics } from '../proxy/telemetry/metrics.ts'
 import { LossReport } from './loss-report.ts'
@@ -27,7 +28,7 @@ export type ShipperOptions = {
   token: string
   /** Where the collector is now; '' while it is not known. */
   collector(): string
-  /** Workers alive: their open segments are theirs. */
+  /** Workers of this supervisor that are alive: their open segments are theirs, as are those of whoever holds a claim. */
   living(): ReadonlySet<string>
   /** Tells the workers that the spool takes nothing, or takes again. */
   onFull(isFull: boolean): void
@@ -144,12 +145,20 @@ export class Shipper {
   /** Seals what workers that are gone left open. */
   async #adopt(): Promise<void> {
     const { folder, living } = this.#options
-    for (const file of await readdir(folder)) {
+    const files = await readdir(folder)
+    // Asked after the files were listed: a claim is older than every other file of its worker.
+    const claimed = claimedWorkers(folder)
+    for (const file of files) {
       const name = parseSegmentFile(file)
-      if (name?.state !== 'open' || living().has(name.worker_id)) continue
-      const { size } = await stat(join(folder, file))
-      if (size === 0) await rm(join(folder, file), { force: true })
-      else await rename(join(folder, file), join(folder, segmentFile({ ...name, state: 'sealed' })))
+      if (name?.state !== 'open' || living().has(name.worker_id) || claimed.has(name.worker_id)) continue
+      try {
+        const { size } = await stat(join(folder, file))
+        if (size === 0) await rm(join(folder, file), { force: true })
+        else await rename(join(folder, file), join(folder, segmentFile({ ...name, state: 'sealed' })))
+      } catch (error) {
+        // Sealed by its worker between the listing and its end.
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      }
     }
   }
 
@@ -292,7 +301,7 @@ export class Shipper {
     })
   }
 
-  /** Losses of everybody but the workers alive, who count their own. */
+  /** Losses of everybody but our workers alive, who count their own. */
   losses(): Record<LossReason, number> {
     return this.#report.totals()
   }

@@ -16,6 +16,13 @@ export type ChannelEnd = {
   lived_ms: number
 }
 
+/** What a call left open by it failed with. A connection has neither code nor signal. */
+export function endText({ exit_code, signal }: Pick<ChannelEnd, 'exit_code' | 'signal'>): string {
+  const how =
+    signal !== null ? ` by signal ${signal}` : exit_code !== null ? ` with exit code ${exit_code}` : ''
+  return `the server ended${how} before it answered`
+}
+
 export type ChannelEvents = {
   /** One message, as text. `about`: id of the request on whose own stream it came, where the transport tells. */
   line(text: string, about?: unknown): void

@@ -8,7 +8,8 @@ const HEAD_BYTES = 1024
 const TAIL_BYTES = 256
 
 export type LineSink = {
-  line(text: string): void
+  /** `bytes`: the same line as it came. */
+  line(text: string, bytes: Buffer): void
   overflow(head: string, tail: string, bytes: number): void
 }
 
@@ -24,6 +25,11 @@ export class LineSplitter {
   constructor(line_max_bytes: number, sink: LineSink) {
     this.#line_max_bytes = line_max_bytes
     this.#sink = sink
+  }
+
+  /** Whether the beginning of a line is waiting for its end. */
+  get isMidLine(): boolean {
+    return this.#size > 0
   }
 
   push(chunk: Buffer): void {
@@ -65,6 +71,6 @@ export class LineSplitter {
     this.#head = null
     this.#tail = Buffer.alloc(0)
     if (head !== null) this.#sink.overflow(head, tail.toString('latin1'), size)
-    else if (size > 0) this.#sink.line(bytes.toString('utf8'))
+    else if (size > 0) this.#sink.line(bytes.toString('utf8'), bytes)
   }
 }

@@ -6,7 +6,7 @@
 import { elementsOf } from '../mcp/batch.ts'
 import { locate, replaceValue } from '../mcp/splice.ts'
 import { RPC } from '../mcp/versions.ts'
-import type { Channel, ChannelEnd } from './channel.ts'
+import { type Channel, type ChannelEnd, endText } from './channel.ts'
 import type { Recipient } from './exchange.ts'
 import { cut, LineRate, type Log } from './log.ts'
 import { errorText, Refusal } from './refusal.ts'
@@ -242,14 +242,5 @@ export function upstreamClosed(end: ChannelEnd): Refusal {
   const { exit_code, signal } = end
   if (end.isLost)
     return new Refusal(200, 'session_lost', 'the server had forgotten the session', {}, RPC.internal)
-  // A connection has neither.
-  const how =
-    signal !== null ? ` by signal ${signal}` : exit_code !== null ? ` with exit code ${exit_code}` : ''
-  return new Refusal(
-    200,
-    'upstream_closed',
-    `the server ended${how} before it answered`,
-    { exit_code, signal },
-    RPC.internal,
-  )
+  return new Refusal(200, 'upstream_closed', endText(end), { exit_code, signal }, RPC.internal)
 }

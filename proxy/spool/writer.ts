@@ -14,6 +14,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -45,10 +46,12 @@ const settle = (waiters: readonly Waiter[], error: Error | null): void => {
 /** Cumulative losses of one worker in a file whose blocks exist from the start, so that a full disk can still be told. */
 export class LossLedger {
   readonly #fd: number
+  readonly #file: string
   readonly counts: Record<LossReason, number> = noLosses()
 
   constructor(folder: string, worker_id: string) {
-    this.#fd = openSync(join(folder, `${worker_id}.lost`), 'w', 0o600)
+    this.#file = join(folder, `${worker_id}.lost`)
+    this.#fd = openSync(this.#file, 'w', 0o600)
     this.#write()
   }
 
@@ -67,6 +70,11 @@ export class LossLedger {
 
   close(): void {
     closeSync(this.#fd)
+  }
+
+  /** Takes the file away when it has nothing to tell. Only for a worker that ends and has no supervisor to do so. */
+  removeEmpty(): void {
+    if (LOSS_REASONS.every((reason) => this.counts[reason] === 0)) rmSync(this.#file, { force: true })
   }
 }
 

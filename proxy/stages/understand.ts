@@ -126,18 +126,21 @@ export const publicUri = (uri: string): string =>
     .replace(/[?#].*$/s, '')
     .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, '$1')
 
+/** Reads the body of a call into it. Throws a WeirError; what was understood before stays in the call. */
+export function readMessage(call: Call, session: () => Session | null): void {
+  const message = parse(call)
+  call.message = message
+  classify(call, message)
+  // A body with the modern envelope has no session, whatever header a client still sends.
+  const isModern = typeof message.params?._meta?.[META.version] === 'string'
+  if (!isModern && call.method !== 'initialize') call.session = session()
+  readClient(call, message)
+  readTarget(call, message)
+}
+
 export const understand = (seal: SessionSeal): Stage => ({
   name: 'understand',
   why: 'routing, policy and the event all need the message; parsing once is cheaper than scanning',
   needs: 'params',
-  before(call) {
-    const message = parse(call)
-    call.message = message
-    classify(call, message)
-    // A body with the modern envelope has no session, whatever header a client still sends.
-    const isModern = typeof message.params?._meta?.[META.version] === 'string'
-    if (!isModern && call.method !== 'initialize') call.session = openSession(call, seal)
-    readClient(call, message)
-    readTarget(call, message)
-  },
+  before: (call) => readMessage(call, () => openSession(call, seal)),
 })

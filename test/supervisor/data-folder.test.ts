@@ -84,6 +84,22 @@ test('secrets are made once, differ, and are for the owner’s eyes only', () =>
   expect(readdirSync(data).filter((f) => f.startsWith('secrets.json'))).toEqual(['secrets.json'])
 })
 
+test('of many that make the secrets at once, all have the same', async () => {
+  mkdirSync(data, { recursive: true })
+  const program = `import { loadSecrets } from ${JSON.stringify(MODULE)}
+process.stdout.write('ready\\n')
+process.stdin.once('data', () => process.stdout.write(loadSecrets(${JSON.stringify(data)}).hash, () => process.exit()))`
+  const all = Array.from({ length: 8 }, () =>
+    spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['pipe', 'pipe', 'inherit'] }),
+  )
+  await Promise.all(all.map((child) => once(child.stdout, 'data')))
+  const said = all.map((child) => once(child.stdout, 'data').then(([text]) => String(text)))
+  for (const child of all) child.stdin.write('go')
+  const hashes = new Set(await Promise.all(said))
+  expect(hashes).toEqual(new Set([loadSecrets(data).hash]))
+  expect(readdirSync(data)).toEqual(['secrets.json'])
+})
+
 test('unreadable secrets stop the start instead of being made anew', () => {
   lockFolder(data)
   writeFileSync(join(data, 'secrets.json'), '{"session":')

@@ -5,6 +5,7 @@ import { crc32 } from 'node:zlib'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { makeLog } from '../../event/log.ts'
 import { LOSS_REASONS, type LossReason } from '../../event/segment.ts'
+import { claimWorker } from '../../proxy/spool/claim.ts'
 import { noLosses } from '../../proxy/spool/writer.ts'
 import { Metrics } from '../../proxy/telemetry/metrics.ts'
 import { Shipper, type ShipperOptions } from '../../supervisor/shipper.ts'
@@ -188,6 +189,32 @@ test('open segments of the living are left alone; those of the dead are taken ov
   expect(segments()).toEqual([name(LIVE, 0, 'open')])
   expect(collector.received.map((r) => r.body.toString())).toEqual([`${events(1)}{"torn`])
   expect(existsSync(join(folder.path, 'notes.txt'))).toBe(true)
+})
+
+test('a writer that is not ours: its open segment is its own while its claim holds, then it is taken over', async () => {
+  const { worker_id, release } = claimWorker(folder.path)
+  put(name(worker_id, 0, 'ndjson'), events(1))
+  put(name(worker_id, 1, 'open'), events(2))
+  put(`${worker_id}.lost`, ledger({ write_error: 3 }))
+  start()
+  await waitFor('what it has sealed is sent, what it has lost is told', () => {
+    shipper!.nudge()
+    return collector.received.length === 1 && collector.losses.length === 1
+  })
+  expect(collector.received[0]!.headers['weir-attempt']).toBe('2')
+  // It counts for itself to nobody: its losses are in our sum while it lives, and stay there.
+  expect(shipper!.losses().write_error).toBe(3)
+  for (let i = 0; i < 20; i++) {
+    shipper!.nudge()
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  expect(segments()).toEqual([name(worker_id, 1, 'open')])
+  expect(existsSync(join(folder.path, `${worker_id}.lost`))).toBe(true)
+  release()
+  await waitFor('the rest is sent', () => segments().length === 0)
+  expect(collector.received[1]!.body.toString()).toBe(events(2))
+  await waitFor('nothing of it is left', () => readdirSync(folder.path).length === 1)
+  expect(shipper!.losses().write_error).toBe(3)
 })
 
 test('drop_oldest: the oldest go until the rest fits, each event counted, intents not', async () => {
