@@ -84,6 +84,13 @@ export const configSchema = z.strictObject({
         .default([])
         .meta(meta('Origins of browser clients; loopback origins are always allowed on a loopback listener')),
       body_max_bytes: byteCount(4_194_304, 1024, 'Largest request body'),
+      batch_max: z
+        .number()
+        .int()
+        .min(1)
+        .max(1000)
+        .default(100)
+        .meta(meta('Most messages in one JSON-RPC batch (MCP 2025-03-26 and older)')),
       streams_max: z
         .number()
         .int()

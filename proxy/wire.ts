@@ -128,6 +128,7 @@ export class Worker {
     this.#downstream = new Downstream(
       this.#server,
       () => this.#wiring,
+      this.#seal,
       options.slot,
       (slot) => workerSocket(options.run_folder, slot),
     )
@@ -213,6 +214,7 @@ export class Worker {
       routes,
       stages: { head, params, target },
       body_max_bytes: config.http.body_max_bytes,
+      batch_max: config.http.batch_max,
       streams_max: Math.max(1, Math.min(config.http.streams_max, free)),
       plain: plainPages(upstreams, () => this.#downstream.isDraining),
     }

@@ -7,9 +7,11 @@ import { createServer, type Server as HttpServer, type IncomingMessage, type Ser
 import { isLoopback } from '../../config/address.ts'
 import { Call, type Endpoint } from '../call.ts'
 import { WeirError } from '../errors.ts'
+import type { SessionSeal } from '../identity/session-id.ts'
 import { STREAM_METHODS } from '../mcp/versions.ts'
 import type { Route, Server } from '../serve.ts'
 import { nowUs } from '../telemetry/clock.ts'
+import { BatchDoor, beginsArray } from './batch.ts'
 import { SseDoor, ssePath } from './sse.ts'
 import { WebSocketDoor } from './websocket.ts'
 import { HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.ts'
@@ -26,15 +28,23 @@ export class Downstream {
   readonly #streams = new Set<ServerResponse>()
   readonly #door: WebSocketDoor
   readonly #sse: SseDoor
+  readonly #batches: BatchDoor
   isDraining = false
   calls_open = 0
 
   /** `slot`: this worker's; `socketOf`: path of a worker's Unix socket. Clients over other transports come in by our own. */
-  constructor(server: Server, wiring: () => Wiring, slot: string, socketOf: (slot: string) => string) {
+  constructor(
+    server: Server,
+    wiring: () => Wiring,
+    seal: SessionSeal,
+    slot: string,
+    socketOf: (slot: string) => string,
+  ) {
     this.#server = server
     this.#wiring = wiring
     this.#door = new WebSocketDoor(wiring, socketOf(slot))
     this.#sse = new SseDoor(slot, socketOf)
+    this.#batches = new BatchDoor(server, seal, slot, socketOf)
   }
 
   get streams_open(): number {
@@ -100,10 +110,12 @@ export class Downstream {
       case 'POST':
         return this.#server.run(call, stages.head, () =>
           this.#readBody(call, wiring, () =>
-            this.#server.run(call, stages.params, () => {
-              if (STREAM_METHODS.has(call.method)) this.#holdStream(call, wiring)
-              return route.forward(call)
-            }),
+            beginsArray(call.body)
+              ? this.#server.run(call, [], () => this.#batches.take(call, wiring.batch_max))
+              : this.#server.run(call, stages.params, () => {
+                  if (STREAM_METHODS.has(call.method)) this.#holdStream(call, wiring)
+                  return route.forward(call)
+                }),
           ),
         )
       case 'GET':

@@ -6,6 +6,8 @@ export type Wiring = {
   readonly routes: ReadonlyMap<string, Route>
   readonly stages: Stages
   readonly body_max_bytes: number
+  /** Most messages of a batch. */
+  readonly batch_max: number
   readonly streams_max: number
   /** Answers the paths that are not MCP; null when there is nothing at the path. */
   plain(path: string, isTrusted: boolean): Promise<{ status: number; type: string; body: string }> | null

@@ -32,6 +32,8 @@ export type ClientSide = {
   message(text: string): boolean
   /** Resolves when the client takes messages again. */
   ready(): Promise<void>
+  /** Told the HTTP status of each message that the endpoint did not take; 0: it could not be reached. */
+  refused?(status: number): void
 }
 
 type Message = {
@@ -70,9 +72,9 @@ export class StreamableClient {
     while (this.#posts > 0 && Date.now() < end_ms) await sleep(POLL_MS)
   }
 
-  /** Takes one message (or a batch) of the client. */
-  send(text: string): void {
-    if (this.#isClosed || text.trim() === '') return
+  /** Takes one message (or a batch) of the client. Resolves when nothing more will come of it. */
+  send(text: string): Promise<void> {
+    if (this.#isClosed || text.trim() === '') return Promise.resolve()
     let messages: Message[] = []
     // What cannot be read goes along all the same: the endpoint answers it, without an id, and records it.
     let asked: Asked[] = [{ id: null, method: '' }]
@@ -84,13 +86,17 @@ export class StreamableClient {
     } catch {
       // As above.
     }
-    if (asked.length > 0 && this.#posts >= POSTS_MAX)
-      return this.#refuse(asked, `more than ${POSTS_MAX} requests at once`, {})
-    const post = (): Promise<void> => (this.#isClosed ? Promise.resolve() : this.#post(text, messages, asked))
+    if (asked.length > 0 && this.#posts >= POSTS_MAX) {
+      this.#refuse(asked, `more than ${POSTS_MAX} requests at once`, {})
+      return Promise.resolve()
+    }
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>()
+    const post = (): void | Promise<void> => (this.#isClosed ? end() : this.#post(text, messages, asked, end))
     const arrived = this.#before.then(post)
     // A request is not waited for: its answer may need what comes after it. But nothing goes before its session is there.
     const isWaited = asked.length === 0 || asked.some(({ method }) => method === 'initialize')
     this.#before = isWaited ? arrived : this.#before.then(() => sleep(0))
+    return ended
   }
 
   /** Ends what is open, and the session. */
@@ -134,7 +140,8 @@ export class StreamableClient {
     return headers
   }
 
-  #post(text: string, messages: readonly Message[], asked: readonly Asked[]): Promise<void> {
+  /** Resolves when the message has arrived; calls `end` when its answer has, whole or not. */
+  #post(text: string, messages: readonly Message[], asked: readonly Asked[], end: () => void): Promise<void> {
     const open = new Map(asked.map((one) => [JSON.stringify(one.id), one]))
     return new Promise((resolve) => {
       const body = Buffer.from(text)
@@ -149,13 +156,16 @@ export class StreamableClient {
         if (!this.#isClosed) this.#refuse([...open.values()], why, data)
         open.clear()
         resolve()
+        end()
       }
       request.on('close', () => this.#posts--)
-      request.on('error', (error: NodeJS.ErrnoException) =>
-        unanswered(`Weir cannot be reached: ${error.code ?? error.message}`, {}),
-      )
+      request.on('error', (error: NodeJS.ErrnoException) => {
+        this.#client.refused?.(0)
+        unanswered(`Weir cannot be reached: ${error.code ?? error.message}`, {})
+      })
       request.on('response', (answer) => {
         const status = answer.statusCode ?? 0
+        if (status >= 400) this.#client.refused?.(status)
         if (messages.some((m) => m.method === 'initialize'))
           this.#sessionId = String(answer.headers['mcp-session-id'] ?? '')
         if (status < 300 && messages.some((m) => m.method === 'notifications/initialized')) this.#stream()
