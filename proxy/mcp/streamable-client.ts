@@ -43,9 +43,20 @@ type Message = {
   result?: Record<string, unknown>
 }
 type Asked = { id: unknown; method: string }
+const UNREADABLE: Asked = { id: null, method: '' }
 
 const asMessages = (parsed: unknown): Message[] =>
   (Array.isArray(parsed) ? parsed : [parsed]).filter((m) => m !== null && typeof m === 'object')
+
+/** The error that a JSON-RPC response holds; null for anything else. */
+function errorIn(text: string): object | null {
+  try {
+    const { jsonrpc, error } = JSON.parse(text) as { jsonrpc?: unknown; error?: { code?: unknown } }
+    return jsonrpc === '2.0' && typeof error?.code === 'number' ? error : null
+  } catch {
+    return null
+  }
+}
 
 export class StreamableClient {
   readonly #endpoint: Endpoint
@@ -77,12 +88,14 @@ export class StreamableClient {
     if (this.#isClosed || text.trim() === '') return Promise.resolve()
     let messages: Message[] = []
     // What cannot be read goes along all the same: the endpoint answers it, without an id, and records it.
-    let asked: Asked[] = [{ id: null, method: '' }]
+    let asked: Asked[] = [UNREADABLE]
     try {
       messages = asMessages(JSON.parse(text))
       asked = messages
         .filter((m) => typeof m.method === 'string' && m.id !== undefined)
         .map((m) => ({ id: m.id, method: m.method as string }))
+      // No message at all, for example an empty batch: what cannot be read, too.
+      if (messages.every((m) => m.method === undefined && m.id === undefined)) asked = [UNREADABLE]
     } catch {
       // As above.
     }
@@ -152,8 +165,8 @@ export class StreamableClient {
         'content-length': body.length,
         accept: 'application/json, text/event-stream',
       })
-      const unanswered = (why: string, data: object): void => {
-        if (!this.#isClosed) this.#refuse([...open.values()], why, data)
+      const unanswered = (why: string, data: object, own: object | null = null): void => {
+        if (!this.#isClosed) this.#refuse([...open.values()], why, data, own)
         open.clear()
         resolve()
         end()
@@ -174,6 +187,7 @@ export class StreamableClient {
           unanswered(
             status < 300 ? 'the answer ended before its result' : `HTTP ${status}`,
             status < 300 ? {} : { status, body: rest.slice(0, BODY_SHOWN_CHARS) },
+            errorIn(rest),
           ),
         )
       })
@@ -211,7 +225,7 @@ export class StreamableClient {
       answer.on('data', (chunk: Buffer) => chunks.push(chunk))
       answer.on('end', () => {
         const text = Buffer.concat(chunks).toString()
-        // An error that names no request is Weir's own; the request gets one with its id instead.
+        // An error that names no request: each request it is about gets it under its own id.
         if (this.#note(text, open)) hand(text)
         else rest = text
       })
@@ -275,8 +289,9 @@ export class StreamableClient {
     listen()
   }
 
-  #refuse(asked: readonly Asked[], message: string, data: object): void {
-    const error = { code: RPC.internal, message, data }
+  /** `own`: the error the endpoint gave without naming a request, if it gave one. */
+  #refuse(asked: readonly Asked[], message: string, data: object, own: object | null = null): void {
+    const error = own ?? { code: RPC.internal, message, data }
     for (const { id } of asked) this.#client.message(JSON.stringify({ jsonrpc: '2.0', id, error }))
   }
 }
