@@ -13,6 +13,8 @@ import { META, RPC } from './versions.ts'
 
 /** Largest message either way. */
 export const MESSAGE_MAX_BYTES = 64 * 1024 * 1024
+/** Larger answers that come in one piece are put together one at a time: many at once could take all memory there is. */
+const LARGE_BYTES = 1024 * 1024
 /** A legacy server before this revision knows no version header, and may refuse one. */
 const VERSION_HEADER_SINCE = '2025-06-18'
 const STREAM_RETRY_MS = 1_000
@@ -69,6 +71,8 @@ export class StreamableClient {
   #before: Promise<void> = Promise.resolve()
   readonly #running = new Set<ClientRequest>()
   #posts = 0
+  /** The large answer that is being put together, then those that wait for it. */
+  readonly #large: IncomingMessage[] = []
   #hasStream = false
   #isClosed = false
 
@@ -204,11 +208,13 @@ export class StreamableClient {
 
   /** Hands the messages of an answer on; `ended` gets a body that was no message, '' otherwise. */
   #read(answer: IncomingMessage, open: Map<string, Asked>, ended: (rest: string) => void): void {
+    let ready: Promise<void> | null = null
     const hand = (text: string): void => {
       // A line break in JSON can only be whitespace, but ends a line of stdio and of an event stream.
       if (this.#client.message(/[\r\n]/.test(text) ? text.replace(/[\r\n]+/g, ' ') : text)) return
       answer.pause()
-      void this.#client.ready().then(() => answer.resume())
+      ready = this.#client.ready()
+      void ready.then(() => answer.resume())
     }
     let rest = ''
     if ((answer.headers['content-type'] ?? '').startsWith('text/event-stream')) {
@@ -222,7 +228,14 @@ export class StreamableClient {
       answer.on('data', (chunk: Buffer) => reader.push(chunk))
     } else {
       const chunks: Buffer[] = []
-      answer.on('data', (chunk: Buffer) => chunks.push(chunk))
+      let bytes = 0
+      answer.on('data', (chunk: Buffer) => {
+        chunks.push(chunk)
+        bytes += chunk.length
+        if (bytes > MESSAGE_MAX_BYTES) answer.destroy()
+        else if (bytes > LARGE_BYTES && !this.#large.includes(answer) && this.#large.push(answer) > 1)
+          answer.pause()
+      })
       answer.on('end', () => {
         const text = Buffer.concat(chunks).toString()
         // An error that names no request: each request it is about gets it under its own id.
@@ -231,7 +244,20 @@ export class StreamableClient {
       })
     }
     answer.on('error', () => {})
-    answer.on('close', () => ended(rest))
+    answer.on('close', () => {
+      ended(rest)
+      // The next one only when the client has taken this one. One that leaves takes no more, and needs none.
+      if (ready) void ready.then(() => this.#noLonger(answer))
+      else this.#noLonger(answer)
+    })
+  }
+
+  /** An answer is no longer among the large ones: whichever comes first now goes on. */
+  #noLonger(answer: IncomingMessage): void {
+    const place = this.#large.indexOf(answer)
+    if (place < 0) return
+    this.#large.splice(place, 1)
+    if (place === 0) this.#large[0]?.resume()
   }
 
   /**

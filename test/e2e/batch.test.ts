@@ -189,24 +189,32 @@ describe.each([
     ])
   })
 
-  test('a client that takes nothing holds the server up, and nothing piles up in between', async () => {
-    const headers = await session(path)
-    const before = (await upstream.seen()).sent_bytes
-    const batch = [0, 1].map((i) => toolCall(`flood-${i}`, `${prefix}sse_flood`, { bytes: 150 * MB }))
-    const answer = await open(urlOf(path), { method: 'POST', body: batch, headers, isPaused: true })
-    let last = -1
-    let same = 0
-    const sent = await waitFor('the server cannot send more', async () => {
-      const { sent_bytes } = await upstream.seen()
-      same = sent_bytes === last ? same + 1 : 0
-      last = sent_bytes
-      return same >= 20 && sent_bytes - before
-    })
-    expect(sent).toBeLessThan(80 * MB)
-    let total = 0
-    for await (const chunk of answer.res) total += (chunk as Buffer).length
-    expect(total).toBeGreaterThan(2 * 149 * MB)
-  })
+  test.each([
+    ['sse_flood', 2, 150],
+    ['download', 12, 25],
+  ])(
+    'a client that takes nothing of %s holds the server up, and nothing piles up in between',
+    async (tool, count, mb) => {
+      const headers = await session(path)
+      const before = (await upstream.seen()).sent_bytes
+      const batch = Array.from({ length: count }, (_, i) =>
+        toolCall(`much-${i}`, prefix + tool, { bytes: mb * MB }),
+      )
+      const answer = await open(urlOf(path), { method: 'POST', body: batch, headers, isPaused: true })
+      let last = -1
+      let same = 0
+      const sent = await waitFor('the server cannot send more', async () => {
+        const { sent_bytes } = await upstream.seen()
+        same = sent_bytes === last ? same + 1 : 0
+        last = sent_bytes
+        return same >= 20 && sent_bytes - before
+      })
+      expect(sent).toBeLessThan(100 * MB)
+      let total = 0
+      for await (const chunk of answer.res) total += (chunk as Buffer).length
+      expect(total).toBeGreaterThan(count * (mb - 1) * MB)
+    },
+  )
 })
 
 test('a session is found by a batch that comes to another worker', async () => {
