@@ -82,7 +82,11 @@ export const configSchema = z.strictObject({
       allowed_origins: z
         .array(z.string())
         .default([])
-        .meta(meta('Origins of browser clients; loopback origins are always allowed on a loopback listener')),
+        .meta(
+          meta(
+            'Origins of browser clients, for example https://app.example.com; loopback origins are always allowed on a loopback listener',
+          ),
+        ),
       body_max_bytes: byteCount(4_194_304, 1024, 'Largest request body'),
       batch_max: z
         .number()

@@ -216,6 +216,7 @@ export class Worker {
       body_max_bytes: config.http.body_max_bytes,
       batch_max: config.http.batch_max,
       streams_max: Math.max(1, Math.min(config.http.streams_max, free)),
+      page_headers: Object.values(config.labels).flatMap((label) => label.header?.toLowerCase() ?? []),
       plain: plainPages(upstreams, () => this.#downstream.isDraining),
     }
   }

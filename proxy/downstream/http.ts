@@ -6,6 +6,7 @@ import { rmSync } from 'node:fs'
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { isLoopback } from '../../config/address.ts'
 import { Call, type Endpoint } from '../call.ts'
+import { isPreflight, preflightHeaders } from '../cors.ts'
 import { WeirError } from '../errors.ts'
 import type { SessionSeal } from '../identity/session-id.ts'
 import { STREAM_METHODS } from '../mcp/versions.ts'
@@ -102,6 +103,7 @@ export class Downstream {
       call.onClientGone?.()
     })
     if (!route) {
+      if (this.#preflight(call, path, wiring)) return
       if (!this.#oldTransport(call, path, wiring)) this.#other(call, path, wiring)
       return
     }
@@ -125,6 +127,7 @@ export class Downstream {
         this.#isNoCall(call)
         return this.#server.run(call, stages.head, () => route.endSession(call))
       default:
+        if (this.#preflight(call, path, wiring)) return
         this.#isNoCall(call)
         this.#server.run(call, stages.head, () => {
           throw new WeirError('method_not_allowed')
@@ -187,6 +190,18 @@ export class Downstream {
       then()
     })
     req.on('error', ignore)
+  }
+
+  /** A browser's question before a page may call. It shows no credentials: only its Origin is judged. */
+  #preflight(call: Call, path: string, wiring: Wiring): boolean {
+    const { method, headers } = call.req
+    if (!isPreflight(method, path, headers)) return false
+    this.#isNoCall(call)
+    const admit = wiring.stages.head.filter((s) => s.name === 'admit')
+    this.#server.run(call, admit, () =>
+      this.#server.answer(call, 204, '', preflightHeaders(headers, wiring.page_headers)),
+    )
+    return true
   }
 
   /** HTTP+SSE of 2024-11-05. False when the path is none of its. What it posts are calls once they come in by our socket. */

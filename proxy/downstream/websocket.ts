@@ -113,7 +113,8 @@ export class WebSocketDoor {
   }
 }
 
-const NO_ANSWER = {} as ServerResponse
+/** Takes what a stage says to pages: a handshake is none of theirs to read. */
+const NO_ANSWER = { setHeader() {} } as unknown as ServerResponse
 
 function sideOf(socket: WebSocket): ClientSide {
   const waiting: (() => void)[] = []
