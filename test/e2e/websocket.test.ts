@@ -71,6 +71,13 @@ test.each([
   expect(await act()).toBe(status)
 })
 
+test('a page of an admitted origin gets in', async () => {
+  const line = await open({ ...HEADERS, origin: 'http://localhost:3000' })
+  line.say(initialize('of-a-page'))
+  expect((await line.answer('of-a-page')).result).toBeDefined()
+  line.socket.close()
+})
+
 test('each message is a call with an event of its own; the server sees no trace of the way', async () => {
   const line = await open({ ...HEADERS, 'x-weir-agent': 'over-ws' })
   line.say(initialize('ws-open'))
