@@ -102,7 +102,33 @@ export const configSchema = z.strictObject({
         .default(4096)
         .meta(meta('Most open streams per worker; beyond it: 503')),
       drain_timeout_ms: ms(30_000, 'How long a stop waits for calls in flight'),
-      session_idle_ms: ms(3_600_000, 'A session unused for this long is forgotten', restart),
+      session_idle_ms: ms(
+        3_600_000,
+        'A session at /mcp unused for this long gives up its place and its sessions with servers; both come back when its client does',
+        restart,
+      ),
+      session_max_age_ms: z
+        .number()
+        .int()
+        .min(1000)
+        .max(2_678_400_000)
+        .default(604_800_000)
+        .meta(
+          meta('A session id opens nothing any more after this long: its client starts a new session', {
+            unit: 'ms',
+            ...restart,
+          }),
+        ),
+      sessions_per_caller_max: z
+        .number()
+        .int()
+        .min(1)
+        .default(1000)
+        .meta(
+          meta(
+            'Most sessions of one caller: at /mcp in each worker, over HTTP+SSE and WebSocket in each worker, and at each hosted server; beyond it: 429',
+          ),
+        ),
       sessions_max: z
         .number()
         .int()

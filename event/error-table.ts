@@ -209,6 +209,15 @@ export const ERRORS = {
     text: 'Mcp-Session-Id header is required',
     fix: 'Start with initialize and send the session id it returns',
   },
+  sessions_exhausted: {
+    http: 429,
+    rpc: 10429,
+    outcome: 'limited',
+    owner: 'client',
+    retry: 'after',
+    text: 'This caller has as many sessions open as it may',
+    fix: 'End sessions with DELETE, wait until idle ones are forgotten, or raise http.sessions_per_caller_max',
+  },
   stream_exists: {
     http: 409,
     rpc: 0,

@@ -257,7 +257,10 @@ export class Supervisor {
   }
 
   #hostOptions(): HostOptions {
-    const servers = Object.entries(this.#config.servers).filter(([, s]) => isHosted(s))
+    const { sessions_per_caller_max } = this.#config.http
+    const servers = Object.entries(this.#config.servers)
+      .filter(([, s]) => isHosted(s))
+      .map(([name, s]) => [name, { ...s, sessions_per_caller_max }])
     return {
       socket: join(this.#run_folder, 'host.sock'),
       servers: Object.fromEntries(servers) as HostOptions['servers'],

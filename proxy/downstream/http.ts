@@ -217,7 +217,7 @@ export class Downstream {
         )
       if (this.isDraining) throw new WeirError('draining')
       if (this.streams_open >= wiring.streams_max) throw new WeirError('streams_exhausted')
-      this.#sse.open(call, at.endpoint)
+      this.#sse.open(call, at.endpoint, wiring.sessions_per_caller_max)
     })
     return true
   }

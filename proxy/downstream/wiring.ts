@@ -9,6 +9,7 @@ export type Wiring = {
   /** Most messages of a batch. */
   readonly batch_max: number
   readonly streams_max: number
+  readonly sessions_per_caller_max: number
   /** Headers that pages may send besides those of the protocol. */
   readonly page_headers: readonly string[]
   /** Answers the paths that are not MCP; null when there is nothing at the path. */

@@ -4,12 +4,15 @@
  * Source: MCP 2025-03-26 to 2025-11-25, basic/transports (streamable HTTP).
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { ERRORS } from '../../event/error-table.ts'
+import { CallerCounts } from '../identity/caller-counts.ts'
 import { elementsOf } from '../mcp/batch.ts'
 import { headerOf, type Verdict } from '../mcp/ladder.ts'
 import { replaceValue } from '../mcp/splice.ts'
 import { LEGACY_VERSIONS, RPC } from '../mcp/versions.ts'
 import type { Exchange } from './exchange.ts'
 import { LegacyChild, type LegacySession } from './legacy-child.ts'
+import { ROOF_HEADER } from './options.ts'
 import { spawnFailed } from './pool.ts'
 import { Refusal } from './refusal.ts'
 import type { ServerParts } from './server.ts'
@@ -49,6 +52,9 @@ export class Legacy {
   readonly #parts: ServerParts
   readonly #children = new Map<string, Promise<LegacyChild>>()
   #alone = 0
+  /** Sessions by principal, less those of the roof; and which ones count. */
+  readonly #held = new CallerCounts()
+  readonly #counted = new Set<string>()
 
   constructor(parts: ServerParts) {
     this.#parts = parts
@@ -117,6 +123,7 @@ export class Legacy {
 
   close(session: LegacySession): void {
     this.sessions.delete(session.id)
+    if (this.#counted.delete(session.id)) this.#held.free(session.principal)
     session.child.closeSession(session)
     if (session.child.isAlone && session.child.sessions.size === 0) session.child.retire()
   }
@@ -145,6 +152,10 @@ export class Legacy {
       throw new Refusal(400, 'session_open', 'the session is initialized already', {}, RPC.invalidRequest)
     const key = this.#keyOf(principal, (body as RpcMessage).params as RpcMessage | undefined)
     const { id } = namesOf(text)
+    const isCounted = headerOf(httpRequest.headers, ROOF_HEADER) === undefined
+    const { sessions_per_caller_max: max = Number.POSITIVE_INFINITY } = this.#parts.config
+    if (isCounted && !this.#held.take(principal, max)) throw sessionsExhausted(max)
+    let isOpen = false
     try {
       const child = await this.#childFor(key, text, principal)
       child.isAlone = key.startsWith(ALONE)
@@ -159,12 +170,16 @@ export class Legacy {
       }
       const session = child.openSession(principal)
       this.sessions.set(session.id, session)
+      isOpen = true
+      if (isCounted) this.#counted.add(session.id)
       exchange.headers['mcp-session-id'] = session.id
       exchange.forwarded()
       exchange.settle(replaceValue(child.initialize_text, ['id'], id))
     } catch (error) {
       if (!(error instanceof InitializeRefused)) throw error
       exchange.settle(replaceValue(error.text, ['id'], id))
+    } finally {
+      if (isCounted && !isOpen) this.#held.free(principal)
     }
   }
 
@@ -252,6 +267,12 @@ const sessionUnknown = (): Refusal =>
     {},
     RPC.invalidRequest,
   )
+
+function sessionsExhausted(value: number): Refusal {
+  const { http, rpc, text, fix, retry } = ERRORS.sessions_exhausted
+  const detail = { limit: 'http.sessions_per_caller_max', value, fix, retry }
+  return new Refusal(http, 'sessions_exhausted', text, detail, rpc)
+}
 
 /** JSON with object keys in order, so that equal capabilities are equal texts. */
 function canonical(value: unknown): unknown {
