@@ -82,8 +82,19 @@ export const configSchema = z.strictObject({
       allowed_origins: z
         .array(z.string())
         .default([])
-        .meta(meta('Origins of browser clients; loopback origins are always allowed on a loopback listener')),
+        .meta(
+          meta(
+            'Origins of browser clients, for example https://app.example.com; loopback origins are always allowed on a loopback listener',
+          ),
+        ),
       body_max_bytes: byteCount(4_194_304, 1024, 'Largest request body'),
+      batch_max: z
+        .number()
+        .int()
+        .min(1)
+        .max(1000)
+        .default(100)
+        .meta(meta('Most messages in one JSON-RPC batch (MCP 2025-03-26 and older)')),
       streams_max: z
         .number()
         .int()
@@ -91,7 +102,33 @@ export const configSchema = z.strictObject({
         .default(4096)
         .meta(meta('Most open streams per worker; beyond it: 503')),
       drain_timeout_ms: ms(30_000, 'How long a stop waits for calls in flight'),
-      session_idle_ms: ms(3_600_000, 'A session unused for this long is forgotten', restart),
+      session_idle_ms: ms(
+        3_600_000,
+        'A session at /mcp unused for this long gives up its place and its sessions with servers; both come back when its client does',
+        restart,
+      ),
+      session_max_age_ms: z
+        .number()
+        .int()
+        .min(1000)
+        .max(2_678_400_000)
+        .default(604_800_000)
+        .meta(
+          meta('A session id opens nothing any more after this long: its client starts a new session', {
+            unit: 'ms',
+            ...restart,
+          }),
+        ),
+      sessions_per_caller_max: z
+        .number()
+        .int()
+        .min(1)
+        .default(1000)
+        .meta(
+          meta(
+            'Most sessions of one caller: at /mcp in each worker, over HTTP+SSE and WebSocket in each worker, and at each hosted server; beyond it: 429',
+          ),
+        ),
       sessions_max: z
         .number()
         .int()

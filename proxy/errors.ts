@@ -27,6 +27,11 @@ export const asWeirError = (error: unknown): WeirError =>
     ? error
     : new WeirError('internal', error instanceof Error ? error.message : String(error), { cause: error })
 
+export const tooManySessions = (value: number): WeirError =>
+  new WeirError('sessions_exhausted', `more than ${value} sessions`, {
+    data: { limit: 'http.sessions_per_caller_max', value },
+  })
+
 /** JSON-RPC error response. `id` is JSON text, `null` when the request's id could not be read. */
 export function toJsonRpc(error: WeirError, id: string | null): string {
   const { rpc, text, fix, retry } = error.spec

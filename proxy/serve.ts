@@ -3,6 +3,7 @@
  * The only place that turns errors into answers.
  */
 
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { Log } from '../event/log.ts'
 import type { Call } from './call.ts'
 import { asWeirError, toHttpJson, toJsonRpc, type WeirError } from './errors.ts'
@@ -84,7 +85,7 @@ export class Server {
   }
 
   /** Answers a call with a JSON body of Weir's own making. */
-  answer(call: Call, status: number, body: string, headers: Record<string, string> = {}): void {
+  answer(call: Call, status: number, body: string, headers: OutgoingHttpHeaders = {}): void {
     if (call.res.destroyed) call.fail('cancelled', 'client', 'client_gone', '')
     call.http_status = call.res.destroyed ? 499 : status
     call.response_bytes = Buffer.byteLength(body)

@@ -101,13 +101,15 @@ export class Worker {
       this.#metrics,
       makeLog(`proxy/${options.slot}`, config.log.level),
     )
-    this.#seal = new SessionSeal(Buffer.from(options.secrets.session, 'hex'))
-    this.#sessions = new RoofSessions(config.http.sessions_max, config.http.session_idle_ms)
+    const { sessions_max, session_idle_ms, session_max_age_ms, sessions_per_caller_max } = config.http
+    this.#seal = new SessionSeal(Buffer.from(options.secrets.session, 'hex'), session_max_age_ms)
+    this.#sessions = new RoofSessions(sessions_max, session_idle_ms, sessions_per_caller_max)
     this.#sweep = setInterval(() => this.#sessions.sweep(), SWEEP_MS).unref()
     this.#wiring = this.#wire(config)
     this.#downstream = new Downstream(
       this.#server,
       () => this.#wiring,
+      this.#seal,
       options.slot,
       (slot) => workerSocket(options.run_folder, slot),
     )
@@ -125,6 +127,7 @@ export class Worker {
     const wiring = this.#wire(config)
     this.#wiring = wiring
     this.config = config
+    this.#sessions.per_caller_max = config.http.sessions_per_caller_max
     this.#recorder.capture = this.#capture(config)
     // Calls that were on their way when the config changed still go to the server they were meant for.
     for (const [name, upstream] of before)
@@ -193,7 +196,10 @@ export class Worker {
       routes,
       stages: { head, params, target },
       body_max_bytes: config.http.body_max_bytes,
+      batch_max: config.http.batch_max,
       streams_max: Math.max(1, Math.min(config.http.streams_max, free)),
+      sessions_per_caller_max: config.http.sessions_per_caller_max,
+      page_headers: Object.values(config.labels).flatMap((label) => label.header?.toLowerCase() ?? []),
       plain: plainPages(upstreams, () => this.#downstream.isDraining),
     }
   }

@@ -259,10 +259,15 @@ export class Supervisor {
   }
 
   #hostOptions(): HostOptions {
+    const { sessions_per_caller_max } = this.#config.http
     // A streamable HTTP server is here for its bridge alone; there, what counts as a process is a mere session.
     const servers = Object.entries(this.#config.servers).map(([name, server]) => [
       name,
-      isHosted(server) ? server : { ...server, processes_max: BRIDGE_SESSIONS_MAX },
+      {
+        ...server,
+        sessions_per_caller_max,
+        ...(isHosted(server) ? {} : { processes_max: BRIDGE_SESSIONS_MAX }),
+      },
     ])
     return {
       socket: join(this.#run_folder, 'host.sock'),

@@ -4,7 +4,7 @@
  */
 import { Agent, request } from 'node:http'
 import type { Call } from '../call.ts'
-import { HOP_PEER } from './wiring.ts'
+import { HOP_PEER, HOP_TRANSPORT } from './wiring.ts'
 
 /** A connection each: one that an owner has just closed would cost a call that nobody has served. */
 const connections = new Agent({ keepAlive: false })
@@ -16,7 +16,12 @@ const NOT_PASSED = /^(connection|keep-alive|transfer-encoding)$/i
  */
 export function hopToOwner(call: Call, socketPath: string): Promise<boolean> {
   const { req, res } = call
-  const headers = { ...req.headers, [HOP_PEER]: call.peer_address, connection: 'close' }
+  const headers = {
+    ...req.headers,
+    [HOP_PEER]: call.peer_address,
+    [HOP_TRANSPORT]: call.transport,
+    connection: 'close',
+  }
   return new Promise((resolve) => {
     const onward = request(
       { socketPath, path: req.url, method: req.method, headers, agent: connections },

@@ -6,10 +6,13 @@ import { rmSync } from 'node:fs'
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { isLoopback } from '../../config/address.ts'
 import { Call, type Endpoint } from '../call.ts'
+import { isPreflight, preflightHeaders } from '../cors.ts'
 import { WeirError } from '../errors.ts'
+import type { SessionSeal } from '../identity/session-id.ts'
 import { STREAM_METHODS } from '../mcp/versions.ts'
 import type { Route, Server } from '../serve.ts'
 import { nowUs } from '../telemetry/clock.ts'
+import { BatchDoor, beginsArray } from './batch.ts'
 import { SseDoor, ssePath } from './sse.ts'
 import { WebSocketDoor } from './websocket.ts'
 import { HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.ts'
@@ -26,15 +29,23 @@ export class Downstream {
   readonly #streams = new Set<ServerResponse>()
   readonly #door: WebSocketDoor
   readonly #sse: SseDoor
+  readonly #batches: BatchDoor
   isDraining = false
   calls_open = 0
 
   /** `slot`: this worker's; `socketOf`: path of a worker's Unix socket. Clients over other transports come in by our own. */
-  constructor(server: Server, wiring: () => Wiring, slot: string, socketOf: (slot: string) => string) {
+  constructor(
+    server: Server,
+    wiring: () => Wiring,
+    seal: SessionSeal,
+    slot: string,
+    socketOf: (slot: string) => string,
+  ) {
     this.#server = server
     this.#wiring = wiring
     this.#door = new WebSocketDoor(wiring, socketOf(slot))
     this.#sse = new SseDoor(slot, socketOf)
+    this.#batches = new BatchDoor(server, seal, slot, socketOf)
   }
 
   get streams_open(): number {
@@ -92,6 +103,7 @@ export class Downstream {
       call.onClientGone?.()
     })
     if (!route) {
+      if (this.#preflight(call, path, wiring)) return
       if (!this.#oldTransport(call, path, wiring)) this.#other(call, path, wiring)
       return
     }
@@ -100,10 +112,12 @@ export class Downstream {
       case 'POST':
         return this.#server.run(call, stages.head, () =>
           this.#readBody(call, wiring, () =>
-            this.#server.run(call, stages.params, () => {
-              if (STREAM_METHODS.has(call.method)) this.#holdStream(call, wiring)
-              return route.forward(call)
-            }),
+            beginsArray(call.body)
+              ? this.#server.run(call, [], () => this.#batches.take(call, wiring.batch_max))
+              : this.#server.run(call, stages.params, () => {
+                  if (STREAM_METHODS.has(call.method)) this.#holdStream(call, wiring)
+                  return route.forward(call)
+                }),
           ),
         )
       case 'GET':
@@ -113,6 +127,7 @@ export class Downstream {
         this.#isNoCall(call)
         return this.#server.run(call, stages.head, () => route.endSession(call))
       default:
+        if (this.#preflight(call, path, wiring)) return
         this.#isNoCall(call)
         this.#server.run(call, stages.head, () => {
           throw new WeirError('method_not_allowed')
@@ -177,6 +192,18 @@ export class Downstream {
     req.on('error', ignore)
   }
 
+  /** A browser's question before a page may call. It shows no credentials: only its Origin is judged. */
+  #preflight(call: Call, path: string, wiring: Wiring): boolean {
+    const { method, headers } = call.req
+    if (!isPreflight(method, path, headers)) return false
+    this.#isNoCall(call)
+    const admit = wiring.stages.head.filter((s) => s.name === 'admit')
+    this.#server.run(call, admit, () =>
+      this.#server.answer(call, 204, '', preflightHeaders(headers, wiring.page_headers)),
+    )
+    return true
+  }
+
   /** HTTP+SSE of 2024-11-05. False when the path is none of its. What it posts are calls once they come in by our socket. */
   #oldTransport(call: Call, path: string, wiring: Wiring): boolean {
     const at = ssePath(path)
@@ -190,7 +217,7 @@ export class Downstream {
         )
       if (this.isDraining) throw new WeirError('draining')
       if (this.streams_open >= wiring.streams_max) throw new WeirError('streams_exhausted')
-      this.#sse.open(call, at.endpoint)
+      this.#sse.open(call, at.endpoint, wiring.sessions_per_caller_max)
     })
     return true
   }

@@ -1,24 +1,26 @@
 /**
- * The way of other transports into this worker: its own Unix socket, where each message is an HTTP request like any other.
+ * The way of other transports, and of the messages of a batch, into this worker: its own Unix socket, where each message is an HTTP request like any other.
  * Carries the headers (credentials, labels) that the client showed when it connected, and who and how it is.
  */
-import { type IncomingMessage, request } from 'node:http'
+import { type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:http'
 import type { Endpoint } from '../mcp/streamable-client.ts'
 import { HOP_PEER, HOP_TRANSPORT } from './wiring.ts'
 
 /** Headers of the first request that belong to it alone. */
 const OF_ITS_OWN =
-  /^(?:connection|upgrade|sec-websocket-.*|content-.*|transfer-encoding|accept|cache-control|last-event-id|mcp-session-id|mcp-protocol-version)$/
+  /^(?:connection|upgrade|expect|sec-websocket-.*|content-.*|transfer-encoding|accept|cache-control|last-event-id|mcp-session-id|mcp-protocol-version)$/
 
 export function innerEndpoint(
   req: IncomingMessage,
   peer: string,
   path: string,
   socketPath: string,
-  transport: 'websocket' | 'sse',
+  transport: string,
+  /** Of the headers that belong to the first request alone, those that hold for its messages too. */
+  more: OutgoingHttpHeaders = {},
 ): Endpoint {
   const kept = Object.entries(req.headers).filter(([name]) => !OF_ITS_OWN.test(name))
-  const own = { ...Object.fromEntries(kept), [HOP_PEER]: peer, [HOP_TRANSPORT]: transport }
+  const own = { ...Object.fromEntries(kept), [HOP_PEER]: peer, [HOP_TRANSPORT]: transport, ...more }
   return {
     name: 'Weir',
     request: (method, headers) => request({ socketPath, path, method, headers: { ...own, ...headers } }),

@@ -6,7 +6,8 @@
 import { randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import type { Call } from '../call.ts'
-import { WeirError } from '../errors.ts'
+import { tooManySessions, WeirError } from '../errors.ts'
+import { CallerCounts } from '../identity/caller-counts.ts'
 import { EVENT_STREAM, messageFrame } from '../mcp/frames.ts'
 import { StreamableClient } from '../mcp/streamable-client.ts'
 import { hopToOwner } from './hop.ts'
@@ -29,15 +30,18 @@ export class SseDoor {
   /** Path of the Unix socket of the worker in a slot. */
   readonly #socketOf: (slot: string) => string
   readonly #sessions = new Map<string, Session>()
+  readonly #held = new CallerCounts()
 
   constructor(slot: string, socketOf: (slot: string) => string) {
     this.#slot = slot
     this.#socketOf = socketOf
   }
 
-  /** Opens the stream of a session; `path` is the endpoint its messages are for. */
-  open(call: Call, path: string): void {
+  /** Opens the stream of a session; `path` is the endpoint its messages are for. At most `max` of one caller. */
+  open(call: Call, path: string, max: number): void {
     const { req, res } = call
+    const { caller } = call.identity!
+    if (!this.#held.take(caller, max)) throw tooManySessions(max)
     const id = `${this.#slot}.${randomBytes(16).toString('hex')}`
     const client = new StreamableClient(
       innerEndpoint(req, call.peer_address, path, this.#socketOf(this.#slot), 'sse'),
@@ -46,11 +50,12 @@ export class SseDoor {
         ready: () => new Promise((resolve) => res.once('drain', resolve)),
       },
     )
-    this.#sessions.set(id, { client, caller: call.identity!.caller, path, res })
+    this.#sessions.set(id, { client, caller, path, res })
     const comment = setInterval(() => res.write(': keep-alive\n\n'), COMMENT_MS).unref()
     res.on('close', () => {
       clearInterval(comment)
       this.#sessions.delete(id)
+      this.#held.free(caller)
       void client.close()
     })
     res.writeHead(200, EVENT_STREAM)

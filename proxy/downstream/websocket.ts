@@ -6,7 +6,8 @@ import { type Server as HttpServer, type IncomingMessage, type ServerResponse, S
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { Call } from '../call.ts'
-import { asWeirError, toHttpJson, WeirError } from '../errors.ts'
+import { asWeirError, toHttpJson, tooManySessions, WeirError } from '../errors.ts'
+import { CallerCounts } from '../identity/caller-counts.ts'
 import { type ClientSide, StreamableClient } from '../mcp/streamable-client.ts'
 import { runStages } from '../pipeline.ts'
 import { nowUs } from '../telemetry/clock.ts'
@@ -24,6 +25,7 @@ export class WebSocketDoor {
   readonly #wiring: () => Wiring
   readonly #ownSocket: string
   readonly #sockets = new Map<WebSocket, StreamableClient>()
+  readonly #held = new CallerCounts()
   #isDraining = false
 
   /** `ownSocket`: path of the Unix socket this worker listens on. */
@@ -47,7 +49,12 @@ export class WebSocketDoor {
     http.on('upgrade', (req, socket, head) => {
       socket.on('error', () => {})
       this.#admit(req).then(
-        () => sockets.handleUpgrade(req, socket, head, (client) => this.#serve(client, req)),
+        (caller) => {
+          // However it ends, and if the handshake fails: the place is free again.
+          if (socket.destroyed) this.#held.free(caller)
+          else socket.once('close', () => this.#held.free(caller))
+          sockets.handleUpgrade(req, socket, head, (client) => this.#serve(client, req))
+        },
         (error) => refuse(socket, asWeirError(error)),
       )
     })
@@ -68,8 +75,8 @@ export class WebSocketDoor {
     )
   }
 
-  /** Throws what a POST from there would be refused with. */
-  async #admit(req: IncomingMessage): Promise<void> {
+  /** Takes a place for the caller, and says who that is. Throws what a POST from there would be refused with. */
+  async #admit(req: IncomingMessage): Promise<string> {
     const wiring = this.#wiring()
     const path = (req.url ?? '/').split('?', 1)[0]!
     const route = wiring.routes.get(path)
@@ -82,6 +89,10 @@ export class WebSocketDoor {
     if (this.#sockets.size >= wiring.streams_max) throw new WeirError('streams_exhausted')
     const offered = (req.headers['sec-websocket-protocol'] ?? '').split(',').map((p) => p.trim())
     if (!offered.includes(SUBPROTOCOL)) throw new WeirError('invalid_request', 'the subprotocol is not mcp')
+    const { caller } = call.identity!
+    const max = wiring.sessions_per_caller_max
+    if (!this.#held.take(caller, max)) throw tooManySessions(max)
+    return caller
   }
 
   #serve(socket: WebSocket, req: IncomingMessage): void {
@@ -113,7 +124,8 @@ export class WebSocketDoor {
   }
 }
 
-const NO_ANSWER = {} as ServerResponse
+/** Takes what a stage says to pages: a handshake is none of theirs to read. */
+const NO_ANSWER = { setHeader() {} } as unknown as ServerResponse
 
 function sideOf(socket: WebSocket): ClientSide {
   const waiting: (() => void)[] = []

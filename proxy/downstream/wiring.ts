@@ -6,7 +6,12 @@ export type Wiring = {
   readonly routes: ReadonlyMap<string, Route>
   readonly stages: Stages
   readonly body_max_bytes: number
+  /** Most messages of a batch. */
+  readonly batch_max: number
   readonly streams_max: number
+  readonly sessions_per_caller_max: number
+  /** Headers that pages may send besides those of the protocol. */
+  readonly page_headers: readonly string[]
   /** Answers the paths that are not MCP; null when there is nothing at the path. */
   plain(path: string, isTrusted: boolean): Promise<{ status: number; type: string; body: string }> | null
 }

@@ -4,6 +4,8 @@
  * Source: MCP 2025-03-26 to 2025-11-25, basic/transports (streamable HTTP).
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { ERRORS } from '../../event/error-table.ts'
+import { CallerCounts } from '../identity/caller-counts.ts'
 import { elementsOf } from '../mcp/batch.ts'
 import { canonical } from '../mcp/canonical.ts'
 import { headerOf, type Verdict } from '../mcp/ladder.ts'
@@ -13,7 +15,7 @@ import { DownPeer } from './bridge/down.ts'
 import type { Exchange } from './exchange.ts'
 import { LegacyChild, type LegacyPeer, type LegacySession } from './legacy-child.ts'
 import type { ModernChild } from './modern-child.ts'
-import { UPSTREAM_VERSION_HEADER } from './options.ts'
+import { ROOF_HEADER, UPSTREAM_VERSION_HEADER } from './options.ts'
 import { spawnFailed } from './pool.ts'
 import { Refusal } from './refusal.ts'
 import type { ServerParts } from './server.ts'
@@ -59,6 +61,9 @@ export class Legacy {
   #alone = 0
   /** Until when the server is known to take no `initialize`. */
   #refused_until_ms = 0
+  /** Sessions by principal, less those of the roof; and which ones count. */
+  readonly #held = new CallerCounts()
+  readonly #counted = new Set<string>()
 
   /** `modern`: the child of a principal that speaks the modern revision, null when the server does not. */
   constructor(parts: ServerParts, modern: (principal: string) => Promise<ModernChild | null>) {
@@ -130,6 +135,7 @@ export class Legacy {
 
   close(session: LegacySession): void {
     this.sessions.delete(session.id)
+    if (this.#counted.delete(session.id)) this.#held.free(session.principal)
     session.child.closeSession(session)
     if (session.child.isAlone && session.child.sessions.size === 0) session.child.retire()
   }
@@ -158,6 +164,10 @@ export class Legacy {
       throw new Refusal(400, 'session_open', 'the session is initialized already', {}, RPC.invalidRequest)
     const params = (body as RpcMessage).params as RpcMessage | undefined
     const { id } = namesOf(text)
+    const isCounted = headerOf(httpRequest.headers, ROOF_HEADER) === undefined
+    const { sessions_per_caller_max: max = Number.POSITIVE_INFINITY } = this.#parts.config
+    if (isCounted && !this.#held.take(principal, max)) throw sessionsExhausted(max)
+    let isOpen = false
     try {
       const session = await this.enter(
         text,
@@ -167,6 +177,8 @@ export class Legacy {
         () => exchange.isAlive,
       )
       if (session === null) return
+      isOpen = true
+      if (isCounted) this.#counted.add(session.id)
       exchange.headers['mcp-session-id'] = session.id
       tellVersion(exchange, session.child)
       exchange.forwarded()
@@ -174,6 +186,8 @@ export class Legacy {
     } catch (error) {
       if (!(error instanceof InitializeRefused)) throw error
       exchange.settle(replaceValue(error.text, ['id'], id))
+    } finally {
+      if (isCounted && !isOpen) this.#held.free(principal)
     }
   }
 
@@ -323,3 +337,9 @@ const sessionUnknown = (): Refusal =>
     {},
     RPC.invalidRequest,
   )
+
+function sessionsExhausted(value: number): Refusal {
+  const { http, rpc, text, fix, retry } = ERRORS.sessions_exhausted
+  const detail = { limit: 'http.sessions_per_caller_max', value, fix, retry }
+  return new Refusal(http, 'sessions_exhausted', text, detail, rpc)
+}

@@ -3,7 +3,10 @@ import type { ServerConfig } from '../../config/schema.ts'
 import type { LogLevel } from '../../event/log.ts'
 
 /** What the host needs of a server's config. */
-export type HostedServer = Pick<
+export type HostedServer = {
+  /** Most legacy sessions of one caller; absent: no limit. */
+  sessions_per_caller_max?: number
+} & Pick<
   ServerConfig,
   | 'url'
   | 'transport'
@@ -33,6 +36,8 @@ export type HostOptions = {
 
 /** Header in which a worker names the caller. Opaque here; never forwarded to a child. */
 export const PRINCIPAL_HEADER = 'weir-principal'
+/** Header in which a worker says that a session is part of one at the roof, which is counted there. */
+export const ROOF_HEADER = 'weir-roof'
 /** Header on answers: microseconds a request waited for its child (spawn, initialize, full pipe) before it was forwarded. */
 export const QUEUE_HEADER = 'weir-queue-us'
 /** Header on answers that crossed eras: the revision spoken with the server. */

@@ -19,6 +19,7 @@ export type Reason =
   | 'session_busy'
   | 'session_open'
   | 'sessions_max'
+  | 'sessions_exhausted'
   | 'id_in_use'
   | 'batch_unsupported'
   | 'draining'

@@ -1,6 +1,7 @@
 /**
  * The legacy session id that travels on the wire: signed and self-describing, so any worker can read it and none
- * has to remember it. Bound to caller and endpoint; the upstream's own id is inside. What is recorded is the handle only.
+ * has to remember it. Bound to caller and endpoint, and to an age; the upstream's own id is inside. What is recorded is
+ * the handle only.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
@@ -31,13 +32,16 @@ const ID_MAX_CHARS = 6144
 /** Seals and unseals session ids with one key. */
 export class SessionSeal {
   readonly #key: Buffer
-  readonly #cache = new Map<string, Session>()
+  readonly #max_age_ms: number
+  readonly #cache = new Map<string, { session: Session; until_ms: number }>()
 
-  constructor(key: Buffer) {
+  /** Ids older than `max_age_ms` open nothing. */
+  constructor(key: Buffer, max_age_ms: number = Number.POSITIVE_INFINITY) {
     this.#key = key
+    this.#max_age_ms = max_age_ms
   }
 
-  seal(session: Session): string {
+  seal(session: Session, now_ms: number = Date.now()): string {
     const s = session
     const payload = Buffer.from(
       JSON.stringify([
@@ -50,15 +54,20 @@ export class SessionSeal {
         s.client_version,
         s.protocol_version,
         s.capabilities,
+        now_ms,
       ]),
     ).toString('base64url')
     return `${PREFIX}${payload}.${this.#mac(payload)}`
   }
 
-  /** The session an id stands for; null when it is not one of ours or was altered. */
-  unseal(id: string): Session | null {
+  /** The session an id stands for; null when it is not one of ours, was altered, or is too old. */
+  unseal(id: string, now_ms: number = Date.now()): Session | null {
     const known = this.#cache.get(id)
-    if (known) return known
+    if (known) {
+      if (now_ms < known.until_ms) return known.session
+      this.#cache.delete(id)
+      return null
+    }
     if (!id.startsWith(PREFIX) || id.length > ID_MAX_CHARS) return null
     const dot = id.lastIndexOf('.')
     const payload = id.slice(PREFIX.length, dot)
@@ -75,7 +84,11 @@ export class SessionSeal {
       client_version,
       protocol_version,
       capabilities,
-    ] = JSON.parse(Buffer.from(payload, 'base64url').toString()) as string[]
+      issued_ms,
+    ] = JSON.parse(Buffer.from(payload, 'base64url').toString()) as (string | number)[]
+    const until_ms = Number(issued_ms) + this.#max_age_ms
+    // An id without its age (NaN) is none.
+    if (!(now_ms < until_ms)) return null
     const session = {
       handle,
       caller,
@@ -88,7 +101,7 @@ export class SessionSeal {
       capabilities,
     } as Session
     if (this.#cache.size >= CACHE_MAX) this.#cache.delete(this.#cache.keys().next().value!)
-    this.#cache.set(id, session)
+    this.#cache.set(id, { session, until_ms })
     return session
   }
 

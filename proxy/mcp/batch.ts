@@ -1,7 +1,8 @@
 /**
- * The messages of a JSON-RPC batch as separate texts, each byte as it came (batches: MCP 2025-03-26 only).
- * Works on text that JSON.parse has accepted; never validates.
+ * JSON-RPC batches (MCP 2025-03-26 and older): whether one may be served, and its messages as separate texts, each byte
+ * as it came. Pure. Source: MCP 2025-03-26, basic/transports.
  */
+import { claimsModern, isMessage } from './ladder.ts'
 
 const STRUCTURE = /["{}[\],]/g
 const BACKSLASH = 92
@@ -16,7 +17,7 @@ function stringEnd(text: string, i: number): number {
   return text.length
 }
 
-/** The texts of the elements of the array that `text` is, without the whitespace around them. */
+/** The texts of the elements of the array that `text` is, without the whitespace around them. JSON.parse has accepted it. */
 export function elementsOf(text: string): string[] {
   const elements: string[] = []
   let depth = 0
@@ -35,4 +36,37 @@ export function elementsOf(text: string): string[] {
     }
   }
   return elements
+}
+
+/** Newest revision whose clients may send batches. */
+export const BATCH_VERSION_LAST = '2025-03-26'
+
+/** Why a batch is refused as a whole, and which element (-1: none in particular) is the reason. */
+export type BatchFault = {
+  readonly code:
+    | 'batch_empty'
+    | 'batch_unsupported'
+    | 'batch_element'
+    | 'batch_initialize'
+    | 'batch_too_large'
+  readonly index: number
+}
+
+/**
+ * What keeps a batch from being served, in the order of the ladder; null when nothing does. All or nothing: a client
+ * whose batch is broken in one place must not find half of it done. `version`: of its header, '' for none.
+ */
+export function batchFault(batch: readonly unknown[], version: string, max: number): BatchFault | null {
+  if (batch.length === 0) return { code: 'batch_empty', index: -1 }
+  if (version > BATCH_VERSION_LAST) return { code: 'batch_unsupported', index: -1 }
+  if (batch.length > max) return { code: 'batch_too_large', index: -1 }
+  const at = (code: BatchFault['code'], is: (element: unknown) => boolean): BatchFault | null => {
+    const index = batch.findIndex(is)
+    return index < 0 ? null : { code, index }
+  }
+  return (
+    at('batch_unsupported', claimsModern) ??
+    at('batch_element', (element) => !isMessage(element)) ??
+    at('batch_initialize', (element) => (element as { method?: unknown }).method === 'initialize')
+  )
 }

@@ -128,7 +128,8 @@ export function claimsModern(message: unknown): boolean {
   return Object.hasOwn(message.params._meta, META.version)
 }
 
-function isMessage(message: unknown): boolean {
+/** Whether something parsed is a JSON-RPC message of any kind. */
+export function isMessage(message: unknown): boolean {
   if (!isRecord(message) || message.jsonrpc !== '2.0') return false
   if (message.method === undefined) return isResponse(message)
   if (typeof message.method !== 'string') return false

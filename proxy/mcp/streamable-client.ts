@@ -15,6 +15,8 @@ import { META, RPC } from './versions.ts'
 
 /** Largest message either way. */
 export const MESSAGE_MAX_BYTES = 64 * 1024 * 1024
+/** Larger answers that come in one piece are put together one at a time: many at once could take all memory there is. */
+const LARGE_BYTES = 1024 * 1024
 /** A legacy server before this revision knows no version header, and may refuse one. */
 const VERSION_HEADER_SINCE = '2025-06-18'
 const STREAM_RETRY_MS = 1_000
@@ -45,6 +47,8 @@ export type ClientSide = {
   lost?(): void
   /** A request was done with. */
   posted?(): void
+  /** Told the HTTP status of each message that the endpoint did not take; 0: it could not be reached. */
+  refused?(status: number): void
 }
 
 type Message = {
@@ -54,12 +58,23 @@ type Message = {
   result?: Record<string, unknown>
 }
 type Asked = { id: unknown; method: string }
+const UNREADABLE: Asked = { id: null, method: '' }
 
 /** Where a broken stream goes on. */
 type Position = { id: string; retry_ms: number; breaks: number }
 
 const asMessages = (parsed: unknown): Message[] =>
   (Array.isArray(parsed) ? parsed : [parsed]).filter((m) => m !== null && typeof m === 'object')
+
+/** The error that a JSON-RPC response holds; null for anything else. */
+function errorIn(text: string): object | null {
+  try {
+    const { jsonrpc, error } = JSON.parse(text) as { jsonrpc?: unknown; error?: { code?: unknown } }
+    return jsonrpc === '2.0' && typeof error?.code === 'number' ? error : null
+  } catch {
+    return null
+  }
+}
 
 export class StreamableClient {
   readonly #endpoint: Endpoint
@@ -74,6 +89,8 @@ export class StreamableClient {
   /** Modern requests under way by id as JSON text: their stream is closed to cancel them. */
   readonly #modern = new Map<string, ClientRequest>()
   #posts = 0
+  /** The large answer that is being put together, then those that wait for it. */
+  readonly #large: IncomingMessage[] = []
   #hasStream = false
   #isClosed = false
 
@@ -93,28 +110,34 @@ export class StreamableClient {
     return this.#posts
   }
 
-  /** Takes one message (or a batch) of the client. */
-  send(text: string): void {
-    if (this.#isClosed || text.trim() === '') return
+  /** Takes one message (or a batch) of the client. Resolves when nothing more will come of it. */
+  send(text: string): Promise<void> {
+    if (this.#isClosed || text.trim() === '') return Promise.resolve()
     let messages: Message[] = []
     // What cannot be read goes along all the same: the endpoint answers it, without an id, and records it.
-    let asked: Asked[] = [{ id: null, method: '' }]
+    let asked: Asked[] = [UNREADABLE]
     try {
       messages = asMessages(JSON.parse(text))
       asked = messages
         .filter((m) => typeof m.method === 'string' && m.id !== undefined)
         .map((m) => ({ id: m.id, method: m.method as string }))
+      // No message at all, for example an empty batch: what cannot be read, too.
+      if (messages.every((m) => m.method === undefined && m.id === undefined)) asked = [UNREADABLE]
     } catch {
       // As above.
     }
-    if (messages.length === 1 && this.#leaves(messages[0]!)) return
-    if (asked.length > 0 && this.#posts >= POSTS_MAX)
-      return this.#refuse(asked, `more than ${POSTS_MAX} requests at once`, {})
-    const post = (): Promise<void> => (this.#isClosed ? Promise.resolve() : this.#post(text, messages, asked))
+    if (messages.length === 1 && this.#leaves(messages[0]!)) return Promise.resolve()
+    if (asked.length > 0 && this.#posts >= POSTS_MAX) {
+      this.#refuse(asked, `more than ${POSTS_MAX} requests at once`, {})
+      return Promise.resolve()
+    }
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>()
+    const post = (): void | Promise<void> => (this.#isClosed ? end() : this.#post(text, messages, asked, end))
     const arrived = this.#before.then(post)
     // A request is not waited for: its answer may need what comes after it. But nothing goes before its session is there.
     const isWaited = asked.length === 0 || asked.some(({ method }) => method === 'initialize')
     this.#before = isWaited ? arrived : this.#before.then(() => sleep(0))
+    return ended
   }
 
   /** Ends what is open, and the session. */
@@ -168,7 +191,8 @@ export class StreamableClient {
     return headers
   }
 
-  #post(text: string, messages: readonly Message[], asked: readonly Asked[]): Promise<void> {
+  /** Resolves when the message has arrived; calls `end` when its answer has, whole or not. */
+  #post(text: string, messages: readonly Message[], asked: readonly Asked[], end: () => void): Promise<void> {
     const open = new Map(asked.map((one) => [JSON.stringify(one.id), one]))
     return new Promise((resolve) => {
       const body = Buffer.from(text)
@@ -181,21 +205,24 @@ export class StreamableClient {
       })
       const key = asked.length === 1 && this.#isModern(messages[0]) ? JSON.stringify(asked[0]!.id) : null
       if (key !== null) this.#modern.set(key, request)
-      const unanswered = (why: string, data: object): void => {
+      const unanswered = (why: string, data: object, own: object | null = null): void => {
         const isLeft = key !== null && !this.#modern.delete(key)
-        if (!this.#isClosed && !isLeft) this.#refuse([...open.values()], why, data)
+        if (!this.#isClosed && !isLeft) this.#refuse([...open.values()], why, data, own)
         open.clear()
         resolve()
+        end()
       }
       request.on('close', () => {
         this.#posts--
         this.#client.posted?.()
       })
-      request.on('error', (error: NodeJS.ErrnoException) =>
-        unanswered(`${this.#endpoint.name} cannot be reached: ${error.code ?? error.message}`, {}),
-      )
+      request.on('error', (error: NodeJS.ErrnoException) => {
+        this.#client.refused?.(0)
+        unanswered(`${this.#endpoint.name} cannot be reached: ${error.code ?? error.message}`, {})
+      })
       request.on('response', (answer) => {
         const status = answer.statusCode ?? 0
+        if (status >= 400) this.#client.refused?.(status)
         if (messages.some((m) => m.method === 'initialize'))
           this.#sessionId = String(answer.headers['mcp-session-id'] ?? '')
         if (status < 300 && messages.some((m) => m.method === 'notifications/initialized')) this.#stream()
@@ -207,6 +234,7 @@ export class StreamableClient {
           unanswered(
             status < 300 ? 'the answer ended before its result' : `HTTP ${status}`,
             status < 300 ? {} : { status, body: rest.slice(0, BODY_SHOWN_CHARS) },
+            errorIn(rest),
           )
         })
       })
@@ -237,12 +265,14 @@ export class StreamableClient {
     ended: (rest: string) => void,
   ): void {
     const about = open.size === 1 ? [...open.values()][0]!.id : undefined
+    let ready: Promise<void> | null = null
     const hand = (text: string): void => {
       // A line break in JSON can only be whitespace, but ends a line of stdio and of an event stream.
       const line = /[\r\n]/.test(text) ? text.replace(/[\r\n]+/g, ' ') : text
       if (this.#client.message(line, about)) return
       answer.pause()
-      void this.#client.ready().then(() => answer.resume())
+      ready = this.#client.ready()
+      void ready.then(() => answer.resume())
     }
     let rest = ''
     if ((answer.headers['content-type'] ?? '').startsWith('text/event-stream')) {
@@ -263,10 +293,17 @@ export class StreamableClient {
       answer.on('data', (chunk: Buffer) => reader.push(chunk))
     } else {
       const chunks: Buffer[] = []
-      answer.on('data', (chunk: Buffer) => chunks.push(chunk))
+      let bytes = 0
+      answer.on('data', (chunk: Buffer) => {
+        chunks.push(chunk)
+        bytes += chunk.length
+        if (bytes > MESSAGE_MAX_BYTES) answer.destroy()
+        else if (bytes > LARGE_BYTES && !this.#large.includes(answer) && this.#large.push(answer) > 1)
+          answer.pause()
+      })
       answer.on('end', () => {
         const text = Buffer.concat(chunks).toString()
-        // An error that names no request is Weir's own; the request gets one with its id instead.
+        // An error that names no request: each request it is about gets it under its own id.
         if (this.#note(text, open)) hand(text)
         else rest = text
       })
@@ -276,7 +313,18 @@ export class StreamableClient {
       const owes = open.size > 0 && position.id !== '' && ++position.breaks <= BREAKS_MAX
       if (owes && !this.#isClosed) this.#goOn(open, position, ended)
       else ended(rest)
+      // The next one only when the client has taken this one. One that leaves takes no more, and needs none.
+      if (ready) void ready.then(() => this.#noLonger(answer))
+      else this.#noLonger(answer)
     })
+  }
+
+  /** An answer is no longer among the large ones: whichever comes first now goes on. */
+  #noLonger(answer: IncomingMessage): void {
+    const place = this.#large.indexOf(answer)
+    if (place < 0) return
+    this.#large.splice(place, 1)
+    if (place === 0) this.#large[0]?.resume()
   }
 
   /** Opens a broken stream again from where it was. */
@@ -359,8 +407,9 @@ export class StreamableClient {
     listen()
   }
 
-  #refuse(asked: readonly Asked[], message: string, data: object): void {
-    const error = { code: RPC.internal, message, data }
+  /** `own`: the error the endpoint gave without naming a request, if it gave one. */
+  #refuse(asked: readonly Asked[], message: string, data: object, own: object | null = null): void {
+    const error = own ?? { code: RPC.internal, message, data }
     for (const { id } of asked) this.#client.message(JSON.stringify({ jsonrpc: '2.0', id, error }))
   }
 }

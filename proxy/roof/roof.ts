@@ -173,6 +173,8 @@ export class Roof implements Route {
       this.#upstreams,
       false,
     )
+    // Before any server is asked: one too many must cost nothing.
+    this.#env.sessions.add(roof)
     const members: Member[] = []
     const { missed } = await askAll(call, [...this.#upstreams.values()], async (upstream) => {
       const member = await roof.member(upstream.name)
@@ -183,7 +185,6 @@ export class Roof implements Route {
     }))
     const order = [...this.#upstreams.keys()]
     members.sort((a, b) => order.indexOf(a.upstream.name) - order.indexOf(b.upstream.name))
-    this.#env.sessions.add(roof)
     call.session = session
     const instructions = mergeInstructions(
       members.map((m) => ({ server: m.upstream.name, instructions: m.instructions })),

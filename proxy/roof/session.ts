@@ -3,7 +3,8 @@
  * Anything here can be made again from the sealed session id; only streams and questions under way cannot.
  */
 import type { Message } from '../call.ts'
-import { WeirError } from '../errors.ts'
+import { tooManySessions, WeirError } from '../errors.ts'
+import { CallerCounts } from '../identity/caller-counts.ts'
 import type { Session } from '../identity/session-id.ts'
 import { LEGACY_VERSION } from '../mcp/versions.ts'
 import { type Asked, ask } from '../upstream/ask.ts'
@@ -154,8 +155,12 @@ export class RoofSession {
     const { version, capabilities, name, client_version } = this.#introduction
     const clientInfo = JSON.stringify({ name: name || 'unknown', version: client_version || '0' })
     const body = `{"jsonrpc":"2.0","id":"weir-init","method":"initialize","params":{"protocolVersion":${JSON.stringify(version || LEGACY_VERSION)},"capabilities":${capabilities},"clientInfo":${clientInfo}}}`
-    const initialize = (way: Upstream): Promise<Asked> =>
-      ask(way, memberHeaders(way, this.caller, null), body, upstream.config.list_timeout_ms)
+    const initialize = (way: Upstream): Promise<Asked> => {
+      const headers = memberHeaders(way, this.caller, null)
+      // To the host: this session is part of one that was counted already.
+      if (way.isHosted) headers.push('weir-roof', '1')
+      return ask(way, headers, body, upstream.config.list_timeout_ms)
+    }
     let way = upstream.legacyWay()
     let asked = await initialize(way)
     if (way === upstream && refusesEra(asked.status)) {
@@ -198,16 +203,22 @@ export class RoofSession {
 /** Ended sessions that are remembered. */
 const ENDED_MAX = 10_000
 
-/** The roof's sessions of this worker, by handle. Bounded; idle ones go first. */
+/**
+ * The roof's sessions of this worker, by handle. Bounded in all, where idle ones go first, and by caller, where one too
+ * many is refused: a caller at its limit takes no place of another.
+ */
 export class RoofSessions {
   readonly #byHandle = new Map<string, RoofSession>()
   readonly #ended = new Set<string>()
   readonly #max: number
   readonly #idle_ms: number
+  readonly #held = new CallerCounts()
+  per_caller_max: number
 
-  constructor(max: number, idle_ms: number) {
+  constructor(max: number, idle_ms: number, per_caller_max: number) {
     this.#max = max
     this.#idle_ms = idle_ms
+    this.per_caller_max = per_caller_max
   }
 
   hasEnded(handle: string): boolean {
@@ -224,7 +235,9 @@ export class RoofSessions {
     return found
   }
 
+  /** Throws sessions_exhausted when its caller holds as many as it may. */
   add(session: RoofSession): void {
+    this.#claim(session.caller)
     this.#byHandle.set(session.session.handle, session)
     if (this.#byHandle.size <= this.#max) return
     for (const oldest of this.#byHandle.values()) if (!oldest.isBusy) return this.#drop(oldest)
@@ -246,8 +259,16 @@ export class RoofSessions {
       if (session.last_used_ms < limit && !session.isBusy) this.#drop(session)
   }
 
+  #claim(caller: string): void {
+    if (this.#held.take(caller, this.per_caller_max)) return
+    // What is idle may not have been swept yet.
+    this.sweep()
+    if (!this.#held.take(caller, this.per_caller_max)) throw tooManySessions(this.per_caller_max)
+  }
+
   #drop(session: RoofSession): void {
     this.#byHandle.delete(session.session.handle)
+    this.#held.free(session.caller)
     session.end().catch(() => {})
   }
 }

@@ -4,6 +4,7 @@
  */
 import { hostOf, isLoopback } from '../../config/address.ts'
 import type { Config } from '../../config/schema.ts'
+import { allowReading } from '../cors.ts'
 import { WeirError } from '../errors.ts'
 import type { Stage } from '../pipeline.ts'
 
@@ -62,7 +63,9 @@ export function admit(config: Config): Stage {
         if (!isHost(host)) throw new WeirError('host_refused')
         lastHost = host
       }
+      if (origin === undefined) return
       if (!isOrigin(origin)) throw new WeirError('origin_refused')
+      allowReading(call.res, origin)
     },
   }
 }

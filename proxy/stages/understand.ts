@@ -12,17 +12,22 @@ import type { Stage } from '../pipeline.ts'
 const text = (value: unknown): string => (typeof value === 'string' ? value : '')
 const CLIENT_CHARS = 100
 
-function parse(call: Call): Message {
+/** Sets the text of a call and returns what it says. Throws parse_error. */
+export function parseBody(call: Call): unknown {
   if (!isUtf8(call.body)) throw new WeirError('parse_error', 'not UTF-8')
   call.text = call.body.toString()
-  let parsed: unknown
   try {
-    parsed = JSON.parse(call.text)
+    return JSON.parse(call.text)
   } catch (error) {
     throw new WeirError('parse_error', error instanceof Error ? error.message.replace(/".*"/s, '…') : '')
   }
-  if (Array.isArray(parsed)) throw new WeirError('batch_unsupported')
-  if (typeof parsed !== 'object' || parsed === null) throw new WeirError('invalid_request')
+}
+
+function parse(call: Call): Message {
+  const parsed = parseBody(call)
+  // Arrays are batches, which downstream takes apart: what comes here is one message.
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+    throw new WeirError('invalid_request')
   return parsed as Message
 }
 

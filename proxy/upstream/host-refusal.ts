@@ -15,6 +15,7 @@ const MEANINGS: Partial<Record<Reason, readonly [Outcome, Owner]>> = {
   restarting: ['unavailable', 'upstream'],
   processes_max: ['unavailable', 'capacity'],
   sessions_max: ['unavailable', 'capacity'],
+  sessions_exhausted: ['limited', 'client'],
   initialize_timeout: ['timeout', 'upstream'],
   upstream_closed: ['upstream_error', 'upstream'],
   answer_too_large: ['upstream_error', 'upstream'],

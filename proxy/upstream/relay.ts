@@ -7,6 +7,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import type { Call } from '../call.ts'
+import { withoutCors } from '../cors.ts'
 import { WeirError } from '../errors.ts'
 import { isResponse, isResponseHead, readAnswer } from '../mcp/answer.ts'
 import { FrameSplitter, frameData } from '../mcp/frames.ts'
@@ -120,7 +121,8 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
       isCompressed: coding !== undefined && coding !== 'identity',
       isHosted: this.#upstream.isHosted,
     }
-    const flat = returnedHeaders(headers, !isStream)
+    let flat = returnedHeaders(headers, !isStream)
+    if (call.req.headers.origin !== undefined) flat = withoutCors(flat)
     const upstreamId = headers['mcp-session-id']
     if (typeof upstreamId === 'string' && this.#hooks.sessionId)
       flat.push('mcp-session-id', this.#hooks.sessionId(upstreamId))

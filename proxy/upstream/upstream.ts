@@ -150,6 +150,7 @@ const NOT_FORWARDED = new Set([
   'tracestate',
   'mcp-session-id',
   'weir-principal',
+  'weir-roof',
   'weir-hop-peer',
   'weir-hop-transport',
   'origin',

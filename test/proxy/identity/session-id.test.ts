@@ -67,3 +67,14 @@ test('remembering ids is bounded and never changes an answer', () => {
   expect(seal.unseal(first)).toEqual(session)
   expect(seal.unseal(`${first}x`)).toBeNull()
 })
+
+test('an id lives as long as it may, read for the first time or known, and not longer', () => {
+  const [now, age] = [1_800_000_000_000, 60_000]
+  const seal = new SessionSeal(key, age)
+  const id = seal.seal(session, now)
+  expect(seal.unseal(id, now + age - 1)).toEqual(session)
+  expect(seal.unseal(id, now + age)).toBeNull()
+  expect(new SessionSeal(key, age).unseal(id, now + age)).toBeNull()
+  // The clock of another machine may be behind.
+  expect(new SessionSeal(key, age).unseal(id, now - 5000)).toEqual(session)
+})
