@@ -2,6 +2,7 @@
  * What the host of stdio servers answers itself, as the outcome it stands for: its JSON-RPC errors carry the reason in
  * `data.weir`. Without this a command that cannot start would be recorded as an error the server gave.
  */
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Outcome, Owner } from '../../event/fields.ts'
 import type { Call } from '../call.ts'
 import type { Reason } from '../host/refusal.ts'
@@ -40,4 +41,17 @@ export function readHostRefusal(call: Call, text: string): void {
   const meaning =
     typeof reason === 'string' && Object.hasOwn(MEANINGS, reason) ? MEANINGS[reason as Reason] : undefined
   if (meaning) call.refail(meaning[0], meaning[1], reason as string, error?.message ?? '')
+}
+
+/** What the host says beside an answer: the revision it spoke with the server, and how long a call waited for a child. */
+export function readHostHeaders(call: Call, headers: IncomingHttpHeaders): void {
+  const version = headers['weir-upstream-version']
+  if (typeof version === 'string') call.upstream_protocol_version = version.slice(0, 32)
+  const queue = headers['weir-queue-us']
+  if (typeof queue !== 'string') return
+  const waited_us = Math.max(0, Math.min(Number(queue) || 0, call.first_byte_us - call.sent_us))
+  // The host's wait for a child process is a queue of ours, not the server's time.
+  call.queue_us += waited_us
+  call.forwarded_us += waited_us
+  call.sent_us += waited_us
 }

@@ -15,6 +15,7 @@ import type { Written } from '../spool/writer.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import type { Deadline, Overdue } from './deadline.ts'
 import { HeldBody } from './held-body.ts'
+import { readHostHeaders } from './host-refusal.ts'
 import { LargeFrame, MESSAGE_MAX_BYTES } from './large-frame.ts'
 import {
   type AnswerForm,
@@ -94,18 +95,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     const call = this.#call
     call.first_byte_us = nowUs()
     this.#upstream.saw(status < 500, status < 500 ? 'answers' : `HTTP ${status}`)
-    if (this.#upstream.isHosted) {
-      const version = headers['weir-upstream-version']
-      if (typeof version === 'string') call.upstream_protocol_version = version.slice(0, 32)
-    }
-    const queue = this.#upstream.isHosted ? headers['weir-queue-us'] : undefined
-    if (typeof queue === 'string') {
-      const waited_us = Math.max(0, Math.min(Number(queue) || 0, call.first_byte_us - call.sent_us))
-      // The host's wait for a child process is a queue of ours, not the server's time.
-      call.queue_us += waited_us
-      call.forwarded_us += waited_us
-      call.sent_us += waited_us
-    }
+    if (this.#upstream.isHosted) readHostHeaders(call, headers)
     if ((status === 404 || status === 405) && this.#isTakenBack(status, ''))
       return controller.abort(new Error('the call goes another way'))
     this.#isMaybeTaken = status === 400 && this.#hooks.takenBack !== null
