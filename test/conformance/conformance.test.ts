@@ -1,45 +1,64 @@
 /**
- * Promise 4 (transparent): the official suite's results through Weir equal the direct ones, check by check. Every
- * difference stands with its reason in expected-differences.json; one that is not listed fails, and so does one that is
- * listed and gone. README.md is generated from the results (UPDATE=1 writes it).
+ * Promise 4 (transparent): the official suite's results through Weir equal the direct ones, check by check, with Weir in
+ * front of the suite's reference server and with Weir between the suite's server and a reference client. Every difference
+ * stands with its reason in expected-differences.json; one that is not listed fails, and so does one that is listed and
+ * gone. README.md is generated from the results (UPDATE=1 writes it).
  */
 import { readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { goServer, type Peer, startGoServer } from '../e2e/support/go-server.ts'
+import { goClient, goServer, type Peer, startGoServer } from '../e2e/support/go-server.ts'
 import { type Observed, startObserved } from '../e2e/support/observed.ts'
 import { type CountingRelay, startCountingRelay } from './counting-relay.ts'
-import { differences, type Results, runSuite, type SuiteName } from './suite.ts'
+import { type Door, startDoor } from './door.ts'
+import { type Expected, isCovered, readme } from './report.ts'
+import {
+  CLIENT_SUITES,
+  differences,
+  type Results,
+  runClientSuite,
+  runSuite,
+  type SuiteName,
+  scenarioOf,
+  tally,
+} from './suite.ts'
 
-type Expected = { suites: SuiteName[]; upstream: string; check: string; difference: string; reason: string }
+/**
+ * Modern clients of legacy-only servers. Switched off because Weir does not translate between the eras yet: today such a
+ * server gets modern messages, and answers them as a legacy one does (69 checks passed, 89 failed). What stays different
+ * when it does goes into expected-differences.json under these upstreams; one entry that must is there.
+ */
+const HAS_BRIDGE = false
+
+/** `direct` is the era of the server asked without Weir; `server` the name of the one behind it. */
+type Run = { suite: SuiteName; direct: 'legacy' | 'modern'; upstream: string; server: string }
+
+const RUNS: readonly Run[] = [
+  { suite: '0.1.16 all', direct: 'legacy', upstream: 'http', server: 'legacy-http' },
+  { suite: '0.1.16 all', direct: 'legacy', upstream: 'stdio', server: 'legacy-stdio' },
+  { suite: '2025-06-18', direct: 'legacy', upstream: 'http', server: 'legacy-http' },
+  { suite: '2025-06-18', direct: 'legacy', upstream: 'stdio', server: 'legacy-stdio' },
+  { suite: '2025-11-25', direct: 'legacy', upstream: 'http', server: 'legacy-http' },
+  { suite: '2025-11-25', direct: 'legacy', upstream: 'stdio', server: 'legacy-stdio' },
+  { suite: '2026-07-28', direct: 'modern', upstream: 'http', server: 'modern-http' },
+  { suite: '2026-07-28', direct: 'modern', upstream: 'stdio', server: 'modern-stdio' },
+]
+const BRIDGED: readonly Run[] = [
+  { suite: '2026-07-28', direct: 'modern', upstream: 'legacy-only http', server: 'legacy-http' },
+  { suite: '2026-07-28', direct: 'modern', upstream: 'legacy-only stdio', server: 'pinned-stdio' },
+]
 
 const EXPECTED = JSON.parse(
   readFileSync(new URL('expected-differences.json', import.meta.url), 'utf8'),
 ) as Expected[]
 const README = new URL('README.md', import.meta.url)
+const CLIENT = fileURLToPath(new URL('client-program.ts', import.meta.url))
+const isAuth = (check: string): boolean => check.startsWith('auth/')
 
-/** Which upstreams stand behind each suite; `direct` is the era of the server asked without Weir. */
-const RUNS: readonly { suite: SuiteName; direct: 'legacy' | 'modern'; through: readonly string[] }[] = [
-  { suite: '0.1.16 all', direct: 'legacy', through: ['http', 'stdio'] },
-  { suite: '2025-06-18', direct: 'legacy', through: ['http', 'stdio'] },
-  { suite: '2025-11-25', direct: 'legacy', through: ['http', 'stdio'] },
-  { suite: '2026-07-28', direct: 'modern', through: ['http', 'stdio'] },
-]
+const server = goServer()
+const client = goClient()
 
-const isCovered = (
-  e: Expected,
-  suite: string,
-  upstream: string,
-  check: string,
-  difference: string,
-): boolean =>
-  (e.suites as string[]).includes(suite) &&
-  e.upstream === upstream &&
-  (e.check.endsWith('*') ? check.startsWith(e.check.slice(0, -1)) : e.check === check) &&
-  (e.difference === 'any' || e.difference === difference)
-
-const binary = goServer()
-
-describe.skipIf(binary === null)('the official conformance suite', () => {
+describe.skipIf(server === null || client === null)('the official conformance suite', () => {
   const table: string[] = []
   /** Listed differences that occurred, as `<index> <suite>`. */
   const seen = new Set<string>()
@@ -47,100 +66,138 @@ describe.skipIf(binary === null)('the official conformance suite', () => {
   let modern: Peer
   let weir: Observed
   let relay: CountingRelay
+  let door: Door
+
+  const servers = (): Record<string, object> => ({
+    'legacy-http': { url: legacy.url },
+    'modern-http': { url: modern.url },
+    // One process can do both: the era is the client's to choose, unless it is said here.
+    'legacy-stdio': { command: [server!] },
+    'modern-stdio': { command: [server!] },
+    'pinned-stdio': { command: [server!], era: 'legacy' },
+  })
 
   beforeAll(async () => {
     ;[legacy, modern] = await Promise.all([
-      startGoServer(binary!, 'legacy'),
-      startGoServer(binary!, 'modern'),
+      startGoServer(server!, 'legacy'),
+      startGoServer(server!, 'modern'),
     ])
-    weir = await startObserved({
-      servers: {
-        'legacy-http': { url: legacy.url },
-        'modern-http': { url: modern.url },
-        // One process can do both: the era is the client's to choose.
-        'legacy-stdio': { command: [binary!] },
-        'modern-stdio': { command: [binary!] },
-      },
-    })
+    weir = await startObserved({ servers: servers() })
     relay = await startCountingRelay(weir.port)
+    door = await startDoor({
+      configure: (more) => weir.weir.writeConfig({ servers: { ...servers(), ...more } }),
+      weir_url: weir.url,
+      public_url: relay.url,
+    })
   })
 
   afterAll(async () => {
+    await door?.close()
     await relay?.close()
     await weir?.stop()
     await Promise.all([legacy?.stop(), modern?.stop()])
   })
 
-  for (const { suite, direct, through } of RUNS)
-    describe(suite, () => {
-      let before: Results
-      beforeAll(async () => {
-        before = await runSuite(suite, (direct === 'legacy' ? legacy : modern).url)
-        expect(before.exit_code, 'the direct run itself passes').toBe(0)
+  /** What differs and is not listed. */
+  function unlisted(found: ReadonlyMap<string, string>, suite: string, upstream: string): string[] {
+    const rest = new Map(found)
+    for (const [check, difference] of found)
+      EXPECTED.forEach((e, i) => {
+        if (!isCovered(e, suite, upstream, check, difference)) return
+        rest.delete(check)
+        seen.add(`${i} ${suite}`)
       })
+    return [...rest].map(([check, difference]) => `${check}: ${difference}`)
+  }
 
-      for (const upstream of through)
-        test(`${direct} ${upstream} server: as direct, and one event per call`, async () => {
-          const endpoint = `/servers/${direct}-${upstream}/mcp`
-          const earlier = (await weir.events(`endpoint = '${endpoint}'`, 0)).length
-          relay.counts.clear()
-          const callsBefore = relay.calls
-          const requestsBefore = relay.requests
-          const after = await runSuite(suite, relay.url + endpoint)
-          const found = differences(before, after)
-          for (const [check, difference] of found)
-            EXPECTED.forEach((e, i) => {
-              if (!isCovered(e, suite, upstream, check, difference)) return
-              found.delete(check)
-              seen.add(`${i} ${suite}`)
-            })
-          expect([...found].map(([check, difference]) => `${check}: ${difference}`)).toEqual([])
-          expect(after.exit_code).toBe(0)
+  /** Runs `act` and proves that each call in it left one event, under the name of its method. `where`: their rows. */
+  async function counted(where: string, act: () => Promise<Results>): Promise<Results> {
+    const earlier = (await weir.events(where, 0)).length
+    relay.counts.clear()
+    const callsBefore = relay.calls
+    const requestsBefore = relay.requests
+    const results = await act()
+    const calls = relay.calls - callsBefore
+    const rows = (await weir.events(where, earlier + calls)).slice(earlier)
+    expect(rows.length).toBe(calls)
+    expect(rows.filter((r) => r.kind === 'request').length).toBe(relay.requests - requestsBefore)
+    const byMethod = Object.groupBy(rows, (r) => (r.outcome === 'denied' ? 'refused' : r.method))
+    const recorded = Object.entries(byMethod).map(([method, list]) => [method, list!.length])
+    expect(Object.fromEntries(recorded)).toEqual(Object.fromEntries(relay.counts))
+    return results
+  }
 
-          const calls = relay.calls - callsBefore
-          const requests = relay.requests - requestsBefore
-          const rows = (await weir.events(`endpoint = '${endpoint}'`, earlier + calls)).slice(earlier)
-          expect(rows.length).toBe(calls)
-          expect(rows.filter((r) => r.kind === 'request').length).toBe(requests)
-          const byMethod = Object.groupBy(rows, (r) => (r.outcome === 'denied' ? 'refused' : r.method))
-          const recorded = Object.entries(byMethod).map(([method, list]) => [method, list!.length])
-          expect(Object.fromEntries(recorded)).toEqual(Object.fromEntries(relay.counts))
+  const directly = new Map<string, Promise<Results>>()
+  /** The suite against the server itself, once. */
+  function direct({ suite, direct: era }: Run): Promise<Results> {
+    let results = directly.get(suite)
+    if (!results) {
+      results = runSuite(suite, (era === 'legacy' ? legacy : modern).url)
+      directly.set(suite, results)
+    }
+    return results
+  }
 
-          const unlike = differences(before, after).size
-          table.push(
-            `| ${suite} | ${direct} | ${upstream} | ${before.passed}/${before.failed} | ${after.passed}/${after.failed} | ${unlike === 0 ? 'none' : unlike} |`,
-          )
-        })
-    })
+  const tell = (suite: string, era: string, upstream: string, before: Results, after: Results): void => {
+    const unlike = differences(before, after).size
+    table.push(
+      `| ${suite} | ${era} | ${upstream} | ${tally(before)} | ${tally(after)} | ${unlike === 0 ? 'none' : unlike} |`,
+    )
+  }
+
+  test.for([
+    ...RUNS.map((run) => ({ ...run, isBridged: false })),
+    ...BRIDGED.filter(() => HAS_BRIDGE).map((run) => ({ ...run, isBridged: true })),
+  ])('$suite, $direct, $upstream server: as direct, and one event per call', async (run) => {
+    const { suite, upstream, server: name, isBridged } = run
+    const before = await direct(run)
+    expect(before.exit_code, 'the direct run itself passes').toBe(0)
+    const endpoint = `/servers/${name}/mcp`
+    const after = await counted(`endpoint = '${endpoint}'`, () => runSuite(suite, relay.url + endpoint))
+    expect(unlisted(differences(before, after), suite, upstream)).toEqual([])
+    // What a bridge cannot carry is listed, and some of it is scored.
+    if (!isBridged) expect(after.exit_code).toBe(0)
+    tell(suite, run.direct, upstream, before, after)
+  })
+
+  test.for(CLIENT_SUITES)('$name: as direct, and one event per call', async ({ name, era }) => {
+    const before = await runClientSuite(name, [client!])
+    expect(before.exit_code, 'the direct run itself passes').toBe(0)
+    const others = Object.keys(servers())
+      .concat([...door.names.keys()])
+      .map((s) => `'${s}'`)
+    const after = await counted(`server NOT IN (${others.join(', ')})`, () =>
+      runClientSuite(name, [process.execPath, CLIENT, door.url, client!]),
+    )
+    expect(unlisted(differences(before, after), name, 'http')).toEqual([])
+    const required = (results: Results): Results => results.only((check) => !isAuth(check))
+    tell(name, era, 'http', required(before), required(after))
+
+    // Listed as a whole: so it must be as a whole that these do not get through.
+    const auth = after.only(isAuth)
+    const passing = new Set([...auth.checks.keys()].map(scenarioOf))
+    for (const [check, status] of auth.checks) if (status === 'FAILURE') passing.delete(scenarioOf(check))
+    expect([...passing], 'a token of the client has gone to the server').toEqual([])
+    table.push(`| ${name}, auth/* | ${era} | http | ${tally(before.only(isAuth))} | ${tally(auth)} | all |`)
+  })
 
   test('every listed difference still occurs', () => {
+    const upstreams = new Set([...RUNS, ...(HAS_BRIDGE ? BRIDGED : [])].map((run) => run.upstream))
     const listed = EXPECTED.flatMap((e, i) =>
-      e.suites.map((suite) => ({ key: `${i} ${suite}`, text: `${suite}: ${e.check}` })),
+      e.suites
+        .filter(() => upstreams.has(e.upstream))
+        .map((suite) => ({ key: `${i} ${suite}`, text: `${suite}: ${e.check}` })),
     )
     expect(listed.filter((l) => !seen.has(l.key)).map((l) => l.text)).toEqual([])
   })
 
   test('README.md tells these results', () => {
-    const text = readme(table)
+    const upstreams = new Set([...RUNS, ...(HAS_BRIDGE ? BRIDGED : [])].map((run) => run.upstream))
+    const text = readme(
+      table,
+      EXPECTED.filter((e) => upstreams.has(e.upstream)),
+    )
     if (process.env.UPDATE === '1') writeFileSync(README, text)
     expect(readFileSync(README, 'utf8'), 'UPDATE=1 writes it anew').toBe(text)
   })
 })
-
-const readme = (table: readonly string[]): string => `# Conformance through Weir
-
-Generated by \`conformance.test.ts\`; \`UPDATE=1\` writes it anew. Checks passed/failed of the official suite
-(\`@modelcontextprotocol/conformance\` 0.1.16 for the first row, 0.2.0-alpha.12 for the others), run against the Go SDK's
-everything-server v1.8.0 directly and through \`/servers/<name>/mcp\` of a \`weir up\`. For a stdio server the direct run is the
-same program over HTTP. Every POST of every suite left exactly one event, counted by a relay in front of Weir.
-
-| suite | era | upstream | direct | through Weir | checks that differ |
-|---|---|---|---|---|---|
-${table.join('\n')}
-
-The failures at 2026-07-28 are the unscored scenarios of the tasks extension, which the server does not have.
-
-## Differences and their reasons
-
-${EXPECTED.map((e) => `- \`${e.check}\` (${e.suites.join(', ')}; ${e.upstream}), ${e.difference === 'any' ? 'several' : e.difference}: ${e.reason}`).join('\n')}
-`

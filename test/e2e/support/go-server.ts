@@ -1,6 +1,7 @@
 /**
- * The Go SDK's everything-server, the fixture of the official suite: legacy or modern over HTTP, both eras over stdio.
- * Built once from the Go module proxy into a cache folder; without Go the tests that need it are skipped, loudly.
+ * The Go SDK's everything-server and everything-client, the fixtures of the official suite. The server is legacy or modern
+ * over HTTP, both eras over stdio. Built once from the Go module proxy into a cache folder; without Go the tests that need
+ * them are skipped, loudly.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
@@ -10,7 +11,7 @@ import { join } from 'node:path'
 import { waitFor } from '../../support/wait.ts'
 
 const VERSION = 'v1.8.0'
-const MODULE = 'github.com/modelcontextprotocol/go-sdk/conformance/everything-server'
+const MODULES = 'github.com/modelcontextprotocol/go-sdk/conformance'
 
 function isRightVersion(file: string): boolean {
   try {
@@ -24,31 +25,34 @@ function isRightVersion(file: string): boolean {
   }
 }
 
-/** Path of the binary; null when there is none and it cannot be built (no Go, no network). */
-export function goServer(): string | null {
+/** Path of the server; null when there is none and it cannot be built (no Go, no network). */
+export const goServer = (): string | null => goFixture('everything-server')
+
+/** The same of the client. */
+export const goClient = (): string | null => goFixture('everything-client')
+
+function goFixture(name: string): string | null {
   const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'weir-test', VERSION)
-  const file = join(cache, 'everything-server')
+  const file = join(cache, name)
   if (existsSync(file)) return file
   try {
     execFileSync('go', ['version'], { stdio: 'ignore' })
   } catch {
-    process.stderr.write('SKIPPED: Go is not installed, so the fixture everything-server cannot be built\n')
+    process.stderr.write(`SKIPPED: Go is not installed, so the fixture ${name} cannot be built\n`)
     return null
   }
   const gopath = execFileSync('go', ['env', 'GOPATH'], { encoding: 'utf8' }).trim()
-  const installed = join(gopath, 'bin', 'everything-server')
+  const installed = join(gopath, 'bin', name)
   if (existsSync(installed) && isRightVersion(installed)) return installed
   mkdirSync(cache, { recursive: true })
   try {
-    execFileSync('go', ['install', `${MODULE}@${VERSION}`], {
+    execFileSync('go', ['install', `${MODULES}/${name}@${VERSION}`], {
       env: { ...process.env, GOBIN: cache },
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     return file
   } catch (error) {
-    process.stderr.write(
-      `SKIPPED: everything-server ${VERSION} could not be built: ${(error as Error).message}\n`,
-    )
+    process.stderr.write(`SKIPPED: ${name} ${VERSION} could not be built: ${(error as Error).message}\n`)
     return null
   }
 }
