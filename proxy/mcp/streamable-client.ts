@@ -4,6 +4,7 @@
  * Passes every message as it is. Invariant: each request gets one answer, if only an error that says why there is none.
  * Source: MCP, basic/transports, of both eras.
  */
+import { isUtf8 } from 'node:buffer'
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EventReader } from './event-reader.ts'
@@ -35,15 +36,38 @@ export type ClientSide = {
 }
 
 type Message = {
+  jsonrpc?: unknown
   id?: unknown
   method?: unknown
   params?: Record<string, unknown>
   result?: Record<string, unknown>
+  error?: unknown
 }
 type Asked = { id: unknown; method: string }
 
-const asMessages = (parsed: unknown): Message[] =>
-  (Array.isArray(parsed) ? parsed : [parsed]).filter((m) => m !== null && typeof m === 'object')
+const isObject = (value: unknown): value is Message => value !== null && typeof value === 'object'
+const asList = (parsed: unknown): unknown[] => (Array.isArray(parsed) ? parsed : [parsed])
+const asMessages = (parsed: unknown): Message[] => asList(parsed).filter(isObject)
+
+/** The id of a message as JSON text. What is none (it may be of any depth) is as good as absent: answers say null then. */
+const keyOf = (id: unknown): string =>
+  typeof id === 'string' || (typeof id === 'number' && Number.isInteger(id)) ? JSON.stringify(id) : 'null'
+
+/** What must be answered: all but notifications and answers, so also what is no message. A list without entries is none. */
+function askedIn(parsed: unknown): Asked[] {
+  const asked: Asked[] = []
+  for (const one of Array.isArray(parsed) && parsed.length > 0 ? parsed : [parsed]) {
+    const { jsonrpc, id, method, result, error } = isObject(one) ? one : {}
+    const isCall = typeof method === 'string'
+    const isAnswer = method === undefined && (result !== undefined || error !== undefined) && id !== undefined
+    if (jsonrpc === '2.0' && (isAnswer || (isCall && id === undefined))) continue
+    asked.push({ id: keyOf(id) === 'null' ? null : id, method: isCall ? method : '' })
+  }
+  return asked
+}
+
+/** What a header may hold as it stands; anything else would be refused by Node before it is sent. */
+const isHeaderText = (value: string): boolean => /^[\x20-\x7e]*$/.test(value)
 
 export class StreamableClient {
   readonly #endpoint: Endpoint
@@ -71,22 +95,26 @@ export class StreamableClient {
   }
 
   /** Takes one message (or a batch) of the client. */
-  send(text: string): void {
-    if (this.#isClosed || text.trim() === '') return
+  send(message: string | Buffer): void {
+    if (this.#isClosed) return
+    const text = typeof message === 'string' || isUtf8(message) ? message.toString() : null
+    if (text !== null && /^[\t\n\r ]*$/.test(text)) return
     let messages: Message[] = []
     // What cannot be read goes along all the same: the endpoint answers it, without an id, and records it.
     let asked: Asked[] = [{ id: null, method: '' }]
     try {
-      messages = asMessages(JSON.parse(text))
-      asked = messages
-        .filter((m) => typeof m.method === 'string' && m.id !== undefined)
-        .map((m) => ({ id: m.id, method: m.method as string }))
+      if (text !== null) {
+        const parsed: unknown = JSON.parse(text)
+        messages = asMessages(parsed)
+        asked = askedIn(parsed)
+      }
     } catch {
       // As above.
     }
     if (asked.length > 0 && this.#posts >= POSTS_MAX)
       return this.#refuse(asked, `more than ${POSTS_MAX} requests at once`, {})
-    const post = (): Promise<void> => (this.#isClosed ? Promise.resolve() : this.#post(text, messages, asked))
+    const post = (): Promise<void> =>
+      this.#isClosed ? Promise.resolve() : this.#post(Buffer.from(message), messages, asked)
     const arrived = this.#before.then(post)
     // A request is not waited for: its answer may need what comes after it. But nothing goes before its session is there.
     const isWaited = asked.length === 0 || asked.some(({ method }) => method === 'initialize')
@@ -114,7 +142,9 @@ export class StreamableClient {
   #sessionHeaders(): OutgoingHttpHeaders {
     return {
       ...(this.#sessionId ? { 'mcp-session-id': this.#sessionId } : {}),
-      ...(this.#version >= VERSION_HEADER_SINCE ? { 'mcp-protocol-version': this.#version } : {}),
+      ...(this.#version >= VERSION_HEADER_SINCE && isHeaderText(this.#version)
+        ? { 'mcp-protocol-version': this.#version }
+        : {}),
     }
   }
 
@@ -123,7 +153,11 @@ export class StreamableClient {
     const params = message?.params
     const version = (params?._meta as Record<string, unknown> | undefined)?.[META.version]
     if (typeof version !== 'string' || typeof message?.method !== 'string') return this.#sessionHeaders()
-    const headers: OutgoingHttpHeaders = { 'mcp-protocol-version': version, 'mcp-method': message.method }
+    // These two have no encoding. Without them the endpoint says what is missing.
+    const headers: OutgoingHttpHeaders = {
+      ...(isHeaderText(version) ? { 'mcp-protocol-version': version } : {}),
+      ...(isHeaderText(message.method) ? { 'mcp-method': message.method } : {}),
+    }
     const source = NAME_SOURCE.get(message.method)
     const name = source === undefined ? undefined : params?.[source]
     if (typeof name !== 'string') return headers
@@ -134,10 +168,9 @@ export class StreamableClient {
     return headers
   }
 
-  #post(text: string, messages: readonly Message[], asked: readonly Asked[]): Promise<void> {
-    const open = new Map(asked.map((one) => [JSON.stringify(one.id), one]))
+  #post(body: Buffer, messages: readonly Message[], asked: readonly Asked[]): Promise<void> {
+    const open = new Map(asked.map((one) => [keyOf(one.id), one]))
     return new Promise((resolve) => {
-      const body = Buffer.from(text)
       this.#posts++
       const request = this.#open('POST', {
         ...this.#headersOf(messages[0]),
@@ -160,9 +193,9 @@ export class StreamableClient {
           this.#sessionId = String(answer.headers['mcp-session-id'] ?? '')
         if (status < 300 && messages.some((m) => m.method === 'notifications/initialized')) this.#stream()
         resolve()
-        this.#read(answer, open, (rest) =>
+        this.#read(answer, open, (rest, why) =>
           unanswered(
-            status < 300 ? 'the answer ended before its result' : `HTTP ${status}`,
+            status < 300 ? why || 'the answer ended before its result' : `HTTP ${status}`,
             status < 300 ? {} : { status, body: rest.slice(0, BODY_SHOWN_CHARS) },
           ),
         )
@@ -178,8 +211,8 @@ export class StreamableClient {
     return request
   }
 
-  /** Hands the messages of an answer on; `ended` gets a body that was no message, '' otherwise. */
-  #read(answer: IncomingMessage, open: Map<string, Asked>, ended: (rest: string) => void): void {
+  /** Hands the messages of an answer on; `ended` gets a body that was no message and why there is none, '' otherwise. */
+  #read(answer: IncomingMessage, open: Map<string, Asked>, ended: (rest: string, why: string) => void): void {
     const hand = (text: string): void => {
       // A line break in JSON can only be whitespace, but ends a line of stdio and of an event stream.
       if (this.#client.message(/[\r\n]/.test(text) ? text.replace(/[\r\n]+/g, ' ') : text)) return
@@ -187,18 +220,29 @@ export class StreamableClient {
       void this.#client.ready().then(() => answer.resume())
     }
     let rest = ''
+    let why = ''
+    const tooLarge = (): void => {
+      why = `the answer is larger than ${MESSAGE_MAX_BYTES} bytes`
+    }
     if ((answer.headers['content-type'] ?? '').startsWith('text/event-stream')) {
       const reader = new EventReader(MESSAGE_MAX_BYTES, {
         event: (_type, data) => {
           this.#note(data, open)
           hand(data)
         },
-        overflow() {},
+        overflow: tooLarge,
       })
       answer.on('data', (chunk: Buffer) => reader.push(chunk))
     } else {
       const chunks: Buffer[] = []
-      answer.on('data', (chunk: Buffer) => chunks.push(chunk))
+      let bytes = 0
+      answer.on('data', (chunk: Buffer) => {
+        bytes += chunk.length
+        if (bytes <= MESSAGE_MAX_BYTES) return void chunks.push(chunk)
+        chunks.length = 0
+        tooLarge()
+        answer.destroy()
+      })
       answer.on('end', () => {
         const text = Buffer.concat(chunks).toString()
         // An error that names no request is Weir's own; the request gets one with its id instead.
@@ -207,7 +251,7 @@ export class StreamableClient {
       })
     }
     answer.on('error', () => {})
-    answer.on('close', () => ended(rest))
+    answer.on('close', () => ended(rest, why))
   }
 
   /**
@@ -225,7 +269,7 @@ export class StreamableClient {
     const before = open.size
     for (const message of asMessages(parsed)) {
       if (message.method !== undefined) continue
-      const key = JSON.stringify(message.id)
+      const key = keyOf(message.id)
       const asked = open.get(key)
       open.delete(key)
       if (asked?.method === 'initialize') this.#version = String(message.result?.protocolVersion ?? '')
@@ -258,7 +302,7 @@ export class StreamableClient {
           return
         }
         wait_ms = STREAM_RETRY_MS
-        this.#read(answer, new Map(), again)
+        this.#read(answer, new Map(), () => again())
       })
       request.end()
     }
