@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util'
 import { freshness } from './scenarios/freshness.ts'
 import { insert } from './scenarios/insert.ts'
 import { path } from './scenarios/path.ts'
+import { soak } from './scenarios/soak.ts'
 import { sse } from './scenarios/sse.ts'
 import { stages } from './scenarios/stages.ts'
 import { writeSummary } from './summary.ts'
@@ -15,7 +16,7 @@ import { stopAll } from './support/children.ts'
 import { commitOf, loadNow, machineOf, type Provenance, ROOT } from './support/machine.ts'
 import { holds, type Scenario } from './support/scenario.ts'
 
-const SCENARIOS: readonly Scenario[] = [path, stages, sse, insert, freshness]
+const SCENARIOS: readonly Scenario[] = [path, stages, sse, soak, insert, freshness]
 
 const USAGE = `usage: npm run bench -- [--quick] [--gate] [--seed n] [scenario...]
 

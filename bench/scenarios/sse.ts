@@ -1,5 +1,5 @@
 /** Other shapes than small JSON: an answer as server-sent events, 100 KB of JSON, and streams that say nothing. */
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { scratch, sleep, startServer } from '../support/children.ts'
 import { ROOT } from '../support/machine.ts'
@@ -7,6 +7,7 @@ import { startNginx } from '../support/nginx.ts'
 import { cpuUs, rssBytes } from '../support/proc.ts'
 import { httpRequest, openSession, proveCall, writeRequests } from '../support/requests.ts'
 import type { Findings, RunOptions, Scenario, Table } from '../support/scenario.ts'
+import { openStreams, sessionStream } from '../support/streams.ts'
 import { startStub } from '../support/stub.ts'
 import { startWeir, type Weir } from '../support/weir.ts'
 import { alternate, type Measured, type Variant } from '../support/windows.ts'
@@ -18,21 +19,6 @@ const SHAPES = [
 const STREAMS = 1_000
 const IDLE_MS = 4_000
 
-function openStream(url: URL, key: string, session: string): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: url.hostname, port: Number(url.port) })
-    socket.once('error', reject)
-    socket.once('data', (head: Buffer) =>
-      head.toString('latin1').startsWith('HTTP/1.1 200')
-        ? resolve(socket)
-        : reject(new Error(head.toString('latin1').slice(0, 300))),
-    )
-    socket.write(
-      `GET ${url.pathname} HTTP/1.1\r\nHost: ${url.host}\r\nAccept: text/event-stream\r\nAuthorization: Bearer ${key}\r\nMCP-Protocol-Version: 2025-11-25\r\nMcp-Session-Id: ${session}\r\n\r\n`,
-    )
-  })
-}
-
 async function idleStreams(
   weir: Weir,
 ): Promise<{ streams: number; kb_each: number; idle_cpu_us_per_s: number; rss_mb: number }> {
@@ -42,10 +28,7 @@ async function idleStreams(
   const before = rssBytes(worker)
   const sockets: Socket[] = []
   try {
-    for (let i = 0; i < STREAMS; i += 50)
-      sockets.push(
-        ...(await Promise.all(Array.from({ length: 50 }, () => openStream(url, weir.key, session)))),
-      )
+    await openStreams(sockets, STREAMS, url, weir.key, sessionStream(session))
     await sleep(1000)
     const cpu = cpuUs([worker])
     await sleep(IDLE_MS)

@@ -90,7 +90,7 @@ export class SseDoor {
     const session = this.#sessions.get(id)
     if (!session || session.caller !== call.identity!.caller || session.path !== path)
       throw new WeirError('session_unknown')
-    session.client.send(call.body.toString())
+    session.client.send(call.body)
     call.res.writeHead(202, { 'content-type': 'text/plain', 'content-length': 8 }).end('Accepted')
   }
 }

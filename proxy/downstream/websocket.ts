@@ -113,7 +113,7 @@ export class WebSocketDoor {
     })
     socket.on('message', (data: Buffer) => {
       isAlive = true
-      client.send(data.toString())
+      client.send(data)
     })
     socket.on('error', () => {})
     socket.on('close', () => {

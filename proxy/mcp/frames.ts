@@ -71,14 +71,17 @@ function frameEnd(bytes: Buffer, from: number): number {
 function lineFeedEnd(bytes: Buffer, from: number): number {
   for (let i = bytes.indexOf(10, from); i >= 0; i = bytes.indexOf(10, i + 1)) {
     if (bytes[i + 1] === 10) return i + 2
-    if (bytes[i + 1] === 13 && bytes[i + 2] === 10) return i + 3
+    if (bytes[i + 1] !== 13) continue
+    if (bytes[i + 2] === 10) return i + 3
+    // A CR alone is a blank line too; whether it is alone only the next byte can tell.
+    return bytes.length > i + 2 ? i + 2 : -1
   }
   return -1
 }
 
 /** The data of a frame: its `data:` lines joined by newlines; null when it has none (a comment or a priming event). */
 export function frameData(frame: Buffer): string | null {
-  const text = frame.toString()
+  const text = frame[0] === 0xef ? frame.toString().replace(/^\ufeff/, '') : frame.toString()
   const at = text.startsWith('data:') ? 0 : text.search(/(?<=[\n\r])data:/)
   if (at < 0) return null
   const rest = text.slice(at)

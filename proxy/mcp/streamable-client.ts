@@ -5,9 +5,21 @@
  * Passes every message as it is. Invariant: each request gets one answer, if only an error that says why there is none.
  * Source: MCP, basic/transports, of both eras.
  */
+import { isUtf8 } from 'node:buffer'
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { saysSessionLost } from './answer.ts'
+import {
+  type Asked,
+  askedIn,
+  asMessages,
+  errorIn,
+  isHeaderText,
+  isModern,
+  keyOf,
+  type Message,
+  UNREADABLE,
+} from './client-messages.ts'
 import { EventReader } from './event-reader.ts'
 import { NAME_SOURCE } from './ladder.ts'
 import { encodeHeaderValue, type ParamHeader, paramHeadersOf, paramHeaderValues } from './param-headers.ts'
@@ -51,30 +63,8 @@ export type ClientSide = {
   refused?(status: number): void
 }
 
-type Message = {
-  id?: unknown
-  method?: unknown
-  params?: Record<string, unknown>
-  result?: Record<string, unknown>
-}
-type Asked = { id: unknown; method: string }
-const UNREADABLE: Asked = { id: null, method: '' }
-
 /** Where a broken stream goes on. */
 type Position = { id: string; retry_ms: number; breaks: number }
-
-const asMessages = (parsed: unknown): Message[] =>
-  (Array.isArray(parsed) ? parsed : [parsed]).filter((m) => m !== null && typeof m === 'object')
-
-/** The error that a JSON-RPC response holds; null for anything else. */
-function errorIn(text: string): object | null {
-  try {
-    const { jsonrpc, error } = JSON.parse(text) as { jsonrpc?: unknown; error?: { code?: unknown } }
-    return jsonrpc === '2.0' && typeof error?.code === 'number' ? error : null
-  } catch {
-    return null
-  }
-}
 
 export class StreamableClient {
   readonly #endpoint: Endpoint
@@ -111,18 +101,19 @@ export class StreamableClient {
   }
 
   /** Takes one message (or a batch) of the client. Resolves when nothing more will come of it. */
-  send(text: string): Promise<void> {
-    if (this.#isClosed || text.trim() === '') return Promise.resolve()
+  send(message: string | Buffer): Promise<void> {
+    if (this.#isClosed) return Promise.resolve()
+    const text = typeof message === 'string' || isUtf8(message) ? message.toString() : null
+    if (text !== null && /^[\t\n\r ]*$/.test(text)) return Promise.resolve()
     let messages: Message[] = []
     // What cannot be read goes along all the same: the endpoint answers it, without an id, and records it.
     let asked: Asked[] = [UNREADABLE]
     try {
-      messages = asMessages(JSON.parse(text))
-      asked = messages
-        .filter((m) => typeof m.method === 'string' && m.id !== undefined)
-        .map((m) => ({ id: m.id, method: m.method as string }))
-      // No message at all, for example an empty batch: what cannot be read, too.
-      if (messages.every((m) => m.method === undefined && m.id === undefined)) asked = [UNREADABLE]
+      if (text !== null) {
+        const parsed: unknown = JSON.parse(text)
+        messages = asMessages(parsed)
+        asked = askedIn(parsed)
+      }
     } catch {
       // As above.
     }
@@ -132,7 +123,8 @@ export class StreamableClient {
       return Promise.resolve()
     }
     const { promise: ended, resolve: end } = Promise.withResolvers<void>()
-    const post = (): void | Promise<void> => (this.#isClosed ? end() : this.#post(text, messages, asked, end))
+    const post = (): void | Promise<void> =>
+      this.#isClosed ? end() : this.#post(Buffer.from(message), messages, asked, end)
     const arrived = this.#before.then(post)
     // A request is not waited for: its answer may need what comes after it. But nothing goes before its session is there.
     const isWaited = asked.length === 0 || asked.some(({ method }) => method === 'initialize')
@@ -161,7 +153,7 @@ export class StreamableClient {
   /** Whether the message cancels a modern request, which is done by closing its stream (2026-07-28, cancellation). */
   #leaves(message: Message): boolean {
     if (message.method !== 'notifications/cancelled') return false
-    const key = JSON.stringify(message.params?.requestId)
+    const key = keyOf(message.params?.requestId)
     const request = this.#modern.get(key)
     this.#modern.delete(key)
     request?.destroy()
@@ -171,7 +163,9 @@ export class StreamableClient {
   #sessionHeaders(): OutgoingHttpHeaders {
     return {
       ...(this.#sessionId ? { 'mcp-session-id': this.#sessionId } : {}),
-      ...(this.#version >= VERSION_HEADER_SINCE ? { 'mcp-protocol-version': this.#version } : {}),
+      ...(this.#version >= VERSION_HEADER_SINCE && isHeaderText(this.#version)
+        ? { 'mcp-protocol-version': this.#version }
+        : {}),
     }
   }
 
@@ -180,7 +174,11 @@ export class StreamableClient {
     const params = message?.params
     const version = (params?._meta as Record<string, unknown> | undefined)?.[META.version]
     if (typeof version !== 'string' || typeof message?.method !== 'string') return this.#sessionHeaders()
-    const headers: OutgoingHttpHeaders = { 'mcp-protocol-version': version, 'mcp-method': message.method }
+    // These two have no encoding. Without them the endpoint says what is missing.
+    const headers: OutgoingHttpHeaders = {
+      ...(isHeaderText(version) ? { 'mcp-protocol-version': version } : {}),
+      ...(isHeaderText(message.method) ? { 'mcp-method': message.method } : {}),
+    }
     const source = NAME_SOURCE.get(message.method)
     const name = source === undefined ? undefined : params?.[source]
     if (typeof name !== 'string') return headers
@@ -192,10 +190,9 @@ export class StreamableClient {
   }
 
   /** Resolves when the message has arrived; calls `end` when its answer has, whole or not. */
-  #post(text: string, messages: readonly Message[], asked: readonly Asked[], end: () => void): Promise<void> {
-    const open = new Map(asked.map((one) => [JSON.stringify(one.id), one]))
+  #post(body: Buffer, messages: readonly Message[], asked: readonly Asked[], end: () => void): Promise<void> {
+    const open = new Map(asked.map((one) => [keyOf(one.id), one]))
     return new Promise((resolve) => {
-      const body = Buffer.from(text)
       this.#posts++
       const request = this.#open('POST', {
         ...this.#headersOf(messages[0]),
@@ -203,7 +200,7 @@ export class StreamableClient {
         'content-length': body.length,
         accept: 'application/json, text/event-stream',
       })
-      const key = asked.length === 1 && this.#isModern(messages[0]) ? JSON.stringify(asked[0]!.id) : null
+      const key = asked.length === 1 && isModern(messages[0]) ? keyOf(asked[0]!.id) : null
       if (key !== null) this.#modern.set(key, request)
       const unanswered = (why: string, data: object, own: object | null = null): void => {
         const isLeft = key !== null && !this.#modern.delete(key)
@@ -228,11 +225,11 @@ export class StreamableClient {
         if (status < 300 && messages.some((m) => m.method === 'notifications/initialized')) this.#stream()
         resolve()
         const hadSession = this.#sessionId !== ''
-        this.#read(answer, open, { id: '', retry_ms: STREAM_RETRY_MS, breaks: 0 }, (rest) => {
+        this.#read(answer, open, { id: '', retry_ms: STREAM_RETRY_MS, breaks: 0 }, (rest, why) => {
           const isLost = hadSession && (status === 404 || (status === 400 && saysSessionLost(rest)))
           if (isLost) this.#client.lost?.()
           unanswered(
-            status < 300 ? 'the answer ended before its result' : `HTTP ${status}`,
+            status < 300 ? why || 'the answer ended before its result' : `HTTP ${status}`,
             status < 300 ? {} : { status, body: rest.slice(0, BODY_SHOWN_CHARS) },
             errorIn(rest),
           )
@@ -249,20 +246,16 @@ export class StreamableClient {
     return request
   }
 
-  #isModern(message: Message | undefined): boolean {
-    const meta = message?.params?._meta as Record<string, unknown> | undefined
-    return typeof meta?.[META.version] === 'string'
-  }
-
   /**
-   * Hands the messages of an answer on; `ended` gets a body that was no message, '' otherwise. A stream that breaks off
-   * before the answers it owes goes on from its last event, if its events have ids (2025-11-25, resumability).
+   * Hands the messages of an answer on; `ended` gets a body that was no message and why there is none, '' otherwise. A
+   * stream that breaks off before the answers it owes goes on from its last event, if its events have ids (2025-11-25,
+   * resumability).
    */
   #read(
     answer: IncomingMessage,
     open: Map<string, Asked>,
     position: Position,
-    ended: (rest: string) => void,
+    ended: (rest: string, why: string) => void,
   ): void {
     const about = open.size === 1 ? [...open.values()][0]!.id : undefined
     let ready: Promise<void> | null = null
@@ -275,6 +268,10 @@ export class StreamableClient {
       void ready.then(() => answer.resume())
     }
     let rest = ''
+    let why = ''
+    const tooLarge = (): void => {
+      why = `the answer is larger than ${MESSAGE_MAX_BYTES} bytes`
+    }
     if ((answer.headers['content-type'] ?? '').startsWith('text/event-stream')) {
       const reader = new EventReader(MESSAGE_MAX_BYTES, {
         event: (_type, data) => {
@@ -288,17 +285,22 @@ export class StreamableClient {
         retry: (ms) => {
           position.retry_ms = Math.min(ms, STREAM_RETRY_MAX_MS)
         },
-        overflow() {},
+        overflow: tooLarge,
       })
       answer.on('data', (chunk: Buffer) => reader.push(chunk))
     } else {
       const chunks: Buffer[] = []
       let bytes = 0
       answer.on('data', (chunk: Buffer) => {
-        chunks.push(chunk)
         bytes += chunk.length
-        if (bytes > MESSAGE_MAX_BYTES) answer.destroy()
-        else if (bytes > LARGE_BYTES && !this.#large.includes(answer) && this.#large.push(answer) > 1)
+        if (bytes > MESSAGE_MAX_BYTES) {
+          chunks.length = 0
+          tooLarge()
+          answer.destroy()
+          return
+        }
+        chunks.push(chunk)
+        if (bytes > LARGE_BYTES && !this.#large.includes(answer) && this.#large.push(answer) > 1)
           answer.pause()
       })
       answer.on('end', () => {
@@ -312,7 +314,7 @@ export class StreamableClient {
     answer.on('close', () => {
       const owes = open.size > 0 && position.id !== '' && ++position.breaks <= BREAKS_MAX
       if (owes && !this.#isClosed) this.#goOn(open, position, ended)
-      else ended(rest)
+      else ended(rest, why)
       // The next one only when the client has taken this one. One that leaves takes no more, and needs none.
       if (ready) void ready.then(() => this.#noLonger(answer))
       else this.#noLonger(answer)
@@ -328,19 +330,19 @@ export class StreamableClient {
   }
 
   /** Opens a broken stream again from where it was. */
-  #goOn(open: Map<string, Asked>, position: Position, ended: (rest: string) => void): void {
+  #goOn(open: Map<string, Asked>, position: Position, ended: (rest: string, why: string) => void): void {
     setTimeout(() => {
-      if (this.#isClosed) return ended('')
+      if (this.#isClosed) return ended('', '')
       const headers = { ...this.#sessionHeaders(), accept: 'text/event-stream', 'last-event-id': position.id }
       const request = this.#open('GET', headers)
       request.on('error', () => {
         if (++position.breaks <= BREAKS_MAX) this.#goOn(open, position, ended)
-        else ended('')
+        else ended('', '')
       })
       request.on('response', (answer) => {
         if (answer.statusCode === 200) return this.#read(answer, open, position, ended)
         answer.resume()
-        ended('')
+        ended('', '')
       })
       request.end()
     }, position.retry_ms).unref()
@@ -361,7 +363,7 @@ export class StreamableClient {
     const before = open.size
     for (const message of asMessages(parsed)) {
       if (message.method !== undefined) continue
-      const key = JSON.stringify(message.id)
+      const key = keyOf(message.id)
       const asked = open.get(key)
       open.delete(key)
       this.#modern.delete(key)
@@ -400,7 +402,7 @@ export class StreamableClient {
           return
         }
         wait_ms = STREAM_RETRY_MS
-        this.#read(answer, new Map(), position, again)
+        this.#read(answer, new Map(), position, () => again())
       })
       request.end()
     }

@@ -6,6 +6,7 @@ import { isUtf8 } from 'node:buffer'
 import type { Call, Message } from '../call.ts'
 import { WeirError } from '../errors.ts'
 import type { Session, SessionSeal } from '../identity/session-id.ts'
+import { locate } from '../mcp/splice.ts'
 import { LEGACY_DEFAULT_VERSION, META } from '../mcp/versions.ts'
 import type { Stage } from '../pipeline.ts'
 
@@ -60,7 +61,10 @@ function classify(call: Call, message: Message): void {
 }
 
 /** An integer beyond 2^53 keeps its digits. */
-const rawNumber = (json: string): string => /"id"\s*:\s*(-?\d+)/.exec(json)?.[1] ?? 'null'
+function rawNumber(json: string): string {
+  const span = locate(json, ['id'])
+  return span ? json.slice(span.start, span.end) : 'null'
+}
 
 function readClient(call: Call, message: Message): void {
   const params = message.params

@@ -107,14 +107,21 @@ export function makeRedactor(kinds: readonly Redaction[], secrets: readonly stri
 const ERROR_MAX_CHARS = 300
 /** How far beyond a cut is looked, so that a secret across it is seen whole. */
 const CUT_SLACK_CHARS = 4096
+const WORD_MAX_CHARS = 1024
 
 /** Masks at most `max` characters of a text. What was cut is cut after masking: half a secret matches no pattern. */
 export function redactCut(redact: Redactor, text: string, max: number): string {
   if (text.length <= max) return redact(text)
   const end = max + CUT_SLACK_CHARS
   // The last word of what is looked at may itself be half a secret.
-  const seen = text.length <= end ? text : text.slice(0, end).replace(/\S{0,1024}$/, '')
-  return redact(seen).slice(0, max)
+  return redact(text.slice(0, text.length <= end ? text.length : wordEnd(text, end))).slice(0, max)
+}
+
+/** Where the last whole word before `end` ends. By hand: a pattern would try every run of the text up to its end. */
+function wordEnd(text: string, end: number): number {
+  let at = end
+  while (at > end - WORD_MAX_CHARS && !/\s/.test(text.charAt(at - 1))) at--
+  return at
 }
 
 /** An error text as it may be stored: one line, masked, cut. */

@@ -16,7 +16,7 @@ export type Door = {
 
 /** What stands behind: a way to change the configuration, and where it then shows. */
 export type Behind = {
-  configure(servers: Record<string, { url: string }>): void
+  configure(servers: Record<string, object>): void
   /** Weir itself. */
   weir_url: string
   /** What the announcer is to connect to, without a path. */
@@ -30,13 +30,14 @@ async function read(req: IncomingMessage): Promise<string> {
 }
 
 export async function startDoor({ configure, weir_url, public_url }: Behind): Promise<Door> {
-  const servers: Record<string, { url: string }> = {}
+  const servers: Record<string, object> = {}
   const names = new Map<string, string>()
   let changed: Promise<void> | null = null
 
   // One write for all that are announced in the same moment.
   const announce = (name: string, url: string): Promise<void> => {
-    servers[name] = { url }
+    // The suite waits for its servers' connections to end, those of a bridge's sessions too.
+    servers[name] = { url, idle_timeout_ms: 1000 }
     changed ??= new Promise((resolve) =>
       setTimeout(() => {
         changed = null

@@ -35,6 +35,7 @@ const STREAMS: Record<string, string[]> = {
   CRLF: ['id: 1\r\ndata:\r\n\r\n', 'data: {"a":1}\r\n\r\n', 'data: é😀\r\n\r\n'],
   CR: ['data: a\r\r', ': b\r\r', 'data: c\r\r'],
   'LF and CRLF': ['data: a\n\r\n', 'data: b\r\n\n', 'data: c\n\n'],
+  'LF, then CR': ['data: a\n\r', 'data: b\r\n\r', 'data: c\n\n'],
   'CR, then LF': ['data: a\r\r', 'data: b\n\n', 'data: c\r\r', 'data: d\r\n\r\n'],
 }
 
@@ -92,6 +93,7 @@ describe('the data of a frame', () => {
     ['data: a\rdata: b\r\r', 'a\nb'],
     ['data: u\u2028v\ndata: w\u2029\n\n', 'u\u2028v\nw\u2029'],
     ['data: x', 'x'],
+    ['\ufeffdata: x\n\n', 'x'],
     ['id: data:1\ndata: y\n\n', 'y'],
   ]
   for (const [frame, data] of TABLE)

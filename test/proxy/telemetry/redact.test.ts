@@ -132,6 +132,10 @@ test.each([
   (_name, piece) => {
     const text = piece.repeat(Math.ceil(1_048_576 / piece.length))
     expect(all(text).length).toBeGreaterThan(0)
+    // Each of these looks for the last word before its cut.
+    const looksOnly = (seen: string): string => seen
+    for (const before of [8000, 7000, 6000, 5000])
+      expect(redactCut(looksOnly, text, text.length - before)).not.toBe('')
     expect(fingerprint('x', text.slice(0, 65_536))).toMatch(/^[0-9a-f]{16}$/)
   },
   20_000,
