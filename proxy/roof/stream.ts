@@ -6,6 +6,7 @@ import type { Dispatcher } from 'undici'
 import type { Call, Message } from '../call.ts'
 import { FrameSplitter, frameData, messageFrame } from '../mcp/frames.ts'
 import { replaceValue } from '../mcp/splice.ts'
+import type { Questions } from '../questions.ts'
 import { type Member, memberHeaders, questionId, type RoofSession } from './session.ts'
 
 const REOPEN_MS = 1000
@@ -16,13 +17,17 @@ const KEEP_ALIVE_MS = 15_000
 
 /** A server's message as the client may see it. */
 export function fromServer(server: string, json: string): string {
-  if (!json.includes('"method"') || !json.includes('"id"')) return json
+  const withdraws = json.includes('"notifications/cancelled"')
+  if (!json.includes('"method"') || !(withdraws || json.includes('"id"'))) return json
   let message: Message
   try {
     message = JSON.parse(json) as Message
   } catch {
     return json
   }
+  // A server may take back what it has asked: under the id the client knows.
+  if (withdraws && message.method === 'notifications/cancelled' && message.params?.requestId !== undefined)
+    return replaceValue(json, ['params', 'requestId'], questionId(server, message.params.requestId))
   return typeof message.method === 'string' && message.id !== undefined
     ? replaceValue(json, ['id'], questionId(server, message.id))
     : json
@@ -33,6 +38,7 @@ class Watch {
   readonly #member: Member
   readonly #caller: string
   readonly #write: (bytes: Buffer | string) => void
+  readonly #hear: (json: string) => void
   #controller: Dispatcher.DispatchController | null = null
   #pieces: Buffer[] = []
   #pieces_bytes = 0
@@ -42,10 +48,16 @@ class Watch {
   #isOver = false
   isPaused = false
 
-  constructor(member: Member, caller: string, write: (bytes: Buffer | string) => void) {
+  constructor(
+    member: Member,
+    caller: string,
+    write: (bytes: Buffer | string) => void,
+    hear: (json: string) => void,
+  ) {
     this.#member = member
     this.#caller = caller
     this.#write = write
+    this.#hear = hear
     this.#open()
   }
 
@@ -95,7 +107,9 @@ class Watch {
   #frame(bytes: Buffer): void {
     this.#pieces_bytes = 0
     const data = frameData(bytes)
-    if (data) this.#write(messageFrame(fromServer(this.#member.upstream.name, data)))
+    if (!data) return
+    this.#hear(data)
+    this.#write(messageFrame(fromServer(this.#member.upstream.name, data)))
   }
 
   #piece(bytes: Buffer): void {
@@ -115,7 +129,7 @@ class Watch {
 }
 
 /** Holds the stream open until the client leaves or the worker drains. */
-export function openRoofStream(call: Call, roof: RoofSession): void {
+export function openRoofStream(call: Call, roof: RoofSession, questions: Questions): void {
   const { res } = call
   const watches = new Map<Member, Watch>()
   let isOver = false
@@ -138,7 +152,9 @@ export function openRoofStream(call: Call, roof: RoofSession): void {
         hearing.end()
         watches.delete(old)
       }
-    const hearing = new Watch(member, roof.caller, write)
+    const hearing = new Watch(member, roof.caller, write, (json) =>
+      questions.heard(call, member.upstream, json),
+    )
     if (isBlocked) hearing.pause()
     watches.set(member, hearing)
   }
