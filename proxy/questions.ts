@@ -36,6 +36,8 @@ export type News =
   | { what: 'withdrawn'; scope: string; server: string; id: string }
   | { what: 'session_ended'; scope: string }
 
+/** The server that asks. */
+type From = { readonly name: string; readonly transport: string; readonly endpoint: string }
 /** How a question ended that nobody answered. */
 type Fate = Parameters<Call['fail']>
 type Question = {
@@ -105,10 +107,8 @@ export class Questions {
   /** Records the questions of an `input_required` result: asked and over at once, for the answer comes as a call of its own. */
   required(call: Call, text: string): void {
     for (const asked of inputRequests(text)) {
-      const event = this.#event(call, asked)
-      event.server = call.server
-      event.upstream_transport = call.upstream_transport
-      event.upstream_endpoint = call.upstream_endpoint
+      const { server: name, upstream_transport: transport, upstream_endpoint: endpoint } = call
+      const event = this.#event(call, { name, transport, endpoint }, asked)
       event.outcome = 'input_required'
       this.#finish(event, event.received_us)
     }
@@ -186,10 +186,7 @@ export class Questions {
       const why = `more than ${QUESTIONS_MAX} questions were under way`
       this.#end(oldest!, ['unavailable', 'capacity', 'questions_max', why])
     }
-    const event = this.#event(call, asked)
-    event.server = upstream.name
-    event.upstream_transport = upstream.transport
-    event.upstream_endpoint = upstream.endpoint
+    const event = this.#event(call, upstream, asked)
     event.client_span_id = newSpanId()
     const isOfCall = call.kind === 'request'
     if (isOfCall) call.questions++
@@ -201,7 +198,7 @@ export class Questions {
   }
 
   /** The event of a question, as far as it is known when it is asked. What was asked is measured and forgotten. */
-  #event(call: Call, asked: Asked): Call {
+  #event(call: Call, from: From, asked: Asked): Call {
     const now_us = nowUs()
     const { req, res, endpoint, session } = call
     const event = new Call(req, res, endpoint, now_us, call.peer_address, call.isHop)
@@ -213,6 +210,9 @@ export class Questions {
     event.session = session
     event.client_name = call.client_name || session?.client_name || ''
     event.client_version = call.client_version || session?.client_version || ''
+    event.server = from.name
+    event.upstream_transport = from.transport
+    event.upstream_endpoint = from.endpoint
     event.tool = call.tool
     event.exposed_name = call.exposed_name
     this.#speak(event, call)

@@ -12,7 +12,9 @@ export type AskArguments = {
   /** Stream the question goes out on: of the call, or of the session. */
   on?: 'call' | 'session'
   /** `wait` for the answer, `result` at once, `withdraw` the question and then give the result, or `cut` the connection. */
-  then?: 'wait' | 'result' | 'withdraw' | 'cut'
+  next?: 'wait' | 'result' | 'withdraw' | 'cut'
+  /** Takes it back on the stream of the session instead, and never gives a result. */
+  back_on_session?: boolean
   /** Bytes of text in the params. */
   bytes?: number
 }
@@ -40,7 +42,7 @@ export class Asking {
 
   call(id: string | number | undefined, args: AskArguments, req: IncomingMessage, res: ServerResponse): void {
     const session = this.#streams.get(String(req.headers['mcp-session-id'] ?? ''))
-    const { on = 'call', then = 'wait' } = args
+    const { on = 'call', next = 'wait' } = args
     res.writeHead(200, { 'content-type': 'text/event-stream' })
     res.flushHeaders()
     const stream = on === 'call' ? res : session
@@ -49,14 +51,14 @@ export class Asking {
       const result = { content: [{ type: 'text', text }] }
       res.end(frame({ jsonrpc: '2.0', ...(id === undefined ? {} : { id }), result }))
     }
-    if (then === 'wait') this.#waiting.set(JSON.stringify(args.as), end)
+    if (next === 'wait') this.#waiting.set(JSON.stringify(args.as), end)
     stream.write(frame(question(args)))
-    if (then === 'withdraw')
-      stream.write(
+    if (next === 'withdraw')
+      (args.back_on_session ? session! : stream).write(
         frame({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: args.as } }),
       )
-    if (then === 'result' || then === 'withdraw') end('went on')
-    if (then === 'cut') setImmediate(() => req.socket.destroy())
+    if (next === 'result' || (next === 'withdraw' && !args.back_on_session)) end('went on')
+    if (next === 'cut') setImmediate(() => req.socket.destroy())
   }
 
   /** A message without a method: the client answers. */
