@@ -14,10 +14,10 @@ import type { Upstream } from './upstream/upstream.ts'
 /** Questions under way in one worker. About 2 KB each: their texts are not kept. */
 const QUESTIONS_MAX = 1000
 /**
- * The result of a call may reach its worker before the word that another worker has taken the answer to a question of that
- * call: for this long an unanswered question may still turn out to be answered.
+ * How long a question may still be answered when its call is over. The word that another worker has taken the answer may come
+ * after the result it led to; and a server behind a pipe asks on no stream at all: the call its question came with is a guess.
  */
-const WORD_GRACE_MS = 2_000
+const ANSWER_GRACE_MS = 2_000
 
 /** What became of a question, for the worker that has it. Times on the machine's clock that all workers read alike. */
 type Answer = {
@@ -122,18 +122,16 @@ export class Questions {
     call.awaited = this.#options.tellOthers(news).catch(() => false)
   }
 
-  /** A call has ended, and with it what was asked on its stream. */
+  /** A call has ended, and with it what was asked on its stream, unless the answer is on its way. */
   over(call: Call): void {
     if (call.questions === 0) return
     const fate = fateOf(call)
-    const isElsewhere = this.#options.hasOthers() && !call.session?.owner
     for (const question of this.#open) {
       if (question.call !== call) continue
       question.call = null
       question.fate = fate
       question.event.last_byte_us = nowUs()
-      if (isElsewhere) question.timer = setTimeout(() => this.#end(question, fate), WORD_GRACE_MS)
-      else this.#end(question, fate)
+      question.timer = setTimeout(() => this.#end(question, fate), ANSWER_GRACE_MS)
     }
     call.questions = 0
   }
@@ -279,10 +277,8 @@ export class Questions {
   }
 
   #settle(question: Question, answer: Answer): void {
-    const { event, fate } = question
+    const { event } = question
     const at_us = nowUs() - Math.max(0, sharedUs() - answer.at_us)
-    // Taken after its call had ended: too late for the server.
-    if (fate && at_us > event.last_byte_us) return this.#end(question, fate)
     // What a client says is as private as what it was asked: an error text too.
     const isKept = this.#options.capture().keeps(event).results
     event.response_bytes = answer.bytes

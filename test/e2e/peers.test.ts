@@ -211,7 +211,16 @@ function assertEvents(rows: readonly Row[], { path, prefix, server }: Place): vo
   expect(of('get-resource-links')).toMatchObject({ outcome: 'ok', content_resource: 3 })
   expect(['tool_error', 'rpc_error']).toContain(of('nobody-has-this').outcome)
   expect(of('trigger-sampling-request')).toMatchObject({ outcome: 'ok' })
-  const runs = rows.filter((r) => r.tool === 'trigger-long-running-operation')
+  // What the server asked is a child of the call that caused it.
+  for (const [tool, method] of [
+    ['trigger-sampling-request', 'sampling/createMessage'],
+    ['trigger-elicitation-request', 'elicitation/create'],
+  ] as const)
+    expect(rows.filter((r) => r.kind === 'server_request' && r.method === method)).toMatchObject([
+      { outcome: 'ok', server, tool, parent_span_id: of(tool).client_span_id },
+    ])
+  // A stdio server's own questions may come on the stream of any call.
+  const runs = rows.filter((r) => r.kind === 'request' && r.tool === 'trigger-long-running-operation')
   expect(runs.map((r) => r.outcome).sort()).toEqual(['cancelled', 'ok'])
   expect(runs.find((r) => r.outcome === 'ok')).toMatchObject({ outcome: 'ok' })
   // A stdio server's other messages (its list changed) travel on the stream of the open call.
