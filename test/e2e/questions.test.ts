@@ -2,7 +2,9 @@
  * What servers ask clients, through a server's own endpoint and under the roof, on the stream of a call and of a session:
  * one event each with its true outcome, a child of the call that caused it, and nothing private in it.
  */
+import { execFile } from 'node:child_process'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { AskArguments } from '../support/asking-tool.ts'
 import { type Answer, initialize, type OpenAnswer, open, send, toolCall } from '../support/client.ts'
@@ -406,6 +408,25 @@ describe('the modern era', () => {
       ['server_request', 'elicitation/create', 'input_required'],
     ])
   })
+})
+
+test('weir trace draws them below their call, weir tail --all names them', async () => {
+  const session = await openSession(STUBS[0]!)
+  const call = await session.call({ method: 'roots/list' })
+  await session.answer((await questionIn(call)).id, { result: { roots: [] } })
+  await call.ended
+  const { trace_id } = await eventsOf(call.as)
+  const command = async (...args: string[]): Promise<string[]> => {
+    const argv = [join(ROOT, 'weir.ts'), ...args, '--config', weir.weir.configFile]
+    return (await promisify(execFile)(process.execPath, argv)).stdout.split('\n')
+  }
+  const lines = await command('trace', String(trace_id))
+  const at = lines.findIndex((line) => line.includes('tools/call ask [weir stub]'))
+  const below = lines.slice(at).filter((line) => /\[(→|stub)/.test(line))
+  expect(below.map((line) => /\[[^\]]*\]/.exec(line)![0])).toEqual(['[→ stub]', '[stub asks]', '[→ client]'])
+  const tail = ['tail', '--no-follow', '-n', '200']
+  expect((await command(...tail, '--all')).some((line) => line.includes('← roots/list ask'))).toBe(true)
+  expect((await command(...tail, '--outcome', 'ok')).some((line) => line.includes('←'))).toBe(false)
 })
 
 test('they are no calls: no figure counts them, a view and a metric of their own do', async () => {
