@@ -5,7 +5,7 @@
  * only then does the answer's 202 leave. Nothing here delays the answer's way to the server.
  */
 import { Call } from './call.ts'
-import { type Asked, hear, hearEnds, inputRequests } from './mcp/question.ts'
+import { type Asked, hear, hearEnds, idText, inputRequests } from './mcp/question.ts'
 import type { Capture } from './record.ts'
 import { nowUs } from './telemetry/clock.ts'
 import { newSpanId } from './telemetry/random.ts'
@@ -18,6 +18,9 @@ const QUESTIONS_MAX = 1000
  * after the result it led to; and a server behind a pipe asks on no stream at all: the call its question came with is a guess.
  */
 const ANSWER_GRACE_MS = 2_000
+
+/** More of a client's error text is not passed on between workers. */
+const ERROR_CHARS = 4096
 
 /** What became of a question, for the worker that has it. Times on the machine's clock that all workers read alike. */
 type Answer = {
@@ -114,8 +117,9 @@ export class Questions {
     }
   }
 
-  /** Takes a client's answer to question `id` (JSON text) of `server`; `call` is the answer on its way there. */
-  answered(call: Call, server: string, id: string): void {
+  /** Takes a client's answer to question `asked_id` of `server`; `call` is the answer on its way there. */
+  answered(call: Call, server: string, asked_id: unknown): void {
+    const id = idText(asked_id)
     const news: News = { what: 'answered', scope: scopeOf(call), server, id, answer: this.#answer(call) }
     // A session that one worker owns has its questions there.
     if (this.tell(news) || !this.#options.hasOthers() || call.session?.owner) return
@@ -267,7 +271,7 @@ export class Questions {
           : Number.isInteger(code) && Math.abs(code as number) < 2 ** 31
             ? (code as number)
             : 0,
-      message: typeof message === 'string' ? message : '',
+      message: capture.keepsResults && typeof message === 'string' ? message.slice(0, ERROR_CHARS) : '',
       bytes: call.body.length,
       result_bytes: result === undefined ? 0 : call.body.length,
       hash: capture.hashesResults ? capture.digestBytes(call.body) : '',

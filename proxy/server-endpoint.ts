@@ -57,8 +57,7 @@ export class ServerEndpoint implements Route {
         ? Buffer.from(withTraceparent(call.text, call.message!, parent, call.tracestate))
         : call.body
     if (call.method === 'notifications/cancelled') this.#env.cancelled(call)
-    if (call.kind === 'unreadable')
-      this.#env.questions.answered(call, upstream.name, JSON.stringify(call.message!.id))
+    if (call.kind === 'unreadable') this.#env.questions.answered(call, upstream.name, call.message!.id)
     call.forwarded_us = nowUs()
     const hooks =
       call.method === 'initialize' ? { ...TRANSPARENT, sessionId: this.#newSession(call) } : TRANSPARENT

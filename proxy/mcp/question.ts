@@ -14,7 +14,14 @@ const WITHDRAWS = 'notifications/cancelled'
 /** Entries of one `input_required` result that are looked at. */
 const INPUTS_MAX = 256
 
+/** More of an id is not kept: the server chooses it, and a question is remembered. */
+const ID_MAX_CHARS = 256
+
 const isId = (id: unknown): id is string | number => typeof id === 'string' || typeof id === 'number'
+
+/** JSON text of an id, cut. Both sides of a question go by it. */
+export const idText = (id: unknown): string =>
+  JSON.stringify(typeof id === 'string' ? id.slice(0, ID_MAX_CHARS) : id)
 
 /** JSON text of a value that JSON.parse has made; '' when there is none, or it is nested too deep to write. */
 function textOf(value: unknown): string {
@@ -41,13 +48,13 @@ export function hear(json: string): Asked | Withdrawn | null {
   if (isId(id))
     return {
       what: 'asked',
-      id: JSON.stringify(id),
+      id: idText(id),
       method,
       params: textOf(params),
       bytes: Buffer.byteLength(json),
     }
   if (id !== undefined || method !== WITHDRAWS || !isId(params?.requestId)) return null
-  return { what: 'withdrawn', id: JSON.stringify(params.requestId) }
+  return { what: 'withdrawn', id: idText(params.requestId) }
 }
 
 const ID = String.raw`"id"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+)`
@@ -75,7 +82,7 @@ export function hearEnds(head: Buffer, tail: Buffer, bytes: number): Asked | nul
   try {
     return {
       what: 'asked',
-      id: JSON.stringify(JSON.parse(id)),
+      id: idText(JSON.parse(id)),
       method: JSON.parse(found[2]!) as string,
       params: '',
       bytes,
@@ -98,7 +105,7 @@ export function inputRequests(text: string): Asked[] {
     .slice(0, INPUTS_MAX)
     .map(([key, request]) => ({
       what: 'asked',
-      id: JSON.stringify(key),
+      id: idText(key),
       method: typeof request?.method === 'string' ? request.method : '',
       params: textOf(request?.params),
       bytes: Buffer.byteLength(textOf(request)),

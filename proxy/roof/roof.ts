@@ -235,7 +235,7 @@ export class Roof implements Route {
     const question = answeredQuestion(call.message!)
     const upstream = question && this.#upstreams.get(question.server)
     if (!question || !upstream) throw new WeirError('invalid_request', 'no server asked this')
-    this.#env.questions.answered(call, question.server, question.id)
+    this.#env.questions.answered(call, question.server, JSON.parse(question.id))
     const member = await roof.member(question.server)
     await ask(
       upstream,

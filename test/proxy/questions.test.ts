@@ -89,7 +89,7 @@ test('answered: one event, a child of its call, and none for the same answer aga
   const call = makeCall()
   questions.heard(call, upstream, ask(1))
   expect(call.questions).toBe(1)
-  for (let i = 0; i < 2; i++) questions.answered(answer({ id: 1, result: {} }), 'stub', '1')
+  for (let i = 0; i < 2; i++) questions.answered(answer({ id: 1, result: {} }), 'stub', 1)
   questions.over(call)
   expect(ends()).toEqual([['1', 'ok', 'none', '']])
   expect(recorded[0]).toMatchObject({
@@ -110,12 +110,12 @@ test('answered: one event, a child of its call, and none for the same answer aga
 test('an answer is only for the question of its own session, server and id', () => {
   const questions = makeQuestions()
   questions.heard(makeCall(), upstream, ask(1))
-  questions.answered(answer({ id: 2, result: {} }), 'stub', '2')
-  questions.answered(answer({ id: '1', result: {} }), 'stub', '"1"')
-  questions.answered(answer({ id: 1, result: {} }), 'other', '1')
+  questions.answered(answer({ id: 2, result: {} }), 'stub', 2)
+  questions.answered(answer({ id: '1', result: {} }), 'stub', '1')
+  questions.answered(answer({ id: 1, result: {} }), 'other', 1)
   const foreign = answer({ id: 1, result: {} })
   foreign.session = { ...session, handle: 'c'.repeat(32) }
-  questions.answered(foreign, 'stub', '1')
+  questions.answered(foreign, 'stub', 1)
   expect(ends()).toEqual([])
   expect(questions.size).toBe(1)
 })
@@ -183,6 +183,14 @@ describe('without an answer', () => {
   })
 })
 
+test('of a long id enough is kept to find its question', () => {
+  const questions = makeQuestions()
+  const id = 'x'.repeat(100_000)
+  questions.heard(makeCall(), upstream, ask(id))
+  questions.answered(answer({ id, result: {} }), 'stub', id)
+  expect(recorded.map((e) => [e.outcome, e.id!.length])).toEqual([['ok', 258]])
+})
+
 test('the oldest gives way when there are too many, and says so', () => {
   const questions = makeQuestions()
   const call = makeCall()
@@ -214,7 +222,7 @@ describe('several workers', () => {
     isElsewhere = true
     const questions = makeQuestions(true)
     const call = answer({ id: 1, result: {} })
-    questions.answered(call, 'stub', '1')
+    questions.answered(call, 'stub', 1)
     expect(told).toMatchObject([{ what: 'answered', scope: session.handle, server: 'stub', id: '1' }])
     expect(await call.awaited).toBe(true)
     expect(ends()).toEqual([])
@@ -223,10 +231,10 @@ describe('several workers', () => {
   test('a question that is here, or of a session that one worker owns, is asked of nobody', () => {
     const questions = makeQuestions(true)
     questions.heard(makeCall(), upstream, ask(1))
-    questions.answered(answer({ id: 1, result: {} }), 'stub', '1')
+    questions.answered(answer({ id: 1, result: {} }), 'stub', 1)
     const owned = answer({ id: 2, result: {} })
     owned.session = { ...session, owner: 'w1' }
-    questions.answered(owned, 'stub', '2')
+    questions.answered(owned, 'stub', 2)
     expect(told).toEqual([])
     expect(owned.awaited).toBeNull()
   })
