@@ -38,11 +38,14 @@ const worker = new Worker(
     host_socket: join(folder, 'host.sock'),
     secrets: { session: 'a'.repeat(64), hash: 'b'.repeat(64) },
   },
-  (topic) => {
-    if (topic !== 'sealed') return
-    // Nobody ships: what is sealed has been measured and goes.
-    for (const file of readdirSync(spool_folder))
-      if (file.endsWith('.ndjson')) rmSync(join(spool_folder, file))
+  {
+    tell: (topic) => {
+      if (topic !== 'sealed') return
+      // Nobody ships: what is sealed has been measured and goes.
+      for (const file of readdirSync(spool_folder))
+        if (file.endsWith('.ndjson')) rmSync(join(spool_folder, file))
+    },
+    askOthers: async () => false,
   },
 )
 const port = await worker.listen('127.0.0.1', 0)

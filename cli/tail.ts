@@ -71,7 +71,8 @@ function callName(row: FollowRow): string {
   if (row.tool && row.method === 'tools/call') return row.tool
   const object = row.tool || row.target
   if (row.method === '') return row.kind
-  return object ? `${row.method} ${object}` : row.method
+  const name = object ? `${row.method} ${object}` : row.method
+  return row.kind === 'server_request' ? `← ${name}` : name
 }
 
 const who = (row: FollowRow): string =>

@@ -102,7 +102,10 @@ function failure(span: TraceSpan, call: TraceCall | undefined): string {
 
 function label({ span, isOrphan }: Node): string {
   const server = span.attributes['weir.server'] ?? ''
-  const place = span.is_weir ? (span.kind === 'Client' ? `→ ${server}` : `weir ${server}`) : span.service
+  const isAsked = span.attributes['weir.kind'] === 'server_request'
+  const to = isAsked ? '→ client' : `→ ${server}`
+  const own = isAsked ? `${server} asks` : `weir ${server}`
+  const place = span.is_weir ? (span.kind === 'Client' ? to : own) : span.service
   return clean(
     `${span.is_weir && span.kind === 'Client' ? '' : `${span.name} `}${place ? `[${place}]` : ''}${isOrphan ? ' …' : ''}`.trim(),
   )
@@ -153,7 +156,11 @@ export function waterfall(
       `${pad(names[i]!, name_width)} ${now.paint(style, drawn)} ${pad(duration(span.duration_us), 9, 'right')}`,
     )
     const under = now.paint('dim', cut(below, Math.floor(width / 2)))
-    const phases = span.phases ? phaseLine(span.phases, now, now.width - below.length) : ''
+    // A question has one phase: the client's answer.
+    const phases =
+      span.phases && call?.kind !== 'server_request'
+        ? phaseLine(span.phases, now, now.width - below.length)
+        : ''
     if (phases) lines.push(`${under}${phases}`)
     if (fault) lines.push(`${under}${now.paint('red', cut(fault, now.width - below.length))}`)
   })

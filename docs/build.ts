@@ -89,6 +89,15 @@ const eventPage = (): string => `# The event
 ${GENERATED}Every call leaves exactly one record: a line in the spool, a row of \`calls\`, and the spans of \`otel_traces\` made from it.
 Content columns stay empty unless a capture rule names the call.
 
+What a server asks a client (\`sampling/createMessage\`, \`elicitation/create\`, \`roots/list\`, \`ping\`) leaves a record of its own,
+\`kind\` \`server_request\`. The parts are reversed: the request is the server's and the answer the client's, so \`request_bytes\`
+measures the question, \`response_bytes\` and \`result_hash\` the client's answer, \`wait_us\` and \`upstream_us\` the time the client
+took, and a JSON-RPC error is the client's failure. Its span is a child of the CLIENT span of the call on whose stream it came;
+what comes on the stream of a session belongs to the trace of the session. In the modern era each entry of an \`input_required\`
+result is such a record, with that outcome and no duration: the client answers with its next call. It counts as no call: rollups,
+\`v_calls\` and \`weir top\` leave it out, \`v_server_requests\` and the metric \`weir_server_request_duration_seconds\` hold nothing else.
+An error text of a client is kept only where a capture rule keeps results.
+
 Outcomes: ${OUTCOMES.map(code).join(', ')}. \`ok\` and \`input_required\` are no failures.
 
 ${table(

@@ -26,7 +26,10 @@ export type Outcome = (typeof OUTCOMES)[number]
 export const OWNERS = ['none', 'client', 'config', 'weir', 'upstream', 'capacity'] as const
 export type Owner = (typeof OWNERS)[number]
 
-/** `request` and `notification` came from a client; `server_request` from a server; `unreadable` never became a message. */
+/**
+ * `request` and `notification` came from a client; `unreadable` never became a message. `server_request` is what a server
+ * asked a client: the parts are reversed, so its "upstream" phases and sizes of the answer are the client's. Only `request` is a call.
+ */
 export const KINDS = ['request', 'notification', 'server_request', 'unreadable'] as const
 export type Kind = (typeof KINDS)[number]
 
@@ -90,19 +93,30 @@ export const FIELDS = [
     'ts',
     'integer',
     "DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1))",
-    'When the first byte of the call was received, in microseconds since 1970 UTC',
+    'When the first byte of the call was received, in microseconds since 1970 UTC; a server_request: when it was handed to the client',
     us,
   ),
-  field('kind', KINDS, words(KINDS), 'What arrived', { otel: 'weir.kind' }),
+  field(
+    'kind',
+    KINDS,
+    words(KINDS),
+    'What arrived, and from whom: `server_request` came from a server, all else from a client. Only `request` counts as a call',
+    { otel: 'weir.kind' },
+  ),
   // trace
   field('trace_id', 'string', 'String', 'W3C trace id, 32 hex digits'),
   field('span_id', 'string', 'String', 'Span id of the SERVER span, 16 hex digits'),
-  field('parent_span_id', 'string', 'String', "Span id of the caller's span, '' for a root"),
+  field(
+    'parent_span_id',
+    'string',
+    'String',
+    "Span id of the caller's span, '' for a root; a server_request: the CLIENT span of the call on whose stream it came",
+  ),
   field(
     'client_span_id',
     'string',
     'String',
-    "Span id of the CLIENT span towards the upstream, '' when none was contacted",
+    "Span id of the CLIENT span towards the upstream (a server_request: towards the client), '' when none was contacted",
   ),
   field(
     'trace_source',
@@ -135,7 +149,13 @@ export const FIELDS = [
     'Public handle of the legacy session (never the id that travels on the wire)',
     { otel: 'mcp.session.id' },
   ),
-  field('request_id', 'string', 'String', 'JSON-RPC id in string form', { otel: 'jsonrpc.request.id' }),
+  field(
+    'request_id',
+    'string',
+    'String',
+    'JSON-RPC id in string form, as whoever asked wrote it; a question in an input_required result: its key',
+    { otel: 'jsonrpc.request.id' },
+  ),
   // who
   field(
     'caller',
@@ -185,7 +205,13 @@ export const FIELDS = [
     "Configured name of the upstream server, '' when the roof answered or none was found",
     { otel: 'weir.server' },
   ),
-  field('tool', 'string', lc, "The server's own name of the tool or prompt", { otel: 'gen_ai.tool.name' }),
+  field(
+    'tool',
+    'string',
+    lc,
+    "The server's own name of the tool or prompt; a server_request: of the call that caused it",
+    { otel: 'gen_ai.tool.name' },
+  ),
   field('exposed_name', 'string', lc, 'The name the client used', { otel: 'weir.exposed_name' }),
   field('target', 'string', 'String', 'Resource URI without user info, query and fragment', {
     otel: 'mcp.resource.uri',
@@ -207,11 +233,21 @@ export const FIELDS = [
     otel: 'http.response.status_code',
   }),
   // outcome
-  field('outcome', OUTCOMES, words(OUTCOMES), 'What became of the call', { otel: 'weir.outcome' }),
+  field(
+    'outcome',
+    OUTCOMES,
+    words(OUTCOMES),
+    'What became of the call. A question in an `input_required` result has that outcome itself, at once: its answer is the next call',
+    { otel: 'weir.outcome' },
+  ),
   field('owner', OWNERS, words(OWNERS), 'Whose fault a failure is', { otel: 'weir.owner' }),
-  field('error_type', 'string', lc, 'Code of the error table, JSON-RPC code, or tool_error', {
-    otel: 'error.type',
-  }),
+  field(
+    'error_type',
+    'string',
+    lc,
+    'Code of the error table, JSON-RPC code, or tool_error; a server_request nobody answered: withdrawn, unanswered, session_ended, questions_max, or why its call ended',
+    { otel: 'error.type' },
+  ),
   field('error_code', 'integer', 'Int32 CODEC(T64, ZSTD(1))', 'JSON-RPC error code, 0 when none', {
     otel: 'rpc.response.status_code',
   }),
@@ -224,7 +260,13 @@ export const FIELDS = [
     { otel: 'weir.error.fingerprint' },
   ),
   // phases
-  field('duration_us', 'integer', wide, 'Received to answered', us),
+  field(
+    'duration_us',
+    'integer',
+    wide,
+    "Received to answered; a server_request: handed to the client until the client's answer was taken",
+    us,
+  ),
   field('receive_us', 'integer', small, "First byte of the request to its last: the client's upload", us),
   field('authorise_us', 'integer', small, 'Parsing, identity, routing and policy', us),
   field(
@@ -242,7 +284,7 @@ export const FIELDS = [
     'upstream_us',
     'integer',
     wide,
-    'Time during which an upstream was working: connect + wait + transfer',
+    'Time during which an upstream (a server_request: the client) was working: connect + wait + transfer',
     us,
   ),
   field('overhead_us', 'integer', small, "Weir's own share: duration less receive, queue and upstream", {

@@ -25,6 +25,10 @@ export const ATTRIBUTE = {
   protocol: 'network.protocol.name',
   serverAddress: 'server.address',
   serverPort: 'server.port',
+  clientAddress: 'client.address',
+  clientPort: 'client.port',
+  protocolVersion: 'mcp.protocol.version',
+  weirKind: 'weir.kind',
   weirServer: 'weir.server',
 } as const
 

@@ -40,6 +40,17 @@ export const METRICS = {
     buckets: OVERHEAD_S,
     help: "Weir's own share of a call: total less upload and upstream",
   },
+  weir_server_request_duration_seconds: {
+    type: 'histogram',
+    labels: ['mcp_method_name', 'weir_server', 'weir_outcome'],
+    buckets: OPERATION_S,
+    help: 'Requests of servers to clients (sampling, elicitation, roots, ping): handed to the client until its answer was taken',
+  },
+  weir_server_requests_open: {
+    type: 'gauge',
+    labels: ['worker'],
+    help: 'Requests of servers that their clients have not answered yet',
+  },
   weir_events_written_total: { type: 'counter', labels: [], help: 'Events written to the spool' },
   weir_events_lost_total: { type: 'counter', labels: ['reason'], help: 'Events lost, by reason' },
   weir_http_requests_total: {

@@ -48,12 +48,12 @@ export class Call {
   first_byte_us = 0
   last_byte_us = 0
   queue_us = 0
+  /** When it ended, for what is recorded later than that; 0: when it is recorded. */
+  ended_us = 0
   /** How its client speaks to us. */
   transport = 'http'
   // message
   body: Buffer = EMPTY
-  /** Of the body, where it is not kept until the call ends; 0 where it is. */
-  request_bytes = 0
   text = ''
   message: Message | null = null
   kind: Kind = 'unreadable'
@@ -105,6 +105,8 @@ export class Call {
   error_code = 0
   error_message = ''
   // sizes
+  /** Of the body, where it is not kept until the call ends; 0 where it is. */
+  request_bytes = 0
   response_bytes = 0
   arguments_json = ''
   arguments_bytes = 0
@@ -119,6 +121,8 @@ export class Call {
   list_items = 0
   stream_messages = 0
   text_bytes_out = 0
+  /** Masked already; '' when it is to be made of the arguments. */
+  captured_arguments = ''
   captured_result = ''
   /** Whether the event has been written (or given up and counted). Guards against a second one. */
   isRecorded = false
@@ -126,6 +130,10 @@ export class Call {
   onClientGone: (() => void) | null = null
   /** Called when the client says that it no longer waits (notifications/cancelled). */
   onCancelAsked: (() => void) | null = null
+  /** What its server has asked on its stream and nobody has answered yet (questions.ts). */
+  questions = 0
+  /** Something another worker does for it, which must be done before its answer leaves. */
+  awaited: Promise<unknown> | null = null
   /** Where OpenCalls keeps it, -1 for nowhere. */
   open_slot = -1
 

@@ -1,16 +1,20 @@
 /** A proxy worker as a process: options in, listen, answer the supervisor, drain. */
 import { hostOf, portOf } from '../config/address.ts'
 import type { Config } from '../config/schema.ts'
-import { serveChild, tellSupervisor } from '../supervisor/link.ts'
+import { askSupervisor, serveChild, tellSupervisor } from '../supervisor/link.ts'
 import type { Cancelled } from './open-calls.ts'
 import type { WorkerOptions } from './options.ts'
+import type { News } from './questions.ts'
 import { Worker } from './wire.ts'
 
 let worker: Worker | null = null
 
 serveChild<WorkerOptions>({
   async start(options) {
-    worker = new Worker(options, tellSupervisor)
+    worker = new Worker(options, {
+      tell: tellSupervisor,
+      askOthers: async (question, argument) => (await askSupervisor(question, argument)) === true,
+    })
     const host = hostOf(options.config.listen)
     const port = await worker.listen(host, portOf(options.config.listen))
     return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
@@ -28,6 +32,7 @@ serveChild<WorkerOptions>({
       worker?.cancelled(argument as Cancelled)
       return true
     }
+    if (question === 'question') return worker?.heardOfQuestion(argument as News) ?? false
     throw new Error(`unknown question ${question}`)
   },
   async drain() {

@@ -61,6 +61,8 @@ export class Capture {
   readonly #rules: readonly Rule[]
   readonly hashesArguments: boolean
   readonly hashesResults: boolean
+  /** Whether any rule keeps results. */
+  readonly keepsResults: boolean
   readonly max_bytes: number
   readonly redact: Redactor
   /** The key, and room behind it for what is hashed with it. */
@@ -75,6 +77,7 @@ export class Capture {
     }))
     this.hashesArguments = config.arguments === 'hash'
     this.hashesResults = config.results === 'hash'
+    this.keepsResults = config.keep.some((rule) => rule.results)
     this.max_bytes = config.max_bytes
     this.redact = redact
     this.#keyed.set(hash('sha256', hashKey, 'buffer'))
@@ -219,8 +222,8 @@ export class Recorder {
 
   /** Once per call: a strict call needs it twice. */
   #argumentsHash(call: Call): string {
-    if (call.arguments_json === '' || !this.capture.hashesArguments) return ''
-    call.arguments_hash ||= this.capture.digest(call.arguments_json)
+    if (call.arguments_json !== '' && this.capture.hashesArguments)
+      call.arguments_hash ||= this.capture.digest(call.arguments_json)
     return call.arguments_hash
   }
 
@@ -236,7 +239,7 @@ export class Recorder {
     const isFailed = c.outcome !== 'ok' && c.outcome !== 'input_required'
     const kept = this.capture.keeps(c)
     const captured_arguments =
-      kept.arguments && c.arguments_json !== '' ? this.capture.mask(c.arguments_json) : ''
+      kept.arguments && c.arguments_json !== '' ? this.capture.mask(c.arguments_json) : c.captured_arguments
     const isUsual =
       !isFailed &&
       c.parent_span_id === '' &&
@@ -281,7 +284,7 @@ export class Recorder {
   }
 
   #event(c: Call): UsualFields {
-    const end = nowUs()
+    const end = c.ended_us || nowUs()
     const identity = c.identity
     const body_us = c.body_us || end
     const upstreamStart = c.forwarded_us || end
@@ -358,6 +361,7 @@ export class Recorder {
   }
 
   #count(call: Call, e: UsualFields): void {
+    if (e.kind === 'server_request') return this.#countQuestion(e)
     const error_type = e.outcome === 'ok' ? '' : call.error_type
     // A name only counts as a label once a server has answered to it: clients could otherwise invent series.
     const tool = e.outcome === 'ok' || e.outcome === 'tool_error' ? e.tool : ''
@@ -372,6 +376,17 @@ export class Recorder {
     if (e.attempts === 0) return
     observe(series.client, SERVER_BOUNDS, e.upstream_us / 1e6)
     observe(series.overhead, OVERHEAD_BOUNDS, e.overhead_us / 1e6)
+  }
+
+  /** Asked by a server: apart from the calls, for the parts are reversed, and a ping may go either way. */
+  #countQuestion(e: UsualFields): void {
+    const method = METHODS.has(e.method) ? e.method : 'other'
+    const labels = [method, e.server, e.outcome]
+    observe(
+      this.#metrics.series('weir_server_request_duration_seconds', labels),
+      SERVER_BOUNDS,
+      e.duration_us / 1e6,
+    )
   }
 
   #seriesOf(e: UsualFields, tool: string, error_type: string): CallSeries {

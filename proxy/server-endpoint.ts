@@ -69,6 +69,7 @@ export class ServerEndpoint implements Route {
         ? Buffer.from(withTraceparent(call.text, call.message!, parent, call.tracestate))
         : call.body
     if (call.method === 'notifications/cancelled') this.#env.cancelled(call)
+    if (call.kind === 'unreadable') this.#env.questions.answered(call, upstream.name, call.message!.id)
     call.forwarded_us = nowUs()
     const hooks = call.method === 'initialize' ? this.#initializing(call, upstream) : TRANSPARENT
     const isLong = STREAM_METHODS.has(call.method)
@@ -81,6 +82,7 @@ export class ServerEndpoint implements Route {
 
   endSession(call: Call): void {
     this.#passThrough(call, 'DELETE')
+    if (call.session) this.#env.questions.sessionEnded(call.session.handle)
   }
 
   #passThrough(call: Call, method: 'GET' | 'DELETE'): void {

@@ -15,6 +15,7 @@ import { type Cancelled, cancelledBy, OpenCalls } from './open-calls.ts'
 import { type WorkerOptions, workerSocket } from './options.ts'
 import { plainPages } from './pages.ts'
 import { runStages, type Stage } from './pipeline.ts'
+import { type News, Questions } from './questions.ts'
 import { Capture, Recorder } from './record.ts'
 import { Roof } from './roof/roof.ts'
 import { memberHeaders, RoofSessions } from './roof/session.ts'
@@ -25,7 +26,7 @@ import { SpoolWriter } from './spool/writer.ts'
 import { admit } from './stages/admit.ts'
 import { identify } from './stages/identify.ts'
 import { intend } from './stages/intend.ts'
-import { trace } from './stages/trace.ts'
+import { streamTracer, trace } from './stages/trace.ts'
 import { understand } from './stages/understand.ts'
 import { configSecrets } from './telemetry/config-secrets.ts'
 import { Metrics, type Snapshot } from './telemetry/metrics.ts'
@@ -53,9 +54,17 @@ export function descriptorLimit(): number {
   }
 }
 
+/** How a worker reaches the others, through whoever supervises them. */
+export type WorkerLink = {
+  /** Tells of segments sealed, and of cancels for calls that are not here. */
+  tell(topic: 'sealed' | 'cancelled', argument?: unknown): void
+  /** Asks all other workers; resolves true when one of them said so. */
+  askOthers(question: 'question', argument: unknown): Promise<boolean>
+}
+
 export class Worker {
   readonly #options: WorkerOptions
-  readonly #tell: (topic: 'sealed' | 'cancelled', argument?: unknown) => void
+  readonly #link: WorkerLink
   readonly #spool: SpoolWriter
   readonly #metrics = new Metrics()
   readonly #figures = new ProcessFigures()
@@ -65,6 +74,7 @@ export class Worker {
   readonly #seal: SessionSeal
   readonly #runs = new InferredRuns()
   readonly #open = new OpenCalls()
+  readonly #questions: Questions
   readonly #deadlines = new Deadlines()
   readonly #sessions: RoofSessions
   readonly #sweep: NodeJS.Timeout
@@ -72,10 +82,9 @@ export class Worker {
   #wiring: Wiring
   config: Config
 
-  /** `tell`: of segments sealed, and of cancels for calls that are not here. */
-  constructor(options: WorkerOptions, tell: (topic: 'sealed' | 'cancelled', argument?: unknown) => void) {
+  constructor(options: WorkerOptions, link: WorkerLink) {
     this.#options = options
-    this.#tell = tell
+    this.#link = link
     this.config = options.config
     const { config } = options
     this.#spool = new SpoolWriter(
@@ -88,7 +97,7 @@ export class Worker {
         ),
         segment_age_ms: config.spool.segment_age_ms,
       },
-      () => tell('sealed'),
+      () => link.tell('sealed'),
     )
     this.#recorder = new Recorder(
       { instance: config.instance, worker: options.slot, env: config.env },
@@ -104,7 +113,17 @@ export class Worker {
     const { sessions_max, session_idle_ms, session_max_age_ms, sessions_per_caller_max } = config.http
     this.#seal = new SessionSeal(Buffer.from(options.secrets.session, 'hex'), session_max_age_ms)
     this.#sessions = new RoofSessions(sessions_max, session_idle_ms, sessions_per_caller_max)
-    this.#sweep = setInterval(() => this.#sessions.sweep(), SWEEP_MS).unref()
+    this.#questions = new Questions({
+      record: (event) => this.#server.record(event),
+      capture: () => this.#recorder.capture,
+      traceStream: (event) => streamTracer(this.config, this.#runs)(event),
+      hasOthers: () => this.config.workers > 1,
+      tellOthers: (news) => link.askOthers('question', news),
+    })
+    this.#sweep = setInterval(() => {
+      this.#sessions.sweep()
+      this.#questions.sweep()
+    }, SWEEP_MS).unref()
     this.#wiring = this.#wire(config)
     this.#downstream = new Downstream(
       this.#server,
@@ -140,6 +159,11 @@ export class Worker {
     this.#open.cancel(call)
   }
 
+  /** Another worker has learned what became of a question that may be here. True when it was, and its event is written. */
+  heardOfQuestion(news: News): boolean {
+    return this.#questions.tell(news)
+  }
+
   set isSpoolFull(isFull: boolean) {
     this.#spool.isFull = isFull
   }
@@ -148,6 +172,7 @@ export class Worker {
     const slot = [this.#options.slot]
     this.#metrics.set('weir_calls_open', this.#downstream.calls_open, slot)
     this.#metrics.set('weir_streams_open', this.#downstream.streams_open, slot)
+    this.#metrics.set('weir_server_requests_open', this.#questions.size, slot)
     this.#metrics.set('weir_events_written_total', this.#spool.written)
     for (const [reason, events] of Object.entries(this.#spool.losses.counts))
       this.#metrics.set('weir_events_lost_total', events, [reason])
@@ -161,6 +186,7 @@ export class Worker {
     await Promise.all([...this.#upstreams.values()].map((u) => u.destroy()))
     // Calls that were cut are recorded as their sockets close; the spool is the last to go.
     await new Promise((resolve) => setTimeout(resolve, CUT_MS))
+    this.#questions.drain()
     this.#spool.close()
   }
 
@@ -216,21 +242,29 @@ export class Worker {
       slot: this.#options.slot,
       hop: (call, owner) => hopToOwner(call, workerSocket(this.#options.run_folder, owner)),
       passTarget: (call) => runStages(target, call),
-      record: (call) => server.record(call),
-      recordThen: (call, then) => server.recordThen(call, then),
+      record: (call) => {
+        server.record(call)
+        this.#questions.over(call)
+      },
+      recordThen: (call, then) => {
+        if (call.awaited === null) server.recordThen(call, then)
+        else void call.awaited.then(() => server.recordThen(call, then))
+      },
       refuse: (call, error) => server.refuse(call, error),
       errorText: (call, error) => server.errorText(call, error),
       hashResult: isHashing ? (bytes, begun) => recorder.capture.digestBytes(bytes, begun) : null,
       beginHash: () => recorder.capture.beginDigest(),
-      captureResult: (call, text) => {
+      sawResult: (call, text) => {
         if (recorder.capture.keeps(call).results) call.captured_result = recorder.capture.mask(text)
+        if (call.outcome === 'input_required') this.#questions.required(call, text)
       },
       cancel: (call, upstream, reason) => this.#cancel(call, upstream, reason),
       cancelled: (notice) => {
         const call = cancelledBy(notice)
-        if (call && !this.#open.cancel(call) && config.workers > 1) this.#tell('cancelled', call)
+        if (call && !this.#open.cancel(call) && config.workers > 1) this.#link.tell('cancelled', call)
       },
       open: this.#open,
+      questions: this.#questions,
       deadlines: this.#deadlines,
     }
   }

@@ -334,10 +334,24 @@ export class Supervisor {
         if (topic === 'sealed') this.#shipper?.nudge()
         // The worker that got the cancel does not have the call: another one may.
         if (topic === 'cancelled')
-          for (const [other, worker] of this.#workers)
-            if (other !== slot) worker.ask('cancelled', argument).catch(() => {})
+          for (const worker of this.#others(slot)) worker.ask('cancelled', argument).catch(() => {})
+      },
+      answer: async (question, argument) => {
+        if (question !== 'question') return this.#answer(question)
+        // What became of a server's question: the worker that has it says true.
+        const asked = this.#others(slot).map(async (worker) => {
+          if ((await worker.ask(question, argument)) !== true) throw new Error('not here')
+        })
+        return Promise.any(asked).then(
+          () => true,
+          () => false,
+        )
       },
     })
+  }
+
+  #others(slot: string): Managed[] {
+    return [...this.#workers].flatMap(([other, worker]) => (other === slot ? [] : [worker]))
   }
 
   // --- questions --------------------------------------------------------------------------------------------------

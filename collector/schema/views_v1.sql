@@ -8,6 +8,12 @@ SELECT {CALLS_NAMES}, c.batch_id, c.ingested_at, {FAILED} AS failed, {FAULT} AS 
   if(c.tool = '', toString(c.method), concat(c.server, '/', c.tool)) AS name
 FROM {DB}.calls AS c WHERE c.kind = 'request';
 
+-- What servers asked clients (sampling, elicitation, roots, ping); tool is the one on whose behalf, '' when no call caused it.
+-- duration_us is how long the client took. They are no calls: no other figure counts them.
+CREATE OR REPLACE VIEW {DB}.v_server_requests AS
+SELECT {CALLS_NAMES}, c.batch_id, c.ingested_at, {FAILED} AS failed, {FAULT} AS fault
+FROM {DB}.calls AS c WHERE c.kind = 'server_request';
+
 -- Every event that failed, of any kind: unreadable bodies and failed notifications too.
 CREATE OR REPLACE VIEW {DB}.v_failures AS
 SELECT {CALLS_NAMES}, {FAULT} AS fault

@@ -1,6 +1,8 @@
 /**
  * What a span says about a call, written once and in two tongues: SQL for the view `otel_traces`, and a function for the
  * OTLP export. Generated from event/fields.ts wherever a field is an attribute by itself.
+ * A request of a server (kind `server_request`) reverses the parts: Weir serves the server and is a client of the client,
+ * so whatever a span says of its peer comes from the other side of the event.
  * One rule for absence: an empty string and a zero are left out, a boolean never is. Captured content is in
  * `call_payloads` only: no span carries it.
  */
@@ -26,8 +28,20 @@ export type ClientSource = { readonly call: CallEvent; readonly attempt: Attempt
 const isFailed = (outcome: string): boolean => outcome !== 'ok' && outcome !== 'input_required'
 const FAILED_SQL = "c.outcome NOT IN ('ok', 'input_required')"
 
+/** Whether a server asked: then the parts are reversed. */
+const isAsked = (call: CallEvent): boolean => call.kind === 'server_request'
+const ASKED_SQL = "c.kind = 'server_request'"
+
 /** Fields whose attribute depends on other fields too. */
-const DERIVED = new Set(['tool', 'error_type', 'error_code', 'upstream_endpoint'])
+const DERIVED = new Set([
+  'tool',
+  'error_type',
+  'error_code',
+  'upstream_endpoint',
+  'client_address',
+  'protocol_version',
+  'upstream_protocol_version',
+])
 
 function plain(field: (typeof FIELDS)[number]): Omit<Attribute<CallEvent>, 'name'> {
   const column = `c.${field.name}`
@@ -70,6 +84,22 @@ const protocolOf = (transport: string): string =>
 const protocolSql = (of: string): string =>
   `multiIf(${of} IN ('', 'stdio'), '', ${of} = 'websocket', 'websocket', 'http')`
 
+/** `http://host:port/path` → host and port; the same pattern in RE2 and in JavaScript. Anything else is an address as a whole. */
+const HOST = '^[a-z]+://(\\[[^\\]]*\\]|[^/:?#]*)'
+const PORT = '^[a-z]+://(?:\\[[^\\]]*\\]|[^/:?#]*):([0-9]+)'
+const hostPattern = new RegExp(HOST)
+const portPattern = new RegExp(PORT)
+const sqlString = (text: string): string => `'${text.replaceAll(/[\\']/g, '\\$&')}'`
+const hostOf = (endpoint: string): string => hostPattern.exec(endpoint)?.[1] ?? endpoint
+const hostSql = (of: string): string =>
+  `if(match(${of}, ${sqlString(HOST)}), extract(${of}, ${sqlString(HOST)}), toString(${of}))`
+const portOf = (endpoint: string): number => Number(portPattern.exec(endpoint)?.[1] ?? 0)
+const portSql = (of: string): string => `extract(${of}, ${sqlString(PORT)})`
+
+/** Transport of the one a SERVER span serves: the client, or the server when that one asks. */
+const servedSql = `if(${ASKED_SQL}, toString(c.upstream_transport), toString(c.transport))`
+const served = (call: CallEvent): string => (isAsked(call) ? call.upstream_transport : call.transport)
+
 export const RESOURCE: readonly Attribute<CallEvent>[] = generated('', (name) =>
   RESOURCE_ATTRIBUTES.includes(name),
 )
@@ -87,21 +117,29 @@ export const SERVER: readonly Attribute<CallEvent>[] = [
     sql: "if(c.error_code = 0, '', toString(c.error_code))",
     of: (call) => (call.error_code === 0 ? '' : String(call.error_code)),
   },
-  { name: ATTRIBUTE.transport, sql: transportSql('c.transport'), of: (call) => transportOf(call.transport) },
-  { name: ATTRIBUTE.protocol, sql: protocolSql('c.transport'), of: (call) => protocolOf(call.transport) },
+  { name: ATTRIBUTE.transport, sql: transportSql(servedSql), of: (call) => transportOf(served(call)) },
+  { name: ATTRIBUTE.protocol, sql: protocolSql(servedSql), of: (call) => protocolOf(served(call)) },
+  {
+    name: ATTRIBUTE.protocolVersion,
+    sql: `if(${ASKED_SQL}, toString(c.upstream_protocol_version), toString(c.protocol_version))`,
+    of: (call) => (isAsked(call) ? call.upstream_protocol_version : call.protocol_version),
+  },
+  {
+    name: ATTRIBUTE.clientAddress,
+    sql: `if(${ASKED_SQL}, ${hostSql('c.upstream_endpoint')}, toString(c.client_address))`,
+    of: (call) => (isAsked(call) ? hostOf(call.upstream_endpoint) : call.client_address),
+  },
+  {
+    name: ATTRIBUTE.clientPort,
+    sql: `if(${ASKED_SQL}, ${portSql('c.upstream_endpoint')}, '')`,
+    of: (call) => (isAsked(call) ? portOf(call.upstream_endpoint) : 0),
+  },
   ...PHASES.map((phase) => ({
     name: phaseAttribute(phase),
     sql: `if(c.${phase} = 0, '', toString(c.${phase}))`,
     of: (call: CallEvent) => call[phase],
   })),
 ]
-
-/** `http://host:port/path` → host and port; the same pattern in RE2 and in JavaScript. Anything else is an address as a whole. */
-const HOST = '^[a-z]+://(\\[[^\\]]*\\]|[^/:?#]*)'
-const PORT = '^[a-z]+://(?:\\[[^\\]]*\\]|[^/:?#]*):([0-9]+)'
-const hostPattern = new RegExp(HOST)
-const portPattern = new RegExp(PORT)
-const sqlString = (text: string): string => `'${text.replaceAll(/[\\']/g, '\\$&')}'`
 
 const onCall = (attribute: Attribute<CallEvent>): Attribute<ClientSource> => ({
   ...attribute,
@@ -111,18 +149,28 @@ const onCall = (attribute: Attribute<CallEvent>): Attribute<ClientSource> => ({
 export const CLIENT: readonly Attribute<ClientSource>[] = [
   { name: ATTRIBUTE.method, sql: 'toString(c.method)', of: ({ call }) => call.method },
   { name: ATTRIBUTE.resourceUri, sql: 'c.target', of: ({ call }) => call.target },
+  {
+    name: ATTRIBUTE.weirKind,
+    sql: `if(${ASKED_SQL}, toString(c.kind), '')`,
+    of: ({ call }) => (isAsked(call) ? call.kind : ''),
+  },
   ...TARGET.map(onCall),
+  {
+    name: ATTRIBUTE.protocolVersion,
+    sql: `if(${ASKED_SQL}, toString(c.protocol_version), toString(c.upstream_protocol_version))`,
+    of: ({ call }) => (isAsked(call) ? call.protocol_version : call.upstream_protocol_version),
+  },
   ...generated('client:', () => true).map(onCall),
   { name: ATTRIBUTE.weirServer, sql: 'toString(a.server)', of: ({ attempt }) => attempt.server },
   {
     name: ATTRIBUTE.serverAddress,
-    sql: `if(match(a.endpoint, ${sqlString(HOST)}), extract(a.endpoint, ${sqlString(HOST)}), toString(a.endpoint))`,
-    of: ({ attempt }) => hostPattern.exec(attempt.endpoint)?.[1] ?? attempt.endpoint,
+    sql: hostSql('a.endpoint'),
+    of: ({ attempt }) => hostOf(attempt.endpoint),
   },
   {
     name: ATTRIBUTE.serverPort,
-    sql: `extract(a.endpoint, ${sqlString(PORT)})`,
-    of: ({ attempt }) => Number(portPattern.exec(attempt.endpoint)?.[1] ?? 0),
+    sql: portSql('a.endpoint'),
+    of: ({ attempt }) => portOf(attempt.endpoint),
   },
   {
     name: ATTRIBUTE.transport,
@@ -150,10 +198,12 @@ export const CLIENT: readonly Attribute<ClientSource>[] = [
   },
 ]
 
-/** Whether a SERVER span is an error: a failure that is not the caller's own. */
-export const SERVER_ERROR_SQL = `(${FAILED_SQL} AND c.owner != 'client' AND c.error_code NOT IN (${CALLER_FAULT_CODES.join(', ')}))`
+/** Whether a SERVER span is an error: a failure that is not the own one of whoever asked. */
+export const SERVER_ERROR_SQL = `(${FAILED_SQL} AND c.owner != if(${ASKED_SQL}, 'upstream', 'client') AND c.error_code NOT IN (${CALLER_FAULT_CODES.join(', ')}))`
 export const isServerError = (call: CallEvent): boolean =>
-  isFailed(call.outcome) && call.owner !== 'client' && !CALLER_FAULT_CODES.includes(call.error_code)
+  isFailed(call.outcome) &&
+  call.owner !== (isAsked(call) ? 'upstream' : 'client') &&
+  !CALLER_FAULT_CODES.includes(call.error_code)
 
 /** Whether a CLIENT span is an error. */
 export const CLIENT_ERROR_SQL = "a.outcome NOT IN ('ok', 'input_required')"
@@ -167,7 +217,7 @@ const OWN_REFUSAL_SQL = `c.outcome IN (${OWN_REFUSALS.map((word) => `'${word}'`)
 export const CLIENT_START_SQL = 'c.receive_us + c.authorise_us + c.queue_us'
 
 /** The one upstream message of a call that needed no list of them. */
-export const SINGLE_ATTEMPT_SQL = `CAST((c.server, c.upstream_endpoint, c.upstream_transport, c.client_span_id, toUInt64(${CLIENT_START_SQL}), c.upstream_us, if(${OWN_REFUSAL_SQL}, 'ok', toString(c.outcome)), if(${OWN_REFUSAL_SQL}, '', toString(c.error_type))), 'Tuple(server String, endpoint String, transport String, span_id String, start_us UInt64, duration_us UInt64, outcome String, error_type String)')`
+export const SINGLE_ATTEMPT_SQL = `CAST((c.server, if(${ASKED_SQL}, toString(c.client_address), toString(c.upstream_endpoint)), if(${ASKED_SQL}, toString(c.transport), toString(c.upstream_transport)), c.client_span_id, toUInt64(${CLIENT_START_SQL}), c.upstream_us, if(${OWN_REFUSAL_SQL}, 'ok', toString(c.outcome)), if(${OWN_REFUSAL_SQL}, '', toString(c.error_type))), 'Tuple(server String, endpoint String, transport String, span_id String, start_us UInt64, duration_us UInt64, outcome String, error_type String)')`
 
 /** Upstream messages of a call: its list, or the one its flat fields tell of, or none. */
 export function attemptsOf(call: CallEvent): readonly Attempt[] {
@@ -177,8 +227,8 @@ export function attemptsOf(call: CallEvent): readonly Attempt[] {
   return [
     {
       server: call.server,
-      endpoint: call.upstream_endpoint,
-      transport: call.upstream_transport,
+      endpoint: isAsked(call) ? call.client_address : call.upstream_endpoint,
+      transport: isAsked(call) ? call.transport : call.upstream_transport,
       span_id: call.client_span_id,
       start_us: call.receive_us + call.authorise_us + call.queue_us,
       duration_us: call.upstream_us,
@@ -188,8 +238,12 @@ export function attemptsOf(call: CallEvent): readonly Attempt[] {
   ]
 }
 
-/** Name of both spans: `{method} {tool}`; what never became a message is named by its kind. */
+/** Name of both spans: `{method} {tool}`; what never became a message is named by its kind. A question is about no tool. */
 export const SPAN_NAME_SQL =
-  "multiIf(c.method = '', toString(c.kind), c.tool = '', toString(c.method), concat(c.method, ' ', c.tool))"
+  "multiIf(c.method = '', toString(c.kind), c.tool = '' OR c.kind = 'server_request', toString(c.method), concat(c.method, ' ', c.tool))"
 export const spanName = (call: CallEvent): string =>
-  call.method === '' ? call.kind : call.tool === '' ? call.method : `${call.method} ${call.tool}`
+  call.method === ''
+    ? call.kind
+    : call.tool === '' || isAsked(call)
+      ? call.method
+      : `${call.method} ${call.tool}`

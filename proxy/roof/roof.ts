@@ -117,7 +117,7 @@ export class Roof implements Route {
     if (call.res.destroyed) return
     if (roof.hasStream) throw new WeirError('stream_exists')
     call.http_status = 200
-    openRoofStream(call, roof)
+    openRoofStream(call, roof, this.#env.questions)
   }
 
   async endSession(call: Call): Promise<void> {
@@ -125,6 +125,7 @@ export class Roof implements Route {
     if (!call.session) throw new WeirError('session_required')
     if (call.session.owner !== this.#env.slot && (await this.#env.hop(call, call.session.owner))) return
     this.#env.sessions.end(call.session.handle)
+    this.#env.questions.sessionEnded(call.session.handle)
     this.#env.server.answer(call, 200, '')
   }
 
@@ -235,6 +236,7 @@ export class Roof implements Route {
     const question = answeredQuestion(call.message!)
     const upstream = question && this.#upstreams.get(question.server)
     if (!question || !upstream) throw new WeirError('invalid_request', 'no server asked this')
+    this.#env.questions.answered(call, question.server, JSON.parse(question.id))
     const member = await roof.member(question.server)
     await ask(
       member.upstream,

@@ -7,6 +7,7 @@ import type { Dispatcher } from 'undici'
 import type { Call, Message } from '../call.ts'
 import { EVENT_STREAM, FrameSplitter, frameData, messageFrame } from '../mcp/frames.ts'
 import { replaceValue } from '../mcp/splice.ts'
+import type { Questions } from '../questions.ts'
 import { type Member, memberHeaders, questionId, type RoofSession } from './session.ts'
 
 const REOPEN_MS = 1000
@@ -17,13 +18,17 @@ const KEEP_ALIVE_MS = 15_000
 
 /** A server's message as the client may see it. */
 export function fromServer(server: string, json: string): string {
-  if (!json.includes('"method"') || !json.includes('"id"')) return json
+  const withdraws = json.includes('"notifications/cancelled"')
+  if (!json.includes('"method"') || !(withdraws || json.includes('"id"'))) return json
   let message: Message
   try {
     message = JSON.parse(json) as Message
   } catch {
     return json
   }
+  // A server may take back what it has asked: under the id the client knows.
+  if (withdraws && message.method === 'notifications/cancelled' && message.params?.requestId !== undefined)
+    return replaceValue(json, ['params', 'requestId'], questionId(server, message.params.requestId))
   return typeof message.method === 'string' && message.id !== undefined
     ? replaceValue(json, ['id'], questionId(server, message.id))
     : json
@@ -168,7 +173,7 @@ export class MergedStream {
 }
 
 /** The GET stream of a legacy session. Questions of servers get ids that name their server. */
-export function openRoofStream(call: Call, roof: RoofSession): void {
+export function openRoofStream(call: Call, roof: RoofSession, questions: Questions): void {
   const heard = new Map<string, Member>()
   const stream = new MergedStream(call, () => {
     roof.hasStream = false
@@ -183,7 +188,10 @@ export function openRoofStream(call: Call, roof: RoofSession): void {
     stream.watch(upstream.name, {
       open: (handler) =>
         upstream.send('GET', memberHeaders(upstream, roof.caller, member), null, handler, true),
-      hear: (json) => stream.write(messageFrame(fromServer(upstream.name, json))),
+      hear: (json) => {
+        questions.heard(call, upstream, json)
+        stream.write(messageFrame(fromServer(upstream.name, json)))
+      },
     })
   }
   roof.hasStream = true

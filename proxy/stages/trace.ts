@@ -1,5 +1,6 @@
 /** Labels, trace and run of a call. After `understand`: `_meta` wins over headers. */
 import type { Config } from '../../config/schema.ts'
+import type { Call } from '../call.ts'
 import type { Stage } from '../pipeline.ts'
 import { wallUs } from '../telemetry/clock.ts'
 import { newEventId } from '../telemetry/random.ts'
@@ -17,5 +18,17 @@ export function trace(config: Config, runs: InferredRuns): Stage {
       readLabels(call, rules)
       traceCall(call, incoming, run_gap_ms * 1000, runs)
     },
+  }
+}
+
+/**
+ * As the stage, for what a server sends on the stream of a session: labels of the client that opened the stream, trace and
+ * run of the session. The stream's own context is no parent: what comes on it was not caused by it.
+ */
+export function streamTracer(config: Config, runs: InferredRuns): (call: Call) => void {
+  const rules = compileLabels(config.labels)
+  return (call) => {
+    readLabels(call, rules)
+    traceCall(call, 'ignore', config.trace.run_gap_ms * 1000, runs)
   }
 }

@@ -7,7 +7,7 @@ export const MESSAGE_MAX_BYTES = 33_554_432
 export class LargeFrame {
   /** Pieces of a frame that is rewritten whole; null for one that passes. */
   readonly #pieces: Buffer[] | null
-  #size_bytes = 0
+  size_bytes = 0
   readonly scan = new ErrorScan()
 
   constructor(isRewritten: boolean) {
@@ -15,12 +15,12 @@ export class LargeFrame {
   }
 
   get isTooLarge(): boolean {
-    return this.#pieces !== null && this.#size_bytes > MESSAGE_MAX_BYTES
+    return this.#pieces !== null && this.size_bytes > MESSAGE_MAX_BYTES
   }
 
   /** Takes a piece. True: it may flow on now. */
   push(bytes: Buffer): boolean {
-    this.#size_bytes += bytes.length
+    this.size_bytes += bytes.length
     if (this.#pieces) {
       this.#pieces.push(Buffer.from(bytes))
       return false

@@ -3,6 +3,7 @@ import type { Hash } from 'node:crypto'
 import type { Call } from '../call.ts'
 import type { WeirError } from '../errors.ts'
 import type { OpenCalls } from '../open-calls.ts'
+import type { Questions } from '../questions.ts'
 import type { Written } from '../spool/writer.ts'
 import type { Deadlines } from './deadline.ts'
 import type { Upstream } from './upstream.ts'
@@ -23,14 +24,16 @@ export type RelaySurroundings = {
   hashResult: ((bytes: Buffer, begun: Hash | null) => string) | null
   /** A hash for an answer that comes in parts: all but the last go into it. */
   beginHash(): Hash
-  /** Whether this call's result is captured; the masked text then. */
-  captureResult(call: Call, text: string): void
+  /** Takes the whole text of an answer: it is captured where a rule names the call, and questions in it are recorded. */
+  sawResult(call: Call, text: string): void
   /** Tells the upstream that nobody waits for the answer any more. */
   cancel(call: Call, upstream: Upstream, reason: string): void
   /** A notifications/cancelled has come: the call it names is told, in this worker or another. */
   cancelled(notice: Call): void
   /** Where a cancel finds the calls under way. */
   readonly open: OpenCalls
+  /** What servers ask clients. */
+  readonly questions: Questions
   readonly deadlines: Deadlines
 }
 

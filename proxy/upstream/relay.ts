@@ -176,7 +176,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     if (whole) {
       if (this.#isMaybeTaken && this.#isTakenBack(400, whole.toString('latin1'))) return
       const text = readWhole(call, whole, this.#form, this.#isCancelAsked)
-      if (text !== null) this.#env.captureResult(call, text)
+      if (text !== null) this.#env.sawResult(call, text)
     } else readScanned(call, body.scan!, this.#form)
     const last = body.last()
     if (last && this.#env.hashResult && call.kind === 'request')
@@ -209,6 +209,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     if (data !== null && data !== '') {
       call.stream_messages++
       this.#deadline?.extend()
+      this.#env.questions.heard(call, this.#upstream, data)
       if (this.#hooks.message) {
         const rewritten = this.#hooks.message(data)
         if (rewritten !== data)
@@ -226,7 +227,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
       call.fail('upstream_error', 'upstream', 'upstream_protocol', 'the answer is not valid JSON')
     readFailure(call, data, this.#upstream.isHosted, this.#isCancelAsked)
     if (this.#env.hashResult) call.result_hash = this.#env.hashResult(Buffer.from(data), null)
-    this.#env.captureResult(call, data)
+    this.#env.sawResult(call, data)
     this.#settle()
     this.#env.record(call)
     this.#write(bytes)
@@ -252,6 +253,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     if (!isResponseHead(head)) {
       call.stream_messages++
       this.#deadline?.extend()
+      this.#env.questions.heardLarge(call, this.#upstream, head, bytes, large.size_bytes)
     } else if (!this.#hasResult) {
       this.#hasResult = true
       call.last_byte_us = nowUs()

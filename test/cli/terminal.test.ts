@@ -15,6 +15,7 @@ import {
 } from '../../cli/terminal.ts'
 import { treeOf, waterfall } from '../../cli/waterfall.ts'
 import type { TraceSpan } from '../../collector/queries/trace.ts'
+import type { TraceCall } from '../../collector/queries/trace-calls.ts'
 
 const plain = (width: number): Screen => ({ isTTY: true, width, height: 40, paint: (_style, text) => text })
 
@@ -149,6 +150,34 @@ describe('waterfall', () => {
     const { lines, shown } = waterfall(chain, new Map(), plain(80), 200)
     expect([lines.length, shown]).toEqual([201, 200])
     for (const line of lines) expect(cells(line)).toBeLessThanOrEqual(80)
+  })
+  it('shows who asks whom', () => {
+    const asks = { 'weir.server': 'web', 'weir.kind': 'server_request' }
+    const more = { is_weir: true, name: 'roots/list', attributes: asks }
+    const phases = {
+      receive_us: 0,
+      authorise_us: 0,
+      queue_us: 0,
+      connect_us: 0,
+      wait_us: 9,
+      transfer_us: 0,
+      answer_us: 0,
+    }
+    const asked = { span_id: 'q', kind: 'server_request', outcome: 'ok' } as TraceCall
+    const { lines } = waterfall(
+      [
+        span('call', '', 0, 10, { is_weir: true, kind: 'Client', attributes: { 'weir.server': 'web' } }),
+        span('q', 'call', 1, 9, { ...more, kind: 'Server', phases }),
+        span('a', 'q', 1, 9, { ...more, kind: 'Client' }),
+      ],
+      new Map([['q', asked]]),
+      plain(80),
+      9,
+    )
+    expect(lines.length).toBe(4)
+    expect(lines[1]).toContain('[→ web]')
+    expect(lines[2]).toContain('└─ roots/list [web asks]')
+    expect(lines[3]).toContain('└─ [→ client]')
   })
   it('marks the guilty phase and leaves out what has no room', () => {
     const phases = {

@@ -120,20 +120,28 @@ describe.skipIf(server === null || client === null)('the official conformance su
     return [...rest].map(([check, difference]) => `${check}: ${difference}`)
   }
 
-  /** Runs `act` and proves that each call in it left one event, under the name of its method. `where`: their rows. */
+  /** Runs `act` and proves that each call in it, and all that was asked, left one event. `where`: their rows. */
   async function counted(where: string, act: () => Promise<Results>): Promise<Results> {
-    const earlier = (await weir.events(where, 0)).length
+    const recordedBefore = await weir.events(where, 0)
+    const askedBefore = recordedBefore.filter((r) => r.kind === 'server_request').length
+    const earlier = recordedBefore.length - askedBefore
     relay.counts.clear()
+    relay.questions.clear()
     const callsBefore = relay.calls
     const requestsBefore = relay.requests
     const results = await act()
     const calls = relay.calls - callsBefore
-    const rows = (await weir.events(where, earlier + calls)).slice(earlier)
+    const questions = [...relay.questions.values()].reduce((a, b) => a + b, 0)
+    const of = (kind: string): string => `(${where}) AND kind ${kind} 'server_request'`
+    const asked = (await weir.events(of('='), askedBefore + questions)).slice(askedBefore)
+    const rows = (await weir.events(of('!='), earlier + calls)).slice(earlier)
     expect(rows.length).toBe(calls)
     expect(rows.filter((r) => r.kind === 'request').length).toBe(relay.requests - requestsBefore)
+    const countOf = (groups: Partial<Record<string, unknown[]>>): object =>
+      Object.fromEntries(Object.entries(groups).map(([method, list]) => [method, list!.length]))
     const byMethod = Object.groupBy(rows, (r) => (r.outcome === 'denied' ? 'refused' : r.method))
-    const recorded = Object.entries(byMethod).map(([method, list]) => [method, list!.length])
-    expect(Object.fromEntries(recorded)).toEqual(Object.fromEntries(relay.counts))
+    expect(countOf(byMethod)).toEqual(Object.fromEntries(relay.counts))
+    expect(countOf(Object.groupBy(asked, (r) => r.method))).toEqual(Object.fromEntries(relay.questions))
     return results
   }
 

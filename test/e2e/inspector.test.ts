@@ -120,8 +120,15 @@ describe.skipIf(binary === null)('SDK v2 that negotiates', () => {
       ).toBe(true)
       expect(rows.find((r) => r.tool === 'test_error_handling')).toMatchObject({ outcome: 'tool_error' })
       expect(
-        rows.filter((r) => r.tool === 'test_input_required_result_elicitation').map((r) => r.outcome),
-      ).toEqual(['input_required', 'ok'])
+        rows
+          .filter((r) => r.tool === 'test_input_required_result_elicitation')
+          .map((r) => [r.kind, r.outcome])
+          .sort(),
+      ).toEqual([
+        ['request', 'input_required'],
+        ['request', 'ok'],
+        ['server_request', 'input_required'],
+      ])
       expect(rows.find((r) => r.method === 'server/discover')).toMatchObject({ outcome: 'ok' })
       expect(new Set(rows.filter((r) => r.method === 'tools/call').map((r) => r.run_id)).size).toBe(1)
     })

@@ -214,11 +214,23 @@ function assertEvents(rows: readonly Row[], { path, prefix, server }: Place, era
   expect(of('get-resource-links')).toMatchObject({ outcome: 'ok', content_resource: 3 })
   expect(['tool_error', 'rpc_error']).toContain(of('nobody-has-this').outcome)
   expect(of('trigger-sampling-request')).toMatchObject({ outcome: 'ok' })
-  // A question is an answer of its own in the modern era.
-  const asked = rows.filter((r) => r.outcome === 'input_required').map((r) => r.tool)
+  // A question is an answer of its own in the modern era, and a child of the call that caused it in either.
+  const asked = rows.filter((r) => r.kind === 'request' && r.outcome === 'input_required')
   expect(asked.length > 0).toBe(era === 'modern')
+  for (const [tool, method] of [
+    ['trigger-sampling-request', 'sampling/createMessage'],
+    ['trigger-elicitation-request', 'elicitation/create'],
+  ] as const) {
+    const causes = era === 'modern' ? asked.filter((r) => r.tool === tool) : [of(tool)]
+    const spans = causes.map((r) => r.client_span_id)
+    const questions = rows.filter((r) => r.kind === 'server_request' && r.method === method)
+    expect(questions).toMatchObject([{ outcome: era === 'modern' ? 'input_required' : 'ok', server, tool }])
+    expect(spans).toContain(questions[0]!.parent_span_id)
+  }
+  // A stdio server's own questions may come on the stream of any call.
   const runs = rows.filter(
-    (r) => r.tool === 'trigger-long-running-operation' && r.outcome !== 'input_required',
+    (r) =>
+      r.kind === 'request' && r.tool === 'trigger-long-running-operation' && r.outcome !== 'input_required',
   )
   expect(runs.map((r) => r.outcome).sort()).toEqual(['cancelled', 'ok'])
   expect(runs.find((r) => r.outcome === 'ok')).toMatchObject({ outcome: 'ok' })

@@ -381,7 +381,7 @@ describe('bytes through a server endpoint', () => {
       })
 
     test('and each left one event that tells what became of it', async () => {
-      const rows = await weir.events("labels['case'] != ''", got.size)
+      const rows = await weir.events("labels['case'] != '' AND kind = 'request'", got.size)
       expect(rows.length).toBe(got.size)
       for (const [name, direct] of got) {
         const { outcome, owner, error_type } = ANSWERS[name]!

@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { type AskArguments, Asking } from './asking-tool.ts'
 
 type Message = {
   id?: number | string
@@ -32,6 +33,7 @@ const arrived: {
 /** Folder whose files are searched, at the moment a call arrives, for the trace id it carries. */
 const spool = process.argv.find((a) => a.startsWith('--spool='))?.slice('--spool='.length) ?? ''
 const held = new Set<() => void>()
+const asking = new Asking()
 let cancelled = 0
 let isKeepingBodies = process.argv.includes('--keep-bodies')
 let openStreams = 0
@@ -184,6 +186,13 @@ function callTool(message: Message, req: IncomingMessage, res: ServerResponse): 
     case 'garbage':
       res.writeHead(200, { 'content-type': 'application/json' }).end('<html>')
       return
+    case 'ask':
+      return asking.call(id, args as AskArguments, req, res)
+    case 'input_required':
+      return json(
+        res,
+        result(id, { resultType: 'input_required', inputRequests: args.inputRequests, requestState: 's' }),
+      )
     case 'cut_before':
       req.socket.destroy()
       return
@@ -226,6 +235,8 @@ const TOOLS = [
   'tool_error',
   'http_error',
   'garbage',
+  'ask',
+  'input_required',
   'cut_before',
   'cut_body',
   'cut_sse',
@@ -243,6 +254,7 @@ function post(message: Message, text: string, req: IncomingMessage, res: ServerR
   const use = kinds.get(req.socket)!
   if (method === 'subscriptions/listen') use.streams++
   else use.calls++
+  if (method === undefined) return asking.answered(id, text, res)
   switch (method) {
     case 'initialize':
       return json(
@@ -318,6 +330,7 @@ const server = createServer({ keepAliveTimeout: 60_000 }, (req, res): unknown =>
       res,
       {
         arrived,
+        answers: asking.answers,
         held: held.size,
         cancelled,
         openStreams,
@@ -352,6 +365,7 @@ const server = createServer({ keepAliveTimeout: 60_000 }, (req, res): unknown =>
     res.once('close', () => openStreams--)
     sse(res)
     res.write(': here\n\n')
+    asking.opened(req, res)
     return
   }
   if (req.method === 'DELETE') {

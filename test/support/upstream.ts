@@ -12,6 +12,8 @@ export type Seen = {
     /** With `spool`: its intent was there when it arrived. */
     wasOnDisk: boolean
   }[]
+  /** Bodies of answers to what the server asked. */
+  answers: string[]
   /** Answers waiting for `release`. */
   held: number
   cancelled: number

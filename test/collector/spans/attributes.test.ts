@@ -134,6 +134,40 @@ test('a prompt is no tool, a stdio server is a pipe, a modern call has no sessio
   expect(attributes({ session_id: '' })).not.toHaveProperty('mcp.session.id')
 })
 
+test('a request of a server reverses the parts: both sides of a span are those of the other side', () => {
+  const asked = {
+    kind: 'server_request',
+    method: 'sampling/createMessage',
+    transport: 'websocket',
+    upstream_transport: 'http',
+    parent_span_id: 'd'.repeat(16),
+  } as const
+  const [server, client] = spansOf(makeEvent(asked))
+  expect(server).toMatchObject({ name: 'sampling/createMessage', kind: SpanKind.SERVER })
+  expect(server!.parentSpanContext?.spanId).toBe('d'.repeat(16))
+  expect(server!.attributes).toMatchObject({
+    'weir.kind': 'server_request',
+    'weir.server': 'bank',
+    'client.address': 'bank.example',
+    'client.port': 8080,
+    'mcp.protocol.version': '2025-06-18',
+    'network.protocol.name': 'http',
+  })
+  expect(server!.attributes).not.toHaveProperty('gen_ai.tool.name')
+  expect(client).toMatchObject({ name: 'sampling/createMessage', kind: SpanKind.CLIENT })
+  expect(client!.attributes).toMatchObject({
+    'weir.kind': 'server_request',
+    'server.address': '127.0.0.1',
+    'mcp.protocol.version': '2025-11-25',
+    'network.protocol.name': 'websocket',
+  })
+  expect(client!.attributes).not.toHaveProperty('server.port')
+  // Who asks is the server: its own faults are none of the span's that serves it, the client's are.
+  const failed = { ...asked, outcome: 'rpc_error', error_code: -1, error_type: '-1' } as const
+  expect(status({ ...failed, owner: 'client' })).toBe(SpanStatusCode.ERROR)
+  expect(status({ ...asked, outcome: 'cancelled', owner: 'upstream' })).toBe(SpanStatusCode.UNSET)
+})
+
 test('a failure is an error of the server span unless the caller made it', () => {
   const failed = {
     outcome: 'rpc_error',
