@@ -10,6 +10,8 @@ import { ToolSchemas } from '../tool-schemas.ts'
 export class UpSession extends Session<LegacyChild> {
   /** Told of everything that belongs to no call. */
   hears: (text: string) => void = () => {}
+  /** Calls that are about to be made on it. */
+  claims = 0
   /** How many listen. */
   listeners = 0
   /** JSON text of who the server says it is, '' when it does not. */
@@ -17,6 +19,11 @@ export class UpSession extends Session<LegacyChild> {
   readonly schemas = new ToolSchemas(this.child.wire, {})
   /** The server's answer to `initialize`. */
   initialized: Record<string, unknown> = {}
+
+  /** Whether a question of the server could be about no other call than one made now. */
+  get isFree(): boolean {
+    return this.calls.size + this.claims === 0
+  }
 
   override get hasStream(): boolean {
     return this.listeners > 0

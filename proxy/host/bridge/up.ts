@@ -111,12 +111,29 @@ export class BridgeUp {
     verdict: Verdict & { era: 'modern' },
     isRetry = false,
   ): Promise<void> {
+    const { method } = verdict
+    const meta = (message.params as RpcMessage)._meta as RpcMessage
+    const group = this.#groupOf(posted.principal, meta)
+    const session = await this.#session(group, meta, MAY_ASK.has(method))
+    try {
+      await this.#callOn(session, group, posted, message, verdict, isRetry)
+    } finally {
+      session.claims--
+    }
+  }
+
+  async #callOn(
+    session: UpSession,
+    group: Group,
+    posted: Posted,
+    message: RpcMessage,
+    verdict: Verdict & { era: 'modern' },
+    isRetry: boolean,
+  ): Promise<void> {
     const { exchange, text, principal } = posted
     const { method } = verdict
     const params = message.params as RpcMessage
     const meta = params._meta as RpcMessage
-    const group = this.#groupOf(principal, meta)
-    const session = await this.#session(group, meta, MAY_ASK.has(method))
     if (!exchange.isAlive) return
     exchange.headers[UPSTREAM_VERSION_HEADER] = session.version
     if (method === 'server/discover') {
@@ -162,7 +179,7 @@ export class BridgeUp {
     return group
   }
 
-  /** A session for a call of the group. `isAlone`: the server may ask during it, so no other such call should be on it. */
+  /** A session for a call of the group, claimed for it. `isAlone`: the server may ask during it, so no other such call should be on it. */
   async #session(group: Group, meta: RpcMessage, isAlone: boolean): Promise<UpSession> {
     const open = group.sessions.filter((s) => s.is_open && !s.child.child.isEnding)
     group.sessions.splice(0, Infinity, ...open)
@@ -171,18 +188,18 @@ export class BridgeUp {
         group.opening = null
       })
       const first = await group.opening
-      return isAlone && first.calls.size > 0 ? this.#session(group, meta, isAlone) : first
+      return isAlone && !first.isFree ? this.#session(group, meta, isAlone) : claimed(first)
     }
     const [first] = open
     const declared = (meta[META.capabilities] ?? {}) as RpcMessage
-    if (!isAlone || !QUESTIONS.some((question) => Object.hasOwn(declared, question))) return first!
-    const free = open.find((s) => s.calls.size === 0)
-    if (free) return free
+    if (!isAlone || !QUESTIONS.some((question) => Object.hasOwn(declared, question))) return claimed(first!)
+    const free = open.find((s) => s.isFree)
+    if (free) return claimed(free)
     try {
-      return await this.#open(group, meta)
+      return claimed(await this.#open(group, meta))
     } catch (error) {
       if (!(error instanceof Refusal) || error.reason !== 'processes_max') throw error
-      return open.reduce((least, s) => (s.calls.size < least.calls.size ? s : least))
+      return claimed(open.reduce((least, s) => (s.calls.size < least.calls.size ? s : least)))
     }
   }
 
@@ -197,8 +214,8 @@ export class BridgeUp {
     session.hears = (heard) => group.listens.hear(heard)
     const initialized = { jsonrpc: '2.0', method: 'notifications/initialized' }
     session.child.note(session, JSON.stringify(initialized), initialized)
-    group.sessions.push(session)
     await group.listens.join(session)
+    group.sessions.push(session)
     return session
   }
 
@@ -233,4 +250,10 @@ export class BridgeUp {
       session.child.forward(session, JSON.stringify(message), message, recipient, 0)
     })
   }
+}
+
+/** Claimed in the same breath as chosen: until the call is open, another one must not take the session for free. */
+function claimed(session: UpSession): UpSession {
+  session.claims++
+  return session
 }
