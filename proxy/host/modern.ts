@@ -136,9 +136,17 @@ export class Modern {
       const said = await child.wire.ask('server/discover', { _meta }, PROBE_TIMEOUT_MS)
       const versions = (said.result as { supportedVersions?: unknown } | undefined)?.supportedVersions
       const is_modern = Array.isArray(versions) && versions.some(isModernVersion)
-      return { is_modern, discovered: said, until_ms: Date.now() + SAID_TTL_MS }
+      const ttl_ms = isEvidence(said) ? SAID_TTL_MS : SILENT_TTL_MS
+      return { is_modern, discovered: said, until_ms: Date.now() + ttl_ms }
     } catch {
       return { is_modern: false, discovered: null, until_ms: Date.now() + SILENT_TTL_MS }
     }
   }
+}
+
+/** Whether an answer to the probe came from the server itself: over HTTP a refused credential or a 5xx says nothing of eras. */
+function isEvidence({ error }: RpcMessage): boolean {
+  const { data } = (error ?? {}) as { data?: { status?: unknown } }
+  const status = typeof data?.status === 'number' ? data.status : 200
+  return status !== 401 && status !== 403 && status < 500
 }
