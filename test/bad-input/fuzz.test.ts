@@ -107,6 +107,12 @@ const CASES: Record<string, Case> = {
 const rawId = (text: string): string =>
   [...text.matchAll(/"id"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+(?:[eE]\d+)?)/g)].at(-1)?.[1] ?? 'null'
 
+const DISCOVERED = JSON.stringify({
+  jsonrpc: '2.0',
+  id: 'weir-discover',
+  result: { supportedVersions: ['2026-07-28', '2025-11-25'] },
+})
+
 let server: RawServer
 let stub: UpstreamStub
 let weir: Observed
@@ -115,6 +121,8 @@ let pids: number[]
 beforeAll(async () => {
   server = await startRawServer((_name, { body }) => {
     const text = body.toString()
+    // Weir asks once which era it speaks: any.
+    if (text.includes('"weir-discover"')) return sized('200 OK', 'application/json', DISCOVERED)
     const reading = read(body)
     if (reading.kind !== 'request') return sized('202 Accepted', 'text/plain', '')
     const id = JSON.parse(rawId(text)) === JSON.parse(reading.id) ? rawId(text) : reading.id

@@ -24,7 +24,7 @@ beforeAll(async () => {
   upstream = await startUpstream()
   weir = await startWeir({
     config: {
-      servers: { stub: { url: upstream.url, era: 'legacy', connections_max: CONNECTIONS } },
+      servers: { stub: { url: upstream.url, connections_max: CONNECTIONS } },
       spool: { segment_age_ms: 100 },
     },
   })
