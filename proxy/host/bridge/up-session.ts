@@ -12,11 +12,17 @@ export class UpSession extends Session<LegacyChild> {
   hears: (text: string) => void = () => {}
   /** How many listen. */
   listeners = 0
+  /** Calls that chose it and are not forwarded yet. */
+  claims = 0
   /** JSON text of who the server says it is, '' when it does not. */
   serverInfo = ''
   readonly schemas = new ToolSchemas(this.child.wire, {})
   /** The server's answer to `initialize`. */
   initialized: Record<string, unknown> = {}
+
+  get isFree(): boolean {
+    return this.calls.size === 0 && this.claims === 0
+  }
 
   override get hasStream(): boolean {
     return this.listeners > 0

@@ -111,12 +111,30 @@ export class BridgeUp {
     verdict: Verdict & { era: 'modern' },
     isRetry = false,
   ): Promise<void> {
+    const { principal } = posted
+    const { method } = verdict
+    const meta = (message.params as RpcMessage)._meta as RpcMessage
+    const group = this.#groupOf(principal, meta)
+    const session = await this.#session(group, meta, MAY_ASK.has(method))
+    try {
+      await this.#callIn(session, group, posted, message, verdict, isRetry)
+    } finally {
+      session.claims--
+    }
+  }
+
+  async #callIn(
+    session: UpSession,
+    group: Group,
+    posted: Posted,
+    message: RpcMessage,
+    verdict: Verdict & { era: 'modern' },
+    isRetry: boolean,
+  ): Promise<void> {
     const { exchange, text, principal } = posted
     const { method } = verdict
     const params = message.params as RpcMessage
     const meta = params._meta as RpcMessage
-    const group = this.#groupOf(principal, meta)
-    const session = await this.#session(group, meta, MAY_ASK.has(method))
     if (!exchange.isAlive) return
     exchange.headers[UPSTREAM_VERSION_HEADER] = session.version
     if (method === 'server/discover') {
@@ -162,8 +180,15 @@ export class BridgeUp {
     return group
   }
 
-  /** A session for a call of the group. `isAlone`: the server may ask during it, so no other such call should be on it. */
+  /**
+   * A session for a call of the group, claimed until the call is forwarded: whoever chooses meanwhile must see it taken.
+   * `isAlone`: the server may ask during the call, so no other such call should be on it.
+   */
   async #session(group: Group, meta: RpcMessage, isAlone: boolean): Promise<UpSession> {
+    const claimed = (session: UpSession): UpSession => {
+      session.claims++
+      return session
+    }
     const open = group.sessions.filter((s) => s.is_open && !s.child.child.isEnding)
     group.sessions.splice(0, Infinity, ...open)
     if (open.length === 0) {
@@ -171,18 +196,19 @@ export class BridgeUp {
         group.opening = null
       })
       const first = await group.opening
-      return isAlone && first.calls.size > 0 ? this.#session(group, meta, isAlone) : first
+      return isAlone && !first.isFree ? this.#session(group, meta, isAlone) : claimed(first)
     }
     const [first] = open
     const declared = (meta[META.capabilities] ?? {}) as RpcMessage
-    if (!isAlone || !QUESTIONS.some((question) => Object.hasOwn(declared, question))) return first!
-    const free = open.find((s) => s.calls.size === 0)
-    if (free) return free
+    if (!isAlone || !QUESTIONS.some((question) => Object.hasOwn(declared, question))) return claimed(first!)
+    const free = open.find((s) => s.isFree)
+    if (free) return claimed(free)
     try {
-      return await this.#open(group, meta)
+      const opened = await this.#open(group, meta)
+      return opened.isFree ? claimed(opened) : await this.#session(group, meta, isAlone)
     } catch (error) {
       if (!(error instanceof Refusal) || error.reason !== 'processes_max') throw error
-      return open.reduce((least, s) => (s.calls.size < least.calls.size ? s : least))
+      return claimed(open.reduce((least, s) => (s.calls.size < least.calls.size ? s : least)))
     }
   }
 
