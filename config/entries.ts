@@ -72,7 +72,11 @@ export const server = z
     era: z
       .enum(['auto', 'legacy', 'modern'])
       .default('auto')
-      .meta(meta('Wire era of the server; auto finds out with server/discover. Clients of the other era are bridged')),
+      .meta(
+        meta(
+          'Wire era of the server; auto finds out with server/discover. Clients of the other era are bridged',
+        ),
+      ),
     isolation: z
       .enum(['caller', 'session', 'shared'])
       .default('caller')

@@ -90,6 +90,8 @@ export class Call {
   exposed_name = ''
   target = ''
   upstream_protocol_version = ''
+  /** What the answer to `initialize` names: the revision of the session from then on. */
+  negotiated_version = ''
   upstream_transport = ''
   upstream_endpoint = ''
   /** Session id towards the upstream, '' for none. Never recorded. */

@@ -16,7 +16,7 @@ import { Relay } from './upstream/relay.ts'
 import type { RelayHooks, RelaySurroundings } from './upstream/relay-surroundings.ts'
 import { forwardedHeaders, type Upstream } from './upstream/upstream.ts'
 
-const TRANSPARENT: RelayHooks = { sessionId: null, message: null, takenBack: null }
+const TRANSPARENT: RelayHooks = { sessionId: null, message: null, result: null, takenBack: null }
 
 export class ServerEndpoint implements Route {
   readonly endpoint: Endpoint
@@ -111,7 +111,8 @@ export class ServerEndpoint implements Route {
       other.catch((error) => this.#env.refuse(call, asWeirError(error)))
       return true
     }
-    return { sessionId: this.#newSession(call, upstream), message: null, takenBack: isFirst ? again : null }
+    const sessionId = this.#newSession(call, upstream)
+    return { sessionId, message: null, result: null, takenBack: isFirst ? again : null }
   }
 
   /** Seals the id the server gives; from then on the session is known by its handle. */
@@ -125,7 +126,7 @@ export class ServerEndpoint implements Route {
         owner: upstream === this.#upstream ? '' : HOST,
         client_name: call.client_name,
         client_version: call.client_version,
-        protocol_version: call.protocol_version,
+        protocol_version: call.negotiated_version || call.protocol_version,
         capabilities: '',
       }
       call.session = session

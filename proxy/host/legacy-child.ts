@@ -62,7 +62,9 @@ export class LegacyChild implements LegacyPeer {
   /** The child's whole answer to `initialize`, as it came; '' until then. */
   initialize_text = ''
   version = ''
-  readonly upstream_version = ''
+  get upstream_version(): string {
+    return this.version
+  }
   #is_initialized = false
   #unused_ms: number | null = null
   readonly #undeliverable: Undeliverable

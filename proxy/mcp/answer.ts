@@ -4,6 +4,7 @@
  * Pure: fills in the call, touches no byte of the answer.
  */
 import type { Call } from '../call.ts'
+import { MODERN_VERSION } from './versions.ts'
 
 /** Above this an answer is searched before it is parsed. Parsing costs 1 us per KB of text, 3 of structure (bench/micro). */
 const PARSE_BYTES = 16_384
@@ -100,6 +101,12 @@ function readResult(call: Call, result: NonNullable<Response['result']>, bytes: 
   if (result.resultType === 'input_required') {
     if (call.outcome === 'ok') call.outcome = 'input_required'
   } else if (result.isError === true) call.fail('tool_error', 'upstream', 'tool_error', firstText)
+  if (call.method === 'initialize' && typeof result.protocolVersion === 'string') {
+    call.negotiated_version = result.protocolVersion.slice(0, 32)
+    // Over the bridge the host has said what the server speaks.
+    if (call.upstream_protocol_version < MODERN_VERSION)
+      call.upstream_protocol_version = call.negotiated_version
+  }
   if (call.method.endsWith('/list'))
     for (const key of LISTS)
       if (Array.isArray(result[key])) call.list_items += (result[key] as unknown[]).length

@@ -111,6 +111,15 @@ function legacyError(text: string, error: Json, method: string): string {
   return isOfEnvelope ? replaceValue(text, ['error', 'code'], String(RPC.internal)) : text
 }
 
+/** Entries of `tools/list` as a revision knows them, from a server that is legacy too. */
+export const legacyEntries = <T extends Json>(entries: T[], version: string): T[] =>
+  version < STRUCTURED_SINCE
+    ? entries.map((tool) => {
+        const { outputSchema: _schema, ...rest } = tool
+        return rest as T
+      })
+    : entries
+
 /** Tools whose structured results are no objects had no place before: schema and results are wrapped under `result`. */
 function legacyTools(text: string, result: Json, version: string, wrapped: Set<unknown>): string {
   if (!Array.isArray(result.tools)) return text

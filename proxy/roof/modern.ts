@@ -339,7 +339,7 @@ export class ModernRoof {
       'POST',
       headers,
       Buffer.from(withTraceparent(text, call.message!, parent, call.tracestate)),
-      new Relay(call, upstream, this.#env, { sessionId: null, message: null, takenBack: null }),
+      new Relay(call, upstream, this.#env, { sessionId: null, message: null, result: null, takenBack: null }),
     )
   }
 

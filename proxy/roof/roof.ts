@@ -7,6 +7,7 @@ import type { Call, Endpoint } from '../call.ts'
 import { asWeirError, WeirError } from '../errors.ts'
 import type { Session } from '../identity/session-id.ts'
 import { saysSessionLost } from '../mcp/answer.ts'
+import { legacyEntries } from '../mcp/downgrade.ts'
 import { withTraceparent } from '../mcp/propagate.ts'
 import { setValue } from '../mcp/splice.ts'
 import { LEGACY_VERSION, LEGACY_VERSIONS, MODERN_VERSION, WEIR_INFO } from '../mcp/versions.ts'
@@ -33,6 +34,7 @@ import {
 } from './merge.ts'
 import { ModernRoof } from './modern.ts'
 import { Names, type Owned, Resources } from './names.ts'
+import { olderAnswer } from './older.ts'
 import { answeredQuestion, introductionOf, type Member, memberHeaders, RoofSession } from './session.ts'
 import { fromServer, openRoofStream } from './stream.ts'
 import type { RoofSurroundings } from './surroundings.ts'
@@ -279,7 +281,8 @@ export class Roof implements Route {
       return first.status === 404 || first.status === 400 ? query() : first
     })
     const next = nextPositions(heard, positions)
-    const entries = mergeEntries(method, heard, this.#names, this.#resources)
+    const all = mergeEntries(method, heard, this.#names, this.#resources)
+    const entries = method === 'tools/list' ? legacyEntries(all, roof.session.protocol_version) : all
     const result = {
       [LISTS.get(method)!]: entries,
       ...(next ? { nextCursor: sealCursor(this.#env.cursorKey, identity!.caller, method, next) } : {}),
@@ -380,6 +383,7 @@ export class Roof implements Route {
     const relay = new Relay(call, upstream, this.#env, {
       sessionId: null,
       message: (json) => fromServer(upstream.name, json),
+      result: olderAnswer(call, roof.session.protocol_version, member.version),
       takenBack: (status, body) => {
         const isLost = status === 404 || (status === 400 && !upstream.isHosted && saysSessionLost(body))
         if (isRetry || !member.id || !isLost) return false

@@ -74,6 +74,17 @@ export function readWhole(
   return null
 }
 
+/** The last piece of a plain answer as the client gets it; `whole`: null when it was too large to keep. */
+export function rewritten(
+  last: Buffer | null,
+  whole: Buffer | null,
+  form: AnswerForm,
+  rewrite: ((json: string) => string) | null,
+): Buffer | null {
+  if (rewrite === null || whole === null || !form.isJson || form.isCompressed) return last
+  return Buffer.from(rewrite(whole.toString()))
+}
+
 /** What can be told of a body that was too large to keep. */
 export function readScanned(call: Call, scan: ErrorScan, form: AnswerForm): void {
   if (call.kind !== 'request') return

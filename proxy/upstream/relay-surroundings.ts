@@ -39,10 +39,12 @@ export type RelaySurroundings = {
 
 /** What one call may have done to its answer; all null for a transparent endpoint. */
 export type RelayHooks = {
-  /** Value for the client's Mcp-Session-Id header when the server set one. */
+  /** Value for the client's Mcp-Session-Id header when the server set one; asked once the answer is read. */
   sessionId: ((upstreamId: string) => string) | null
   /** Rewrites one message text of a stream; null: pass the bytes. */
   message: ((json: string) => string) | null
+  /** Rewrites the answer, unless it is very large; null: pass the bytes. */
+  result: ((json: string) => string) | null
   /**
    * Asked when the server refuses in a way that may mean a lost session or another era: 404 and 405 (without the body), 400.
    * True: the call was taken back and goes another way.

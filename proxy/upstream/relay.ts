@@ -13,6 +13,7 @@ import { isResponse, isResponseHead, readAnswer } from '../mcp/answer.ts'
 import { FrameSplitter, frameData } from '../mcp/frames.ts'
 import type { Written } from '../spool/writer.ts'
 import { nowUs } from '../telemetry/clock.ts'
+import { AnswerHead } from './answer-head.ts'
 import type { Deadline, Overdue } from './deadline.ts'
 import { HeldBody } from './held-body.ts'
 import { readHostHeaders } from './host-refusal.ts'
@@ -24,6 +25,7 @@ import {
   readFailure,
   readScanned,
   readWhole,
+  rewritten,
   UNKNOWN_FORM,
 } from './outcome.ts'
 import type { RelayHooks, RelaySurroundings } from './relay-surroundings.ts'
@@ -46,7 +48,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
   /** Null for streams that have no end to wait for: of a session, or of changes. */
   readonly #deadline: Deadline | null
   #cancelTimer: NodeJS.Timeout | null = null
-  #head: { status: number; headers: string[] } | null = null
+  #head: AnswerHead | null = null
   #body: HeldBody | null = null
   /** What of a plain answer waits for its event to be written. */
   #last: Buffer | null = null
@@ -111,21 +113,18 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
       isCompressed: coding !== undefined && coding !== 'identity',
       isHosted: this.#upstream.isHosted,
     }
-    let flat = returnedHeaders(headers, !isStream)
+    let flat = returnedHeaders(headers, !isStream && this.#hooks.result === null)
     if (call.req.headers.origin !== undefined) flat = withoutCors(flat)
-    const upstreamId = headers['mcp-session-id']
-    if (typeof upstreamId === 'string' && this.#hooks.sessionId)
-      flat.push('mcp-session-id', this.#hooks.sessionId(upstreamId))
-    this.#head = { status, headers: flat }
+    this.#head = new AnswerHead(call.res, status, flat, headers['mcp-session-id'], this.#hooks.sessionId)
     call.http_status = status
     if (!isStream) {
       this.#state = 'body'
-      this.#body = new HeldBody(this.#env.hashResult ? this.#env.beginHash : null, this.#isMaybeTaken)
+      const { hashResult, beginHash } = this.#env
+      this.#body = new HeldBody(hashResult && beginHash, this.#isMaybeTaken || this.#hooks.result !== null)
       return
     }
     this.#state = 'stream'
-    this.#sendHead()
-    call.res.flushHeaders()
+    this.#head.sendNow()
     this.#splitter = new FrameSplitter({
       frame: (bytes) => this.#frame(bytes),
       piece: (bytes, head) => this.#piece(bytes, head),
@@ -164,9 +163,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     this.#call.response_bytes += chunk.length
     this.#deadline?.extend()
     const flows = this.#body!.push(chunk)
-    if (!flows) return
-    this.#sendHead()
-    this.#write(flows)
+    if (flows) this.#write(flows)
   }
 
   #endBody(): void {
@@ -178,7 +175,8 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
       const text = readWhole(call, whole, this.#form, this.#isCancelAsked)
       if (text !== null) this.#env.sawResult(call, text)
     } else readScanned(call, body.scan!, this.#form)
-    const last = body.last()
+    this.#head?.openSession()
+    const last = rewritten(body.last(), whole, this.#form, this.#hooks.result)
     if (last && this.#env.hashResult && call.kind === 'request')
       call.result_hash = this.#env.hashResult(last, body.hash)
     this.#last = last
@@ -190,7 +188,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
   written(): void {
     const { res } = this.#call
     try {
-      this.#sendHead()
+      this.#head?.send()
       if (this.#last && this.#last.length > 0) res.end(this.#last)
       else res.end()
     } catch {
@@ -226,11 +224,13 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     if (!readAnswer(call, data))
       call.fail('upstream_error', 'upstream', 'upstream_protocol', 'the answer is not valid JSON')
     readFailure(call, data, this.#upstream.isHosted, this.#isCancelAsked)
+    this.#head?.openSession()
     if (this.#env.hashResult) call.result_hash = this.#env.hashResult(Buffer.from(data), null)
     this.#env.sawResult(call, data)
     this.#settle()
     this.#env.record(call)
-    this.#write(bytes)
+    const shown = this.#hooks.result?.(data) ?? data
+    this.#write(shown === data ? bytes : Buffer.from(bytes.toString().replace(data, () => shown)))
   }
 
   #piece(bytes: Buffer, head: Buffer): void {
@@ -278,21 +278,17 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
       else httpFailure(call)
     }
     this.#finish()
+    this.#head?.send()
     if (rest.length > 0) call.res.write(rest)
     call.res.end()
   }
 
   // --- towards the client -----------------------------------------------------------------------------------------
 
-  #sendHead(): void {
-    const head = this.#head
-    if (!head || this.#call.res.headersSent) return
-    this.#call.res.writeHead(head.status, head.headers)
-  }
-
   #write(bytes: Buffer): void {
     const { res } = this.#call
     if (res.destroyed || res.writableEnded) return
+    this.#head?.send()
     if (res.write(bytes) || this.#isPausedByClient) return
     this.#isPausedByClient = true
     this.#controller?.pause()

@@ -10,19 +10,18 @@ import { ToolSchemas } from '../tool-schemas.ts'
 export class UpSession extends Session<LegacyChild> {
   /** Told of everything that belongs to no call. */
   hears: (text: string) => void = () => {}
-  /** Calls that are about to be made on it. */
-  claims = 0
   /** How many listen. */
   listeners = 0
+  /** Calls that chose it and are not forwarded yet. */
+  claims = 0
   /** JSON text of who the server says it is, '' when it does not. */
   serverInfo = ''
   readonly schemas = new ToolSchemas(this.child.wire, {})
   /** The server's answer to `initialize`. */
   initialized: Record<string, unknown> = {}
 
-  /** Whether a question of the server could be about no other call than one made now. */
   get isFree(): boolean {
-    return this.calls.size + this.claims === 0
+    return this.calls.size === 0 && this.claims === 0
   }
 
   override get hasStream(): boolean {

@@ -111,18 +111,19 @@ export class BridgeUp {
     verdict: Verdict & { era: 'modern' },
     isRetry = false,
   ): Promise<void> {
+    const { principal } = posted
     const { method } = verdict
     const meta = (message.params as RpcMessage)._meta as RpcMessage
-    const group = this.#groupOf(posted.principal, meta)
+    const group = this.#groupOf(principal, meta)
     const session = await this.#session(group, meta, MAY_ASK.has(method))
     try {
-      await this.#callOn(session, group, posted, message, verdict, isRetry)
+      await this.#callIn(session, group, posted, message, verdict, isRetry)
     } finally {
       session.claims--
     }
   }
 
-  async #callOn(
+  async #callIn(
     session: UpSession,
     group: Group,
     posted: Posted,
@@ -179,8 +180,15 @@ export class BridgeUp {
     return group
   }
 
-  /** A session for a call of the group, claimed for it. `isAlone`: the server may ask during it, so no other such call should be on it. */
+  /**
+   * A session for a call of the group, claimed until the call is forwarded: whoever chooses meanwhile must see it taken.
+   * `isAlone`: the server may ask during the call, so no other such call should be on it.
+   */
   async #session(group: Group, meta: RpcMessage, isAlone: boolean): Promise<UpSession> {
+    const claimed = (session: UpSession): UpSession => {
+      session.claims++
+      return session
+    }
     const open = group.sessions.filter((s) => s.is_open && !s.child.child.isEnding)
     group.sessions.splice(0, Infinity, ...open)
     if (open.length === 0) {
@@ -196,7 +204,8 @@ export class BridgeUp {
     const free = open.find((s) => s.isFree)
     if (free) return claimed(free)
     try {
-      return claimed(await this.#open(group, meta))
+      const opened = await this.#open(group, meta)
+      return opened.isFree ? claimed(opened) : await this.#session(group, meta, isAlone)
     } catch (error) {
       if (!(error instanceof Refusal) || error.reason !== 'processes_max') throw error
       return claimed(open.reduce((least, s) => (s.calls.size < least.calls.size ? s : least)))
@@ -214,8 +223,8 @@ export class BridgeUp {
     session.hears = (heard) => group.listens.hear(heard)
     const initialized = { jsonrpc: '2.0', method: 'notifications/initialized' }
     session.child.note(session, JSON.stringify(initialized), initialized)
-    await group.listens.join(session)
     group.sessions.push(session)
+    await group.listens.join(session)
     return session
   }
 
@@ -250,10 +259,4 @@ export class BridgeUp {
       session.child.forward(session, JSON.stringify(message), message, recipient, 0)
     })
   }
-}
-
-/** Claimed in the same breath as chosen: until the call is open, another one must not take the session for free. */
-function claimed(session: UpSession): UpSession {
-  session.claims++
-  return session
 }
