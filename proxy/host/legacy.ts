@@ -20,7 +20,6 @@ import { spawnFailed } from './pool.ts'
 import { Refusal } from './refusal.ts'
 import type { ServerParts } from './server.ts'
 import { Session } from './session.ts'
-import { SseStream } from './sse-stream.ts'
 import { namesOf, type RpcMessage } from './wire.ts'
 
 /** A POST with its body, on its way to a session. */
@@ -84,6 +83,7 @@ export class Legacy {
     while (child.child.isFull) await child.child.drained()
     if (!session.is_open) throw sessionUnknown()
     exchange.valve = child.child
+    if (session.isResumable) exchange.replay = session.replay
     tellVersion(exchange, child)
     if (verdict.kind === 'batch')
       return this.#batch(session, elementsOf(text), body as RpcMessage[], exchange)
@@ -92,12 +92,16 @@ export class Legacy {
     exchange.accept()
   }
 
-  /** Opens the standalone stream of a session. */
+  /** Opens the standalone stream of a session, or goes on with one that broke. */
   get(httpRequest: IncomingMessage, res: ServerResponse, principal: string): void {
     this.#checkVersion(httpRequest)
     const session = this.sessionOf(httpRequest, principal)
-    if (this.#parts.isRetired) throw sessionUnknown()
-    if (session.hasStream) {
+    const last = headerOf(httpRequest.headers, 'last-event-id') ?? ''
+    const broken = last === '' ? null : session.replay.find(last)
+    const isStanding = broken === null || broken.stream.isStanding
+    // A server on its way out still has answers to its open calls.
+    if (this.#parts.isRetired && isStanding) throw sessionUnknown()
+    if (broken === null && session.hasStream) {
       const why = 'the session has a stream already'
       throw new Refusal(409, 'session_busy', why, {}, RPC.invalidRequest)
     }
@@ -105,7 +109,9 @@ export class Legacy {
     res.on('close', () => {
       session.used_ms = Date.now()
     })
-    session.attach(new SseStream(res, this.#parts.streams, session.child.child, {}))
+    const reader = { res, streams: this.#parts.streams, valve: session.child.child, headers: {} }
+    if (isStanding) session.attach(reader, broken?.seq)
+    else broken.stream.read(reader, broken.seq)
   }
 
   delete(httpRequest: IncomingMessage, principal: string): void {
@@ -130,7 +136,7 @@ export class Legacy {
 
   /** Ends all standalone streams: the server is on its way out. */
   endStreams(): void {
-    for (const session of this.sessions.values()) session.stream?.end()
+    for (const session of this.sessions.values()) session.stream?.cut()
   }
 
   close(session: LegacySession): void {
@@ -164,6 +170,7 @@ export class Legacy {
       throw new Refusal(400, 'session_open', 'the session is initialized already', {}, RPC.invalidRequest)
     const params = (body as RpcMessage).params as RpcMessage | undefined
     const { id } = namesOf(text)
+    // Not one of the roof, which counts its own and tells its clients no ids of events.
     const isCounted = headerOf(httpRequest.headers, ROOF_HEADER) === undefined
     const { sessions_per_caller_max: max = Number.POSITIVE_INFINITY } = this.#parts.config
     if (isCounted && !this.#held.take(principal, max)) throw sessionsExhausted(max)
@@ -173,7 +180,7 @@ export class Legacy {
         text,
         params,
         principal,
-        (child) => new Session(principal, child.version, child),
+        (child) => new Session(principal, child.version, child, isCounted),
         () => exchange.isAlive,
       )
       if (session === null) return

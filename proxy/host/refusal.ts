@@ -17,6 +17,8 @@ export type Reason =
   | 'session_missing'
   | 'session_unknown'
   | 'session_busy'
+  | 'event_unknown'
+  | 'stream_over'
   | 'session_open'
   | 'sessions_max'
   | 'sessions_exhausted'

@@ -26,6 +26,7 @@ const MEANINGS: Partial<Record<Reason, readonly [Outcome, Owner]>> = {
   session_missing: ['invalid', 'client'],
   session_unknown: ['invalid', 'client'],
   session_open: ['invalid', 'client'],
+  event_unknown: ['invalid', 'client'],
   session_ended: ['cancelled', 'client'],
   id_in_use: ['invalid', 'client'],
   batch_unsupported: ['invalid', 'client'],
