@@ -13,6 +13,7 @@ import { replaceValue } from '../mcp/splice.ts'
 import { LEGACY_VERSIONS, RPC } from '../mcp/versions.ts'
 import { DownPeer } from './bridge/down.ts'
 import type { Exchange } from './exchange.ts'
+import { Instances } from './instances.ts'
 import { LegacyChild, type LegacyPeer, type LegacySession } from './legacy-child.ts'
 import type { ModernChild } from './modern-child.ts'
 import { ROOF_HEADER, UPSTREAM_VERSION_HEADER } from './options.ts'
@@ -57,6 +58,9 @@ export class Legacy {
   readonly #parts: ServerParts
   readonly #children = new Map<string, Promise<LegacyPeer>>()
   readonly #modern: (principal: string) => Promise<ModernChild | null>
+  readonly #instances = new Instances()
+  /** By session, the key of its child. */
+  readonly #keys = new Map<LegacySession, string>()
   #alone = 0
   /** Until when the server is known to take no `initialize`. */
   #refused_until_ms = 0
@@ -141,6 +145,7 @@ export class Legacy {
 
   close(session: LegacySession): void {
     this.sessions.delete(session.id)
+    this.#keys.delete(session)
     if (this.#counted.delete(session.id)) this.#held.free(session.principal)
     session.child.closeSession(session)
     if (session.child.isAlone && session.child.sessions.size === 0) session.child.retire()
@@ -209,9 +214,16 @@ export class Legacy {
     make: (child: LegacyPeer) => S,
     isWanted: () => boolean,
   ): Promise<S | null> {
-    const key = this.#keyOf(principal, params)
-    const child = await this.#childFor(key, text, principal)
-    child.isAlone = key.startsWith(ALONE)
+    const base = this.#keyOf(principal, params)
+    const { isolation, instances } = this.#parts.config
+    const count = isolation === 'shared' ? instances : 1
+    const [key, child] = await this.#instances.choose(
+      base,
+      count,
+      (one) => this.#loadOf(one),
+      async (one) => [one, await this.#childFor(one, text, principal)] as const,
+    )
+    child.isAlone = base.startsWith(ALONE)
     if (!isWanted()) {
       child.markUnused()
       if (child.isAlone) child.retire()
@@ -224,7 +236,15 @@ export class Legacy {
     const session = make(child)
     child.join(session)
     this.sessions.set(session.id, session)
+    if (isolation === 'shared') this.#keys.set(session, key)
     return session
+  }
+
+  /** What a child has to do: its calls, and less than any call its sessions, for they will have some. */
+  #loadOf(key: string): number {
+    let load = 0
+    for (const [session, of] of this.#keys) if (of === key) load += session.calls.size + 1 / SESSIONS_MAX
+    return load
   }
 
   /** The child of a key; whoever comes first starts it with its own `initialize`. */
@@ -240,7 +260,10 @@ export class Legacy {
   }
 
   #add(key: string, text: string, principal: string): Promise<LegacyPeer> {
-    const starting = this.#start(text, principal)
+    const { isolation } = this.#parts.config
+    // Pauses after crashes: of a caller, or of one of the shared children.
+    const owner = isolation === 'shared' ? (/#\d+$/.exec(key)?.[0] ?? '') : principal
+    const starting = this.#start(text, principal, owner)
     this.#children.set(key, starting)
     const forget = (): void => {
       if (this.#children.get(key) === starting) this.#children.delete(key)
@@ -255,11 +278,11 @@ export class Legacy {
   }
 
   /** A legacy child; for a server that takes no `initialize` the bridge to its modern side. */
-  async #start(text: string, principal: string): Promise<LegacyPeer> {
+  async #start(text: string, principal: string, owner: string): Promise<LegacyPeer> {
     const { era } = this.#parts.config
     if (era === 'modern' || Date.now() < this.#refused_until_ms) return this.#bridge(text, principal)
     try {
-      return await this.#startChild(text, principal)
+      return await this.#startChild(text, owner)
     } catch (error) {
       const isRefused =
         error instanceof InitializeRefused || (error instanceof Refusal && error.reason === 'upstream_closed')
@@ -281,9 +304,8 @@ export class Legacy {
     return DownPeer.start(this.#parts.name, modern, params)
   }
 
-  async #startChild(text: string, principal: string): Promise<LegacyChild> {
+  async #startChild(text: string, owner: string): Promise<LegacyChild> {
     const { config, pool, name, log, undeliverable } = this.#parts
-    const owner = config.isolation === 'shared' ? '' : principal
     const child = await pool.spawn(owner, () => new LegacyChild(name, this.#parts.open, log, undeliverable))
     const answer = await child.initialize(text, config.timeout_ms).catch((error: unknown) => {
       const spawn_error = child.child.ended?.error

@@ -31,6 +31,7 @@ export type Reason =
   | 'connect_failed'
   | 'initialize_timeout'
   | 'upstream_closed'
+  | 'memory_exceeded'
   | 'answer_too_large'
   | 'session_ended'
   | 'session_lost'

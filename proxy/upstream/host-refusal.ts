@@ -18,6 +18,7 @@ const MEANINGS: Partial<Record<Reason, readonly [Outcome, Owner]>> = {
   sessions_exhausted: ['limited', 'client'],
   initialize_timeout: ['timeout', 'upstream'],
   upstream_closed: ['upstream_error', 'upstream'],
+  memory_exceeded: ['upstream_error', 'upstream'],
   answer_too_large: ['upstream_error', 'upstream'],
   undeliverable: ['upstream_error', 'client'],
   session_lost: ['upstream_error', 'upstream'],

@@ -18,6 +18,7 @@ export const server = (command: string[], more: Partial<HostedServer> = {}): Hos
   era: 'auto',
   isolation: 'caller',
   processes_max: 8,
+  instances: 1,
   idle_timeout_ms: 600_000,
   timeout_ms: 20_000,
   timeout_max_ms: 60_000,
