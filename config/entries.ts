@@ -94,6 +94,28 @@ export const server = z
       .meta(
         meta('Not for streamable HTTP. Most child processes of, or connections to, this server at a time'),
       ),
+    instances: z
+      .number()
+      .int()
+      .min(1)
+      .max(64)
+      .default(1)
+      .meta(
+        meta(
+          'Only with `command` and isolation shared. Equal child processes among which calls are spread, fewest open calls first; a legacy session stays on its own',
+        ),
+      ),
+    memory_max_bytes: z
+      .number()
+      .int()
+      .min(1_048_576)
+      .optional()
+      .meta(
+        meta(
+          'Only with `command`, on Linux. Most memory a child process and what it started may hold; above it they are ended and started again after a pause',
+          { unit: 'bytes', example: 536_870_912 },
+        ),
+      ),
     idle_timeout_ms: ms(
       600_000,
       'Not for streamable HTTP. An unused child process or connection is ended after this time',
@@ -105,6 +127,26 @@ export const server = z
     if ((s.url === undefined) === (s.command === undefined))
       return refuse(
         'a server has either `url` or `command` (stdio), for example url: https://example.com/mcp',
+      )
+    if (s.command === undefined && s.instances > 1)
+      return refuse(
+        'only a server with `command` has instances; put several URLs behind a load balancer, for example instances: 1',
+        'instances',
+      )
+    if (s.isolation !== 'shared' && s.instances > 1)
+      return refuse(
+        'children that are not shared belong to a caller or a session and cannot be spread over; servers that keep no state can have isolation: shared',
+        'instances',
+      )
+    if (s.instances > s.processes_max)
+      return refuse(
+        `${s.instances} instances are more than processes_max (${s.processes_max}), for example processes_max: ${s.instances}`,
+        'instances',
+      )
+    if (s.command === undefined && s.memory_max_bytes !== undefined)
+      return refuse(
+        'only a server with `command` is a process of ours whose memory can be bounded; leave it out',
+        'memory_max_bytes',
       )
     if (s.transport === undefined) return
     if (s.url === undefined)

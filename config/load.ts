@@ -195,6 +195,10 @@ function crossCheck(
       add(['servers', name], `differs from \`${twin}\` only in case`, 'choose names that differ')
     lower.set(name.toLowerCase(), name)
   }
+  if (process.platform !== 'linux')
+    for (const [name, server] of Object.entries(config.servers))
+      if (server.memory_max_bytes !== undefined)
+        warnings.push(`servers.${name}.memory_max_bytes has no effect here: memory is watched on Linux only`)
   const listeners = [
     [['listen'], config.listen],
     [['console', 'listen'], config.console.listen],

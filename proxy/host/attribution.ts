@@ -31,7 +31,7 @@ export function placeOf<S extends Session<unknown>>(sessions: Iterable<S>): Plac
     for (const call of session.calls.values()) {
       // Ids towards a child only grow: the highest is the newest.
       if (newest === null || call.wire_id > newest.call.wire_id) newest = { session, call }
-      if (call.exchange?.isAlive !== true) continue
+      if (call.exchange?.isAlive !== true || call.exchange.isAway === true) continue
       if (newest_alive === null || call.wire_id > newest_alive.call.wire_id) newest_alive = { session, call }
     }
   }

@@ -13,6 +13,8 @@ export type ChannelEnd = {
   asked: boolean
   /** Whether the server had forgotten the session it stood for; what was open was not served. */
   isLost?: boolean
+  /** The memory it held when it was ended for that, and how much it may hold. */
+  memory?: { bytes: number; max_bytes: number }
   lived_ms: number
 }
 
@@ -49,6 +51,8 @@ export type Channel = {
   /** Ends it politely, then firmly. Safe to call often. */
   end(): Promise<ChannelEnd>
   kill(): Promise<ChannelEnd>
+  /** It holds too much memory: it is ended at once, as a failure of its own. A connection has none. */
+  tooLarge?(bytes: number, max_bytes: number): void
 }
 
 /** Largest message in either direction. */

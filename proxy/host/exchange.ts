@@ -1,17 +1,21 @@
 /**
  * The HTTP answer to one POST: plain JSON when the child's first word about the call is its answer, an event stream when
- * other messages come first. Covers batches (several calls, one answer). Knows nothing of children and sessions.
+ * other messages come first. Covers batches (several calls, one answer). A stream that can be resumed goes on without its
+ * client. Knows nothing of children.
  * Invariant: the response ends exactly once, whoever is first: the answers, a refusal, or the client leaving.
  */
 import type { ServerResponse } from 'node:http'
 import { QUEUE_HEADER } from './options.ts'
 import { Refusal } from './refusal.ts'
+import type { Replay, ReplayStream } from './replay.ts'
 import { type OpenStreams, SseStream, type Valve } from './sse-stream.ts'
 
 /** Where what a server says about one call goes: the HTTP answer to its client, or a bridge between eras. */
 export type Recipient = {
   /** Whether somebody still waits for the answer. */
   readonly isAlive: boolean
+  /** Whether that somebody is away, and may come back for it. */
+  readonly isAway?: boolean
   /** Takes a message that is not the answer. */
   deliver(text: string): void
   /** Takes the answer. */
@@ -31,12 +35,14 @@ export class Exchange implements Recipient {
   readonly headers: Record<string, string> = {}
   /** What a lagging reader stops; set when the child is known. */
   valve: Valve = NO_VALVE
+  /** Where streams are kept for a client that comes back; null: they end with their connection. */
+  replay: Replay | null = null
   /** Called once when the client leaves before the answer is complete. */
   onGone: (() => void) | null = null
   readonly #res: ServerResponse
   readonly #streams: OpenStreams
   readonly #received = performance.now()
-  #stream: SseStream | null = null
+  #stream: SseStream | ReplayStream | null = null
   #answers: (string | null)[] = [null]
   #is_batch = false
   #open_count = 1
@@ -46,7 +52,7 @@ export class Exchange implements Recipient {
     this.#res = res
     this.#streams = streams
     res.on('close', () => {
-      if (this.#is_done) return
+      if (this.#is_done || this.#isKept) return
       this.#is_done = true
       this.onGone?.()
     })
@@ -54,7 +60,16 @@ export class Exchange implements Recipient {
 
   /** Whether messages can still be delivered to the client. */
   get isAlive(): boolean {
-    return !this.#is_done && !this.#res.destroyed
+    return !this.#is_done && (this.#isKept || !this.#res.destroyed)
+  }
+
+  get isAway(): boolean {
+    return this.#isKept && this.#stream?.isOpen === false
+  }
+
+  /** Whether the stream outlives its connection. */
+  get #isKept(): boolean {
+    return this.#stream !== null && this.replay !== null
   }
 
   /** This exchange carries the answers to `count` calls of a batch. */
@@ -93,7 +108,8 @@ export class Exchange implements Recipient {
   /** Ends the answer without one: the call was cancelled and its server, rightly, says nothing more. */
   endSilently(): void {
     if (!this.isAlive) return
-    const stream = this.#openStream()
+    // A stream that never began leaves nothing to come back for.
+    const stream = this.#stream ?? new SseStream(this.#res, this.#streams, this.valve, this.headers)
     this.#is_done = true
     stream.end()
   }
@@ -114,12 +130,19 @@ export class Exchange implements Recipient {
     this.#res.end()
   }
 
-  #openStream(): SseStream {
+  #openStream(): SseStream | ReplayStream {
     if (this.#stream === null) {
-      this.#stream = new SseStream(this.#res, this.#streams, this.valve, this.headers)
+      this.#stream = this.#newStream()
       for (const text of this.#answers) if (text !== null) this.#stream.event(text)
     }
     return this.#stream
+  }
+
+  #newStream(): SseStream | ReplayStream {
+    if (this.replay === null) return new SseStream(this.#res, this.#streams, this.valve, this.headers)
+    const stream = this.replay.open()
+    stream.read({ res: this.#res, streams: this.#streams, valve: this.valve, headers: this.headers })
+    return stream
   }
 
   #json(http_status: number, text: string): void {

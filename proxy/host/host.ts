@@ -9,6 +9,7 @@ import { connect } from 'node:net'
 import { headerOf } from '../mcp/ladder.ts'
 import { RPC } from '../mcp/versions.ts'
 import { Log } from './log.ts'
+import { groupMemory } from './memory.ts'
 import { type HostedServer, type HostOptions, PRINCIPAL_HEADER } from './options.ts'
 import { Refusal } from './refusal.ts'
 import { Server, type ServerMetrics } from './server.ts'
@@ -19,6 +20,7 @@ const BODY_MAX_BYTES = 64 * 1024 * 1024
 /** The kernel's bound on socket paths, without the closing zero. */
 const SOCKET_PATH_MAX_BYTES = 107
 const SWEEP_MS = 1000
+const MEMORY_MS = 1000
 const STREAM_TICK_MS = 5000
 const DRAIN_TIMEOUT_MS = 30_000
 const PATH = /^\/servers\/([A-Za-z0-9-]+)\/mcp$/
@@ -37,6 +39,7 @@ export class Host {
   readonly #retired = new Set<Server>()
   #timers: NodeJS.Timeout[] = []
   #is_draining = false
+  #is_weighing = false
 
   /** `env`: what children inherit an allow-listed part of. */
   constructor(env: Readonly<Record<string, string | undefined>>, log: Log = new Log('info')) {
@@ -62,6 +65,7 @@ export class Host {
     this.#timers = [
       setInterval(() => this.#sweep(Date.now()), SWEEP_MS),
       setInterval(() => this.#streams.tick(Date.now()), STREAM_TICK_MS),
+      setInterval(() => void this.#weigh(), MEMORY_MS),
     ]
     return options.socket
   }
@@ -131,6 +135,26 @@ export class Host {
   #sweep(now_ms: number): void {
     for (const server of this.#servers.values()) server.sweep(now_ms)
     for (const server of this.#retired) server.sweep(now_ms)
+  }
+
+  /** Ends children that hold more memory than they may. Looks at nothing when no server has a bound. */
+  async #weigh(): Promise<void> {
+    if (this.#is_weighing) return
+    const found = [...this.#servers.values(), ...this.#retired].flatMap((server) =>
+      [...server.watched].map(([group, child]) => ({ server, group, child })),
+    )
+    if (found.length === 0) return
+    this.#is_weighing = true
+    const held = await groupMemory(new Set(found.map(({ group }) => group)))
+    this.#is_weighing = false
+    for (const { server, group, child } of found) {
+      const { memory_max_bytes = Number.POSITIVE_INFINITY } = server.config
+      const memory_bytes = held.get(group) ?? 0
+      if (memory_bytes <= memory_max_bytes || child.isEnding) continue
+      const what = { server: server.name, pid: group, memory_bytes, memory_max_bytes }
+      this.#log.line('error', 'the server holds more memory than it may and is ended', what)
+      child.tooLarge?.(memory_bytes, memory_max_bytes)
+    }
   }
 
   #serve(httpRequest: IncomingMessage, res: ServerResponse): void {

@@ -238,12 +238,16 @@ export class LegacyChild implements LegacyPeer {
     for (const session of this.sessions) {
       session.sweep(now_ms)
       for (const [key, call] of session.calls) {
-        if (call.exchange?.isAlive === true) continue
+        if (call.exchange?.isAlive === true && call.exchange.isAway !== true) {
+          call.left_ms = 0
+          continue
+        }
         // The client is gone, which is no cancel; but its call is not waited for without end.
         if (call.left_ms === 0) call.left_ms = now_ms
         if (now_ms - call.left_ms < left_max_ms) continue
         session.calls.delete(key)
         this.wire.cancel(call, 'nobody waits for the answer')
+        call.exchange?.endSilently()
       }
     }
   }
@@ -304,7 +308,7 @@ export class LegacyChild implements LegacyPeer {
     if (place !== null) {
       this.#asked.set(key, { place, text, message })
       if (place.exchange !== null) place.exchange.deliver(text)
-      else place.session.post(text, () => this.#lostRequest(key))
+      else place.session.post(text, () => this.#lostRequest(key), true)
       return
     }
     // Whether anyone is there the host can tell for itself.

@@ -13,6 +13,7 @@ import { replaceValue } from '../mcp/splice.ts'
 import { LEGACY_VERSIONS, RPC } from '../mcp/versions.ts'
 import { DownPeer } from './bridge/down.ts'
 import type { Exchange } from './exchange.ts'
+import { Instances } from './instances.ts'
 import { LegacyChild, type LegacyPeer, type LegacySession } from './legacy-child.ts'
 import type { ModernChild } from './modern-child.ts'
 import { ROOF_HEADER, UPSTREAM_VERSION_HEADER } from './options.ts'
@@ -20,7 +21,6 @@ import { spawnFailed } from './pool.ts'
 import { Refusal } from './refusal.ts'
 import type { ServerParts } from './server.ts'
 import { Session } from './session.ts'
-import { SseStream } from './sse-stream.ts'
 import { namesOf, type RpcMessage } from './wire.ts'
 
 /** A POST with its body, on its way to a session. */
@@ -58,6 +58,9 @@ export class Legacy {
   readonly #parts: ServerParts
   readonly #children = new Map<string, Promise<LegacyPeer>>()
   readonly #modern: (principal: string) => Promise<ModernChild | null>
+  readonly #instances = new Instances()
+  /** By session, the key of its child. */
+  readonly #keys = new Map<LegacySession, string>()
   #alone = 0
   /** Until when the server is known to take no `initialize`. */
   #refused_until_ms = 0
@@ -84,6 +87,7 @@ export class Legacy {
     while (child.child.isFull) await child.child.drained()
     if (!session.is_open) throw sessionUnknown()
     exchange.valve = child.child
+    if (session.isResumable) exchange.replay = session.replay
     tellVersion(exchange, child)
     if (verdict.kind === 'batch')
       return this.#batch(session, elementsOf(text), body as RpcMessage[], exchange)
@@ -92,12 +96,16 @@ export class Legacy {
     exchange.accept()
   }
 
-  /** Opens the standalone stream of a session. */
+  /** Opens the standalone stream of a session, or goes on with one that broke. */
   get(httpRequest: IncomingMessage, res: ServerResponse, principal: string): void {
     this.#checkVersion(httpRequest)
     const session = this.sessionOf(httpRequest, principal)
-    if (this.#parts.isRetired) throw sessionUnknown()
-    if (session.hasStream) {
+    const last = headerOf(httpRequest.headers, 'last-event-id') ?? ''
+    const broken = last === '' ? null : session.replay.find(last)
+    const isStanding = broken === null || broken.stream.isStanding
+    // A server on its way out still has answers to its open calls.
+    if (this.#parts.isRetired && isStanding) throw sessionUnknown()
+    if (broken === null && session.hasStream) {
       const why = 'the session has a stream already'
       throw new Refusal(409, 'session_busy', why, {}, RPC.invalidRequest)
     }
@@ -105,7 +113,9 @@ export class Legacy {
     res.on('close', () => {
       session.used_ms = Date.now()
     })
-    session.attach(new SseStream(res, this.#parts.streams, session.child.child, {}))
+    const reader = { res, streams: this.#parts.streams, valve: session.child.child, headers: {} }
+    if (isStanding) session.attach(reader, broken?.seq)
+    else broken.stream.read(reader, broken.seq)
   }
 
   delete(httpRequest: IncomingMessage, principal: string): void {
@@ -130,11 +140,12 @@ export class Legacy {
 
   /** Ends all standalone streams: the server is on its way out. */
   endStreams(): void {
-    for (const session of this.sessions.values()) session.stream?.end()
+    for (const session of this.sessions.values()) session.stream?.cut()
   }
 
   close(session: LegacySession): void {
     this.sessions.delete(session.id)
+    this.#keys.delete(session)
     if (this.#counted.delete(session.id)) this.#held.free(session.principal)
     session.child.closeSession(session)
     if (session.child.isAlone && session.child.sessions.size === 0) session.child.retire()
@@ -164,6 +175,7 @@ export class Legacy {
       throw new Refusal(400, 'session_open', 'the session is initialized already', {}, RPC.invalidRequest)
     const params = (body as RpcMessage).params as RpcMessage | undefined
     const { id } = namesOf(text)
+    // Not one of the roof, which counts its own and tells its clients no ids of events.
     const isCounted = headerOf(httpRequest.headers, ROOF_HEADER) === undefined
     const { sessions_per_caller_max: max = Number.POSITIVE_INFINITY } = this.#parts.config
     if (isCounted && !this.#held.take(principal, max)) throw sessionsExhausted(max)
@@ -173,7 +185,7 @@ export class Legacy {
         text,
         params,
         principal,
-        (child) => new Session(principal, child.version, child),
+        (child) => new Session(principal, child.version, child, isCounted),
         () => exchange.isAlive,
       )
       if (session === null) return
@@ -202,9 +214,16 @@ export class Legacy {
     make: (child: LegacyPeer) => S,
     isWanted: () => boolean,
   ): Promise<S | null> {
-    const key = this.#keyOf(principal, params)
-    const child = await this.#childFor(key, text, principal)
-    child.isAlone = key.startsWith(ALONE)
+    const base = this.#keyOf(principal, params)
+    const { isolation, instances } = this.#parts.config
+    const count = isolation === 'shared' ? instances : 1
+    const [key, child] = await this.#instances.choose(
+      base,
+      count,
+      (one) => this.#loadOf(one),
+      async (one) => [one, await this.#childFor(one, text, principal)] as const,
+    )
+    child.isAlone = base.startsWith(ALONE)
     if (!isWanted()) {
       child.markUnused()
       if (child.isAlone) child.retire()
@@ -217,7 +236,15 @@ export class Legacy {
     const session = make(child)
     child.join(session)
     this.sessions.set(session.id, session)
+    if (isolation === 'shared') this.#keys.set(session, key)
     return session
+  }
+
+  /** What a child has to do: its calls, and less than any call its sessions, for they will have some. */
+  #loadOf(key: string): number {
+    let load = 0
+    for (const [session, of] of this.#keys) if (of === key) load += session.calls.size + 1 / SESSIONS_MAX
+    return load
   }
 
   /** The child of a key; whoever comes first starts it with its own `initialize`. */
@@ -233,7 +260,10 @@ export class Legacy {
   }
 
   #add(key: string, text: string, principal: string): Promise<LegacyPeer> {
-    const starting = this.#start(text, principal)
+    const { isolation } = this.#parts.config
+    // Pauses after crashes: of a caller, or of one of the shared children.
+    const owner = isolation === 'shared' ? (/#\d+$/.exec(key)?.[0] ?? '') : principal
+    const starting = this.#start(text, principal, owner)
     this.#children.set(key, starting)
     const forget = (): void => {
       if (this.#children.get(key) === starting) this.#children.delete(key)
@@ -248,11 +278,11 @@ export class Legacy {
   }
 
   /** A legacy child; for a server that takes no `initialize` the bridge to its modern side. */
-  async #start(text: string, principal: string): Promise<LegacyPeer> {
+  async #start(text: string, principal: string, owner: string): Promise<LegacyPeer> {
     const { era } = this.#parts.config
     if (era === 'modern' || Date.now() < this.#refused_until_ms) return this.#bridge(text, principal)
     try {
-      return await this.#startChild(text, principal)
+      return await this.#startChild(text, owner)
     } catch (error) {
       const isRefused =
         error instanceof InitializeRefused || (error instanceof Refusal && error.reason === 'upstream_closed')
@@ -274,9 +304,8 @@ export class Legacy {
     return DownPeer.start(this.#parts.name, modern, params)
   }
 
-  async #startChild(text: string, principal: string): Promise<LegacyChild> {
+  async #startChild(text: string, owner: string): Promise<LegacyChild> {
     const { config, pool, name, log, undeliverable } = this.#parts
-    const owner = config.isolation === 'shared' ? '' : principal
     const child = await pool.spawn(owner, () => new LegacyChild(name, this.#parts.open, log, undeliverable))
     const answer = await child.initialize(text, config.timeout_ms).catch((error: unknown) => {
       const spawn_error = child.child.ended?.error

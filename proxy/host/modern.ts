@@ -7,6 +7,7 @@
 import { LOG_LEVEL_KEY, type Verdict } from '../mcp/ladder.ts'
 import { META, MODERN_VERSION, MODERN_VERSIONS } from '../mcp/versions.ts'
 import { BridgeUp } from './bridge/up.ts'
+import { Instances } from './instances.ts'
 import type { Legacy, Posted } from './legacy.ts'
 import { ModernChild } from './modern-child.ts'
 import { spawnFailed } from './pool.ts'
@@ -28,6 +29,8 @@ export class Modern {
   readonly bridge: BridgeUp
   readonly #parts: ServerParts
   readonly #children = new Map<string, Promise<ModernChild | null>>()
+  readonly #standing = new Map<string, ModernChild>()
+  readonly #instances = new Instances()
   #era: Era | null = null
   #probing: Promise<unknown> | null = null
 
@@ -68,14 +71,23 @@ export class Modern {
   async childFor(principal: string): Promise<ModernChild | null> {
     const { config } = this.#parts
     if (config.era === 'legacy') return null
-    const key = config.isolation === 'shared' ? '' : principal
+    if (config.isolation !== 'shared') return this.#childOf(principal)
+    const load = (key: string): number => this.#standing.get(key)?.callsOpen() ?? 0
+    return this.#instances.choose('', config.instances, load, (key) => this.#childOf(key))
+  }
+
+  async #childOf(key: string): Promise<ModernChild | null> {
+    const { config } = this.#parts
     for (;;) {
       const known = this.#children.get(key)
       if (known !== undefined) {
         const child = await known
         if (child === null || !child.child.isEnding) return child
         // It just ended; its entry goes with it.
-        if (this.#children.get(key) === known) this.#children.delete(key)
+        if (this.#children.get(key) === known) {
+          this.#children.delete(key)
+          this.#standing.delete(key)
+        }
       } else if (
         config.era === 'auto' &&
         this.#era !== null &&
@@ -95,9 +107,15 @@ export class Modern {
     const starting = this.#start(key, !is_known)
     this.#children.set(key, starting)
     const forget = (): void => {
-      if (this.#children.get(key) === starting) this.#children.delete(key)
+      if (this.#children.get(key) !== starting) return
+      this.#children.delete(key)
+      this.#standing.delete(key)
     }
-    starting.then((child) => (child === null ? forget() : void child.child.exited.then(forget)), forget)
+    starting.then((child) => {
+      if (child === null) return forget()
+      if (this.#children.get(key) === starting) this.#standing.set(key, child)
+      void child.child.exited.then(forget)
+    }, forget)
     if (!is_known) {
       const probing = starting
         .catch(() => {})

@@ -31,8 +31,9 @@ export function channelOpener(
   return (events) => {
     const channel = open(events)
     log.line('info', `${what} started`, { server, pid: channel.pid })
-    void channel.exited.then((end) => {
-      log.line(end.asked ? 'info' : 'warn', `${what} ended`, { server, pid: channel.pid, ...end })
+    void channel.exited.then(({ memory, ...end }) => {
+      const held = memory && { memory_bytes: memory.bytes, memory_max_bytes: memory.max_bytes }
+      log.line(end.asked ? 'info' : 'warn', `${what} ended`, { server, pid: channel.pid, ...end, ...held })
     })
     return channel
   }

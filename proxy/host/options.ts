@@ -19,6 +19,8 @@ export type HostedServer = {
   | 'era'
   | 'isolation'
   | 'processes_max'
+  | 'instances'
+  | 'memory_max_bytes'
   | 'idle_timeout_ms'
   | 'timeout_ms'
   | 'timeout_max_ms'

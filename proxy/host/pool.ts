@@ -58,7 +58,9 @@ export class Pool {
   failing(): string {
     const last = [...this.#failures.values()].at(-1)
     if (!last || [...this.#residents].some((r) => !r.isStarting() && !r.child.isEnding)) return ''
-    const { error, exit_code, signal } = last.end
+    const { error, exit_code, signal, memory } = last.end
+    if (memory)
+      return `held ${memory.bytes} bytes of memory, more than its memory_max_bytes of ${memory.max_bytes}`
     return error === null
       ? exit_code === null && signal === null
         ? 'its connection ended soon after it stood'
@@ -94,6 +96,12 @@ export class Pool {
       if (!end.asked && (end.error !== null || !resident.isTrial)) this.#remember(principal, end)
     })
     return resident
+  }
+
+  /** The process groups of its children, by id. */
+  *groups(): Iterable<[number, Channel]> {
+    for (const { child } of this.#residents)
+      if (child.pid !== undefined && !child.isEnding) yield [child.pid, child]
   }
 
   /** Ends what was not used for the configured time. */
@@ -139,9 +147,10 @@ export class Pool {
     if (!failures) return
     const wait_ms = failures.until_ms - Date.now()
     if (wait_ms <= 0) return
-    const { exit_code, signal, error } = failures.end
+    const { exit_code, signal, error, memory } = failures.end
     const detail = { retry_after_ms: Math.ceil(wait_ms), failures: failures.count }
     if (error !== null) throw spawnFailed(this.config, error, detail)
+    if (memory) throw memoryRestart(memory, detail)
     throw new Refusal(
       503,
       'restarting',
@@ -157,7 +166,8 @@ export class Pool {
   #remember(principal: string, end: ChannelEnd): void {
     if (end.error !== null) this.counters.spawn_failures++
     else this.counters.crashes++
-    if (end.lived_ms >= YOUNG_MS) return
+    // One that grew too large will grow again, however long that takes.
+    if (end.lived_ms >= YOUNG_MS && end.memory === undefined) return
     const count = (this.#failures.get(principal)?.count ?? 0) + 1
     const pause_ms = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** (count - 1)) * (0.5 + this.#random() / 2)
     // Never pile up: the oldest entries go first, at worst someone may try a little earlier.
@@ -181,6 +191,14 @@ export class Pool {
     return oldest
   }
 }
+
+const memoryRestart = (memory: NonNullable<ChannelEnd['memory']>, detail: RefusalDetail): Refusal =>
+  new Refusal(
+    503,
+    'restarting',
+    'the server held more memory than memory_max_bytes; it is started again after a pause',
+    { ...detail, memory_bytes: memory.bytes, memory_max_bytes: memory.max_bytes },
+  )
 
 /** The server could not be started or reached. */
 export function spawnFailed(config: HostedServer, error: string, detail: RefusalDetail = {}): Refusal {

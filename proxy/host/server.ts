@@ -148,6 +148,11 @@ export class Server {
     this.#parts.pool.sweep(now_ms)
   }
 
+  /** Its children by process group, where their memory is bounded. */
+  get watched(): Iterable<[number, Channel]> {
+    return this.config.memory_max_bytes === undefined ? [] : this.#parts.pool.groups()
+  }
+
   /** Takes no new work; resolves when every call was answered, or `wait_ms` passed, and every child has ended. */
   async retire(wait_ms: number): Promise<void> {
     this.#parts.isRetired = true

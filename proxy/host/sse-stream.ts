@@ -12,9 +12,13 @@ export type Valve = { hold(): void; release(): void }
 const LAG_MAX_BYTES = 1024 * 1024
 const STALL_MAX_MS = 30_000
 const IDLE_MS = 15_000
+/** How long a client waits before it comes back for the rest of a stream. */
+const RETRY_MS = 1000
 
 /** All open streams, so that one timer serves them: keep-alive comments and the end of stalled readers. */
 export class OpenStreams {
+  /** What is kept of streams for readers who come back. */
+  kept_bytes = 0
   readonly #streams = new Set<SseStream>()
 
   get size(): number {
@@ -64,9 +68,14 @@ export class SseStream {
     return this.#is_open
   }
 
-  /** Sends one message. The text must hold no newline. */
-  event(text: string): void {
-    this.#write(`event: message\ndata: ${text}\n\n`)
+  /** Sends one message, under an id where the stream can be resumed. The text must hold no newline. */
+  event(text: string, id = ''): void {
+    this.#write(`event: message\n${id && `id: ${id}\n`}data: ${text}\n\n`)
+  }
+
+  /** Tells the reader where it is before there is a message, and when to come back should the stream break. */
+  prime(id: string): void {
+    this.#write(`id: ${id}\nretry: ${RETRY_MS}\ndata: \n\n`)
   }
 
   end(): void {

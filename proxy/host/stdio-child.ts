@@ -27,6 +27,7 @@ export class StdioChild implements Channel {
   #resolveExited!: (end: ChannelEnd) => void
   #end: ChannelEnd | null = null
   #asked = false
+  #memory: { bytes: number; max_bytes: number } | null = null
   #holds = 0
   #drained: Promise<void> | null = null
   readonly #step_ms: number
@@ -80,7 +81,7 @@ export class StdioChild implements Channel {
     return this.#end
   }
   get isEnding(): boolean {
-    return this.#asked || this.#end !== null
+    return this.#asked || this.#memory !== null || this.#end !== null
   }
 
   /** Writes one line. Newlines inside a JSON text can only be whitespace, and would break the framing. */
@@ -122,13 +123,18 @@ export class StdioChild implements Channel {
     this.#asked = true
     this.#child.stdout?.resume()
     this.#child.stdin?.end()
-    const term = setTimeout(() => this.#signal('SIGTERM'), this.#step_ms)
-    const kill = setTimeout(() => this.#signal('SIGKILL'), 2 * this.#step_ms)
-    void this.exited.then(() => {
-      clearTimeout(term)
-      clearTimeout(kill)
-    })
+    this.#signalLater('SIGTERM', this.#step_ms)
+    this.#signalLater('SIGKILL', 2 * this.#step_ms)
     return this.exited
+  }
+
+  /** Ends the child because of the memory its group holds: SIGTERM, waits, SIGKILL. Nobody asked for that end. */
+  tooLarge(bytes: number, max_bytes: number): void {
+    if (this.isEnding) return
+    this.#memory = { bytes, max_bytes }
+    this.#child.stdout?.resume()
+    this.#signal('SIGTERM')
+    this.#signalLater('SIGKILL', this.#step_ms)
   }
 
   /** Kills the child's group at once. */
@@ -136,6 +142,11 @@ export class StdioChild implements Channel {
     this.#asked = true
     this.#signal('SIGKILL')
     return this.exited
+  }
+
+  #signalLater(signal: NodeJS.Signals, ms: number): void {
+    const timer = setTimeout(() => this.#signal(signal), ms)
+    void this.exited.then(() => clearTimeout(timer))
   }
 
   #signal(signal: NodeJS.Signals): void {
@@ -151,7 +162,8 @@ export class StdioChild implements Channel {
   #finish(exit_code: number | null, signal: string | null, error: string | null): void {
     if (this.#end !== null) return
     const lived_ms = Math.round(performance.now() - this.#started_ms)
-    this.#end = { exit_code, signal, error, asked: this.#asked, lived_ms }
+    const memory = this.#memory
+    this.#end = { exit_code, signal, error, asked: this.#asked, lived_ms, ...(memory && { memory }) }
     for (const stream of this.#child.stdio) stream?.destroy()
     this.#resolveExited(this.#end)
   }

@@ -238,9 +238,17 @@ export function idKey(id: unknown, text: string): string {
   return Number.isSafeInteger(id) ? `n${id as number}` : `n${text}`
 }
 
+/** The server was ended because it held too much memory. */
+function memoryExceeded({ bytes, max_bytes }: NonNullable<ChannelEnd['memory']>): Refusal {
+  const why = `the server held ${bytes} bytes of memory, more than its memory_max_bytes of ${max_bytes}, and was ended`
+  const figures = { memory_bytes: bytes, memory_max_bytes: max_bytes }
+  return new Refusal(200, 'memory_exceeded', why, figures, RPC.internal)
+}
+
 export function upstreamClosed(end: ChannelEnd): Refusal {
   const { exit_code, signal } = end
   if (end.isLost)
     return new Refusal(200, 'session_lost', 'the server had forgotten the session', {}, RPC.internal)
+  if (end.memory) return memoryExceeded(end.memory)
   return new Refusal(200, 'upstream_closed', endText(end), { exit_code, signal }, RPC.internal)
 }

@@ -139,3 +139,24 @@ describe('addresses', () => {
       expect(isLoopback(host), host).toBe(false)
   })
 })
+
+describe('settings of hosted servers', () => {
+  test.each([
+    ['{ url: "http://x/", instances: 2 }', 'only a server with `command` has instances'],
+    ['{ command: x, instances: 2 }', 'isolation: shared'],
+    ['{ command: x, instances: 9, isolation: shared, processes_max: 8 }', 'more than processes_max (8)'],
+    ['{ command: x, instances: 0, isolation: shared }', 'servers.a.instances'],
+    ['{ url: "http://x/", memory_max_bytes: 100000000 }', 'servers.a.memory_max_bytes'],
+    ['{ command: x, memory_max_bytes: 5 }', 'servers.a.memory_max_bytes'],
+  ])('%s is refused', (server, why) => {
+    expect(() => parse(`servers: { a: ${server} }`)).toThrow(why)
+  })
+  test('instances and a bound on memory', () => {
+    const text =
+      'servers: { a: { command: x, isolation: shared, instances: 3, memory_max_bytes: 100000000 } }'
+    const { config, warnings } = parse(text)
+    expect(config.servers.a).toMatchObject({ instances: 3, memory_max_bytes: 100_000_000 })
+    // Elsewhere the bound does nothing, and that is said.
+    expect(warnings).toHaveLength(process.platform === 'linux' ? 0 : 1)
+  })
+})

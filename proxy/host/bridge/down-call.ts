@@ -176,9 +176,9 @@ export class DownCall implements Recipient {
     }
     this.#timer = setTimeout(() => this.#fail('the client did not answer in time'), ANSWER_MAX_MS).unref()
     for (const question of questions) {
-      if (this.#recipient.isAlive) this.#recipient.deliver(question)
+      if (this.#recipient.isAlive && this.#recipient.isAway !== true) this.#recipient.deliver(question)
       // The call's own stream is gone, which is no cancel.
-      else this.#session.post(question, () => this.#fail('the client cannot be reached'))
+      else this.#session.post(question, () => this.#fail('the client cannot be reached'), true)
     }
   }
 

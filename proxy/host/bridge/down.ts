@@ -127,6 +127,9 @@ export class DownPeer implements LegacyPeer {
       get isAlive() {
         return recipient.isAlive
       },
+      get isAway() {
+        return recipient.isAway === true
+      },
       deliver: (one) => recipient.deliver(one),
       settle: (answer, status, at) => {
         calls.delete(key)

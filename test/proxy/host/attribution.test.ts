@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { isLogWanted, mostVerbose, placeOf } from '../../../proxy/host/attribution.ts'
 import type { Exchange } from '../../../proxy/host/exchange.ts'
+import type { ReplayStream } from '../../../proxy/host/replay.ts'
 import { Session } from '../../../proxy/host/session.ts'
-import type { SseStream } from '../../../proxy/host/sse-stream.ts'
 import type { OpenCall } from '../../../proxy/host/wire.ts'
 
 const session = (principal: string, used_ms: number, hasStream = false): Session<null> => {
   const made = new Session(principal, '2025-11-25', null)
   made.used_ms = used_ms
-  if (hasStream) made.stream = { isOpen: true } as SseStream
+  if (hasStream) made.stream = { isOpen: true } as ReplayStream
   return made
 }
 const addCall = (to: Session<null>, wire_id: number, isAlive = true): Exchange => {

@@ -18,6 +18,7 @@ export const server = (command: string[], more: Partial<HostedServer> = {}): Hos
   era: 'auto',
   isolation: 'caller',
   processes_max: 8,
+  instances: 1,
   idle_timeout_ms: 600_000,
   timeout_ms: 20_000,
   timeout_max_ms: 60_000,
@@ -44,6 +45,10 @@ export type Stream = {
   headers: IncomingHttpHeaders
   /** The next event's data as text; null at the end. */
   next(): Promise<string | null>
+  /** Everything that came. */
+  raw(): string
+  /** The id of the last event that came whole, '' while there is none. */
+  lastId(): string
   close(): void
   pause(): void
   resume(): void
@@ -129,13 +134,14 @@ function messagesOf(answer: IncomingMessage, text: string): Answer['messages'] {
 export const eventsOf = (text: string): string[] =>
   text
     .split('\n\n')
-    .filter((block) => block.startsWith('event: message\ndata: '))
-    .map((block) => block.slice('event: message\ndata: '.length))
+    .filter((block) => block.startsWith('event: message\n'))
+    .map((block) => block.slice(block.indexOf('data: ') + 'data: '.length))
 
 function streamOf(answer: IncomingMessage): Stream {
   const ready: (string | null)[] = []
   const asking: ((event: string | null) => void)[] = []
   let text = ''
+  let raw = ''
   const give = (event: string | null): void => {
     const asker = asking.shift()
     if (asker) asker(event)
@@ -144,6 +150,7 @@ function streamOf(answer: IncomingMessage): Stream {
   answer.setEncoding('utf8')
   answer.on('data', (chunk: string) => {
     text += chunk
+    raw += chunk
     const blocks = text.split('\n\n')
     text = blocks.pop() ?? ''
     for (const event of eventsOf(blocks.join('\n\n'))) give(event)
@@ -157,6 +164,8 @@ function streamOf(answer: IncomingMessage): Stream {
       const event = ready.shift()
       return event === undefined ? new Promise((resolve) => asking.push(resolve)) : Promise.resolve(event)
     },
+    raw: () => raw,
+    lastId: () => [...raw.slice(0, raw.lastIndexOf('\n\n')).matchAll(/^id: (.*)$/gm)].at(-1)?.[1] ?? '',
     close: () => answer.destroy(),
     pause: () => answer.pause(),
     resume: () => answer.resume(),
