@@ -152,7 +152,7 @@ describe('legacy clients', () => {
 
       test('is asked for what the server wants, and every call leaves one event that is done', async () => {
         await asks(client, prefix)
-        const rows = await weir.events(`agent = '${tag}' AND tool LIKE '%ask%'`, 6)
+        const rows = await weir.events(`agent = '${tag}' AND kind = 'request' AND tool LIKE '%ask%'`, 6)
         expect(rows.map((row) => row.outcome)).toEqual(rows.map(() => 'ok'))
         expect(rows.length).toBe(6)
         const asked = client.heard.map((h) => h.method)
