@@ -248,7 +248,7 @@ test('lines that are no messages are recorded as such when a client sends them, 
   expect(events().map((e) => [e.kind, e.outcome, e.owner, e.error_type])).toEqual([
     ['unreadable', 'invalid', 'client', 'parse_error'],
     ['unreadable', 'invalid', 'client', 'invalid_request'],
-    ['unreadable', 'invalid', 'client', 'batch_unsupported'],
+    ['unreadable', 'invalid', 'client', 'invalid_request'],
     ['unreadable', 'invalid', 'client', 'parse_error'],
   ])
 })
