@@ -116,7 +116,7 @@ describe('check', () => {
     const { out } = await run(folder, 'check', '--servers', '--json')
     const { probes } = JSON.parse(out) as { probes: Probe[] }
     expect(probes.map((p) => [p.server, p.ok, p.era, p.tools])).toEqual([
-      ['roof', true, 'legacy', 22],
+      ['roof', true, 'modern', 22],
       ['modern', true, 'modern', 3],
       ['refused', false, 'unknown', null],
       ['gone', false, 'unknown', null],

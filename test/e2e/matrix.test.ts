@@ -114,7 +114,8 @@ beforeAll(async () => {
     [...ran].flatMap(([tag, one]) => (one instanceof Error ? [] : one.sent.map(({ id }) => [id, tag]))),
   )
   for (const row of rows) {
-    const tag = cellOf.get(String(row.request_id)) ?? 'none'
+    // What servers ask has ids of theirs; questions.test.ts is about it.
+    const tag = row.kind === 'server_request' ? 'asked' : (cellOf.get(String(row.request_id)) ?? 'none')
     rowsOf.set(tag, [...(rowsOf.get(tag) ?? []), row])
   }
 }, 300_000)
@@ -183,6 +184,12 @@ describe.runIf(CELLS.some(({ isRoof }) => isRoof))('under the roof', () => {
     'client $client.revision with $server.revision over $server.transport',
     (cell) => check(cell),
   )
+})
+
+test('what servers asked was recorded, of each kind', () => {
+  const methods = new Set(rowsOf.get('asked')?.map((row) => row.method))
+  if (process.env.ONLY !== undefined) return
+  expect([...methods].sort()).toEqual(['elicitation/create', 'sampling/createMessage'])
 })
 
 test('no event is of a request that nobody sent', () => {
