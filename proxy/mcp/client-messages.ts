@@ -51,3 +51,6 @@ export function isModern(message: Message | undefined): boolean {
   const meta = message?.params?._meta as Record<string, unknown> | undefined
   return typeof meta?.[META.version] === 'string'
 }
+
+/** Where a broken stream goes on. */
+export type Position = { id: string; retry_ms: number; breaks: number }

@@ -18,6 +18,7 @@ import {
   isModern,
   keyOf,
   type Message,
+  type Position,
   UNREADABLE,
 } from './client-messages.ts'
 import { EventReader } from './event-reader.ts'
@@ -63,8 +64,8 @@ export type ClientSide = {
   refused?(status: number): void
 }
 
-/** Where a broken stream goes on. */
-type Position = { id: string; retry_ms: number; breaks: number }
+/** A request that is alone in its POST. */
+type Single = { readonly request: ClientRequest; readonly isModern: boolean; isCancelled: boolean }
 
 export class StreamableClient {
   readonly #endpoint: Endpoint
@@ -76,8 +77,8 @@ export class StreamableClient {
   /** What must arrive before the next message may leave: notifications and answers keep their place. */
   #before: Promise<void> = Promise.resolve()
   readonly #running = new Set<ClientRequest>()
-  /** Modern requests under way by id as JSON text: their stream is closed to cancel them. */
-  readonly #modern = new Map<string, ClientRequest>()
+  /** Single requests under way by id as JSON text, so that a cancel finds them. */
+  readonly #single = new Map<string, Single>()
   #posts = 0
   /** The large answer that is being put together, then those that wait for it. */
   readonly #large: IncomingMessage[] = []
@@ -154,10 +155,11 @@ export class StreamableClient {
   #leaves(message: Message): boolean {
     if (message.method !== 'notifications/cancelled') return false
     const key = keyOf(message.params?.requestId)
-    const request = this.#modern.get(key)
-    this.#modern.delete(key)
-    request?.destroy()
-    return request !== undefined
+    const single = this.#single.get(key)
+    if (!single) return false
+    single.isCancelled = true
+    if (single.isModern) single.request.destroy()
+    return single.isModern
   }
 
   #sessionHeaders(): OutgoingHttpHeaders {
@@ -200,11 +202,13 @@ export class StreamableClient {
         'content-length': body.length,
         accept: 'application/json, text/event-stream',
       })
-      const key = asked.length === 1 && isModern(messages[0]) ? keyOf(asked[0]!.id) : null
-      if (key !== null) this.#modern.set(key, request)
+      const key = asked.length === 1 ? keyOf(asked[0]!.id) : ''
+      const single: Single = { request, isModern: isModern(messages[0]), isCancelled: false }
+      if (key !== '') this.#single.set(key, single)
       const unanswered = (why: string, data: object, own: object | null = null): void => {
-        const isLeft = key !== null && !this.#modern.delete(key)
-        if (!this.#isClosed && !isLeft) this.#refuse([...open.values()], why, data, own)
+        if (this.#single.get(key) === single) this.#single.delete(key)
+        // Nobody waits for the answer to a cancelled request.
+        if (!this.#isClosed && !single.isCancelled) this.#refuse([...open.values()], why, data, own)
         open.clear()
         resolve()
         end()
@@ -366,7 +370,6 @@ export class StreamableClient {
       const key = keyOf(message.id)
       const asked = open.get(key)
       open.delete(key)
-      this.#modern.delete(key)
       if (asked?.method === 'initialize') this.#version = String(message.result?.protocolVersion ?? '')
       if (asked?.method === 'tools/list' && Array.isArray(message.result?.tools))
         for (const tool of message.result.tools as { name?: unknown; inputSchema?: unknown }[])

@@ -168,9 +168,10 @@ export class MatrixClient {
     const { id, method } = message
     if (method === undefined) {
       const pending = this.#pending.get(String(id))
-      // An answer may cross a cancel; any other nobody asked for.
-      if (!pending && !this.sent.some((one) => one.id === id && one.outcome === 'cancelled'))
-        this.faults.push(`an answer to nothing: ${text.slice(0, 300)}`)
+      // A result may cross a cancel; any other answer nobody asked for.
+      const isLate =
+        'result' in message && this.sent.some((one) => one.id === id && one.outcome === 'cancelled')
+      if (!pending && !isLate) this.faults.push(`an answer to nothing: ${text.slice(0, 300)}`)
       return pending?.resolve(message as Answer)
     }
     if (id === undefined) {
