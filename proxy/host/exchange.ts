@@ -6,7 +6,7 @@
  */
 import type { ServerResponse } from 'node:http'
 import { QUEUE_HEADER } from './options.ts'
-import { Refusal } from './refusal.ts'
+import { asRefusal } from './refusal.ts'
 import type { Replay, ReplayStream } from './replay.ts'
 import { type OpenStreams, SseStream, type Valve } from './sse-stream.ts'
 
@@ -18,8 +18,8 @@ export type Recipient = {
   readonly isAway?: boolean
   /** Takes a message that is not the answer. */
   deliver(text: string): void
-  /** Takes the answer. */
-  settle(text: string, http_status?: number, slot?: number): void
+  /** Takes the answer. `message`: the text parsed, where it was. */
+  settle(text: string, http_status?: number, slot?: number, message?: Record<string, unknown>): void
   /** There will be no answer: the call was cancelled. */
   endSilently(): void
   /** Takes an error of the host instead of the answer. `id`: JSON text of the request's id. */
@@ -116,8 +116,7 @@ export class Exchange implements Recipient {
 
   /** Answers with an error of the host. `id` is the JSON text of the request's id. */
   refuse(error: unknown, id = 'null', slot = 0): void {
-    const refusal =
-      error instanceof Refusal ? error : new Refusal(500, 'internal', 'the host failed; its log says why')
+    const refusal = asRefusal(error)
     Object.assign(this.headers, refusal.headers)
     this.settle(refusal.text(id), refusal.http_status, slot)
   }

@@ -11,7 +11,7 @@ import { RPC } from '../mcp/versions.ts'
 import { Log } from './log.ts'
 import { groupMemory } from './memory.ts'
 import { type HostedServer, type HostOptions, PRINCIPAL_HEADER } from './options.ts'
-import { Refusal } from './refusal.ts'
+import { asRefusal, Refusal } from './refusal.ts'
 import { Server, type ServerMetrics } from './server.ts'
 import { OpenStreams } from './sse-stream.ts'
 
@@ -239,8 +239,7 @@ export class Host {
   }
 
   #refuse(res: ServerResponse, error: unknown): void {
-    const refusal =
-      error instanceof Refusal ? error : new Refusal(500, 'internal', 'the host failed; its log says why')
+    const refusal = asRefusal(error)
     if (!(error instanceof Refusal))
       this.#log.line('error', 'the host failed', { why: String((error as Error)?.stack) })
     if (res.headersSent) return void res.destroy()

@@ -192,7 +192,7 @@ export class LegacyChild implements LegacyPeer {
         session.used_ms = Date.now()
         if (method === 'resources/subscribe' && result.error === undefined)
           session.subscriptions.add(String(params?.uri))
-        exchange.settle(answer, 200, slot)
+        exchange.settle(answer, 200, slot, result)
       },
       fail: (refusal) => {
         session.calls.delete(key)

@@ -97,7 +97,12 @@ export class ModernChild {
       settle: (answer, result) => {
         forget()
         const restored = method === 'subscriptions/listen' && locate(answer, ANSWERED_PATH) !== null
-        exchange.settle(restored ? replaceValue(answer, ANSWERED_PATH, names.id) : answer, statusOf(result))
+        exchange.settle(
+          restored ? replaceValue(answer, ANSWERED_PATH, names.id) : answer,
+          statusOf(result),
+          0,
+          result,
+        )
       },
       fail: (refusal) => {
         forget()

@@ -5,7 +5,7 @@
  * Source: MCP 2026-07-28, basic/lifecycle (era detection) and basic/transports.
  */
 import { LOG_LEVEL_KEY, type Verdict } from '../mcp/ladder.ts'
-import { META, MODERN_VERSION, MODERN_VERSIONS } from '../mcp/versions.ts'
+import { META, MODERN_VERSION, speaksModern } from '../mcp/versions.ts'
 import { BridgeUp } from './bridge/up.ts'
 import { Instances } from './instances.ts'
 import type { Legacy, Posted } from './legacy.ts'
@@ -20,10 +20,8 @@ const PROBE_TIMEOUT_MS = 10_000
 const SAID_TTL_MS = 600_000
 const SILENT_TTL_MS = 30_000
 
-/** What is known of the server's era. `discovered`: its answer to server/discover. */
-type Era = { is_modern: boolean; discovered: RpcMessage | null; until_ms: number }
-
-const isModernVersion = (version: unknown): boolean => MODERN_VERSIONS.includes(version as string)
+/** What is known of the server's era. */
+type Era = { is_modern: boolean; until_ms: number }
 
 export class Modern {
   readonly bridge: BridgeUp
@@ -153,11 +151,11 @@ export class Modern {
     try {
       const said = await child.wire.ask('server/discover', { _meta }, PROBE_TIMEOUT_MS)
       const versions = (said.result as { supportedVersions?: unknown } | undefined)?.supportedVersions
-      const is_modern = Array.isArray(versions) && versions.some(isModernVersion)
+      const is_modern = speaksModern(versions)
       const ttl_ms = isEvidence(said) ? SAID_TTL_MS : SILENT_TTL_MS
-      return { is_modern, discovered: said, until_ms: Date.now() + ttl_ms }
+      return { is_modern, until_ms: Date.now() + ttl_ms }
     } catch {
-      return { is_modern: false, discovered: null, until_ms: Date.now() + SILENT_TTL_MS }
+      return { is_modern: false, until_ms: Date.now() + SILENT_TTL_MS }
     }
   }
 }

@@ -75,6 +75,10 @@ export class Refusal extends Error {
   }
 }
 
+/** What is no refusal is a failure of the host, and tells nobody more. */
+export const asRefusal = (error: unknown): Refusal =>
+  error instanceof Refusal ? error : new Refusal(500, 'internal', 'the host failed; its log says why')
+
 /** A JSON-RPC error answer. `id` is JSON text, so that the caller's own spelling of it survives. */
 export function errorText(id: string, code: number, message: string, data?: object): string {
   return `{"jsonrpc":"2.0","id":${id},"error":${JSON.stringify({ code, message, ...(data && { data }) })}}`

@@ -3,6 +3,7 @@
  * needs it. Pure: JSON text in, JSON text out; what needs no change keeps its bytes.
  * Source: MCP changelogs 2025-03-26 to 2026-07-28; basic/lifecycle of 2025-11-25.
  */
+import { isRecord } from './json.ts'
 import { LOG_LEVEL_KEY } from './ladder.ts'
 import { removeValue, replaceValue, setValue } from './splice.ts'
 import { LEGACY_VERSION, LEGACY_VERSIONS, META, MODERN_VERSION, RPC } from './versions.ts'
@@ -14,15 +15,11 @@ const STRUCTURED_SINCE = '2025-06-18'
 const AUDIO_SINCE = '2025-03-26'
 const ELICITATION_SINCE = '2025-06-18'
 const URL_ELICITATION_SINCE = '2025-11-25'
-const RESOURCE_NOT_FOUND = -32002
-
-const isObject = (value: unknown): value is Json =>
-  value !== null && typeof value === 'object' && !Array.isArray(value)
 
 /** What a legacy client of `version` said it can do, as modern requests declare it. */
 export function modernCapabilities(declared: unknown, version: string): Json {
   const capabilities: Json = {}
-  for (const [name, value] of Object.entries(isObject(declared) ? declared : {})) {
+  for (const [name, value] of Object.entries(isRecord(declared) ? declared : {})) {
     // Legacy tasks are another protocol.
     if (name === 'tasks') continue
     if (name === 'elicitation' && version < ELICITATION_SINCE) continue
@@ -44,7 +41,7 @@ export function modernRequest(
   const meta = {
     [META.version]: MODERN_VERSION,
     [META.capabilities]: envelope.capabilities,
-    ...(isObject(envelope.clientInfo) && { [META.clientInfo]: envelope.clientInfo }),
+    ...(isRecord(envelope.clientInfo) && { [META.clientInfo]: envelope.clientInfo }),
     ...(log_level !== null && { [LOG_LEVEL_KEY]: log_level }),
   }
   let out = removeValue(text, ['params', 'task'])
@@ -55,10 +52,10 @@ export function modernRequest(
 
 /** The result of `initialize` that a modern server's `server/discover` amounts to. */
 export function initializeResult(discovered: Json, asked: unknown, server: string): Json {
-  const { extensions: _extensions, ...capabilities } = isObject(discovered.capabilities)
+  const { extensions: _extensions, ...capabilities } = isRecord(discovered.capabilities)
     ? discovered.capabilities
     : ({} as Json)
-  const info = isObject(discovered._meta) ? discovered._meta[META.serverInfo] : undefined
+  const info = isRecord(discovered._meta) ? discovered._meta[META.serverInfo] : undefined
   const { instructions } = discovered
   return {
     protocolVersion: LEGACY_VERSIONS.includes(String(asked)) ? asked : LEGACY_VERSION,
@@ -72,13 +69,13 @@ export function initializeResult(discovered: Json, asked: unknown, server: strin
 export function legacyAnswer(
   text: string,
   message: Json,
-  request: { method: string; tool: unknown; uri: unknown },
+  request: { method: string; tool: unknown },
   version: string,
   wrapped: Set<unknown>,
 ): string {
   const { result, error } = message
-  if (isObject(error)) return legacyError(text, error, request.method)
-  if (!isObject(result)) return text
+  if (isRecord(error)) return legacyError(text, error, request.method)
+  if (!isRecord(result)) return text
   let out = text
   for (const key of ['resultType', 'ttlMs', 'cacheScope'])
     if (key in result) out = removeValue(out, ['result', key])
@@ -87,7 +84,7 @@ export function legacyAnswer(
     return legacyToolResult(out, result, version, wrapped.has(request.tool))
   if (request.method === 'prompts/get' && Array.isArray(result.messages)) {
     const messages = result.messages.map((one: unknown) =>
-      isObject(one) ? { ...one, content: legacyBlock(one.content, version) } : one,
+      isRecord(one) ? { ...one, content: legacyBlock(one.content, version) } : one,
     )
     if (JSON.stringify(messages) !== JSON.stringify(result.messages))
       return replaceValue(out, ['result', 'messages'], JSON.stringify(messages))
@@ -100,10 +97,10 @@ function legacyError(text: string, error: Json, method: string): string {
   if (
     method === 'resources/read' &&
     error.code === RPC.invalidParams &&
-    isObject(error.data) &&
+    isRecord(error.data) &&
     'uri' in error.data
   )
-    return replaceValue(text, ['error', 'code'], String(RESOURCE_NOT_FOUND))
+    return replaceValue(text, ['error', 'code'], String(RPC.resourceNotFound))
   const isOfEnvelope =
     error.code === RPC.headerMismatch ||
     error.code === RPC.capabilityMissing ||
@@ -113,25 +110,23 @@ function legacyError(text: string, error: Json, method: string): string {
 
 /** Entries of `tools/list` as a revision knows them, from a server that is legacy too. */
 export const legacyEntries = <T extends Json>(entries: T[], version: string): T[] =>
-  version < STRUCTURED_SINCE
-    ? entries.map((tool) => {
-        const { outputSchema: _schema, ...rest } = tool
-        return rest as T
-      })
-    : entries
+  version < STRUCTURED_SINCE ? entries.map((tool) => withoutSchema(tool) as T) : entries
+
+function withoutSchema({ outputSchema: _schema, ...rest }: Json): Json {
+  return rest
+}
 
 /** Tools whose structured results are no objects had no place before: schema and results are wrapped under `result`. */
 function legacyTools(text: string, result: Json, version: string, wrapped: Set<unknown>): string {
   if (!Array.isArray(result.tools)) return text
   let isChanged = false
   const tools = result.tools.map((tool: unknown) => {
-    if (!isObject(tool) || tool.outputSchema === undefined) return tool
+    if (!isRecord(tool) || tool.outputSchema === undefined) return tool
     if (version < STRUCTURED_SINCE) {
       isChanged = true
-      const { outputSchema: _schema, ...rest } = tool
-      return rest
+      return withoutSchema(tool)
     }
-    if (isObject(tool.outputSchema) && tool.outputSchema.type === 'object') {
+    if (isRecord(tool.outputSchema) && tool.outputSchema.type === 'object') {
       wrapped.delete(tool.name)
       return tool
     }
@@ -146,7 +141,7 @@ function legacyTools(text: string, result: Json, version: string, wrapped: Set<u
 function wrappedSchema(schema: unknown): Json {
   const moved = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(moved)
-    if (!isObject(value)) return value
+    if (!isRecord(value)) return value
     return Object.fromEntries(
       Object.entries(value).map(([key, inner]) => [
         key,
@@ -166,7 +161,7 @@ function legacyToolResult(text: string, result: Json, version: string, isWrapped
   const legacyContent = content.map((block: unknown) => legacyBlock(block, version))
   if (structuredContent !== undefined) {
     if (version < STRUCTURED_SINCE) out = removeValue(out, ['result', 'structuredContent'])
-    else if (isWrapped || !isObject(structuredContent))
+    else if (isWrapped || !isRecord(structuredContent))
       out = replaceValue(out, ['result', 'structuredContent'], JSON.stringify({ result: structuredContent }))
     // Clients that do not read it must find it in a text.
     if (content.length === 0) legacyContent.push({ type: 'text', text: JSON.stringify(structuredContent) })
@@ -178,7 +173,7 @@ function legacyToolResult(text: string, result: Json, version: string, isWrapped
 
 /** A content block that the revision knows. */
 function legacyBlock(block: unknown, version: string): unknown {
-  if (!isObject(block)) return block
+  if (!isRecord(block)) return block
   if (block.type === 'resource_link' && version < STRUCTURED_SINCE)
     return { type: 'text', text: [block.title ?? block.name, block.uri].filter(Boolean).join(': ') }
   if (block.type === 'audio' && version < AUDIO_SINCE)
@@ -193,13 +188,13 @@ export function legacyQuestion(
   capabilities: Json,
   mintId: () => string,
 ): Json | null {
-  if (!isObject(request)) return null
+  if (!isRecord(request)) return null
   const { method } = request
-  const params = isObject(request.params) ? request.params : {}
+  const params = isRecord(request.params) ? request.params : {}
   const question = { jsonrpc: '2.0', id, method, params }
-  if (method === 'roots/list') return isObject(capabilities.roots) ? question : null
-  if (method === 'sampling/createMessage') return isObject(capabilities.sampling) ? question : null
-  if (method !== 'elicitation/create' || !isObject(capabilities.elicitation)) return null
+  if (method === 'roots/list') return isRecord(capabilities.roots) ? question : null
+  if (method === 'sampling/createMessage') return isRecord(capabilities.sampling) ? question : null
+  if (method !== 'elicitation/create' || !isRecord(capabilities.elicitation)) return null
   if (params.mode !== 'url') return question
   if (capabilities.elicitation.url === undefined) return null
   return { ...question, params: { ...params, elicitationId: params.elicitationId ?? mintId() } }

@@ -4,6 +4,7 @@
  * The rungs are data; the order is the precedence: a request that breaks several rules is answered by the earliest rung.
  * Fault texts name headers and keys, never values, so they may be logged. Source: MCP 2026-07-28, basic/transports.
  */
+import { isRecord } from './json.ts'
 import { decodeHeaderValue, paramHeadersOf, paramProblem } from './param-headers.ts'
 import { META, MODERN_VERSION, RPC } from './versions.ts'
 
@@ -96,8 +97,6 @@ export const NAME_SOURCE: ReadonlyMap<string, string> = new Map([
   ['tasks/cancel', 'taskId'],
 ])
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  value !== null && typeof value === 'object' && !Array.isArray(value)
 const isId = (value: unknown): value is RpcId => typeof value === 'string' || Number.isInteger(value)
 const isModern = (version: string): boolean => version >= MODERN_VERSION
 

@@ -3,6 +3,7 @@
  * input schema that ask for them. Pure; knows nothing of requests or errors. A schema is compiled once and remembered.
  * Source: MCP 2026-07-28, basic/transports (standard and custom headers).
  */
+import { isRecord } from './json.ts'
 
 /** One argument a header must repeat. `header` is the lower-case name, prefix included. */
 export type ParamHeader = { header: string; path: readonly string[]; numeric: boolean }
@@ -36,9 +37,6 @@ export function encodeHeaderValue(text: string): string {
     ? text
     : `${SENTINEL_START}${Buffer.from(text).toString('base64')}${SENTINEL_END}`
 }
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  value !== null && typeof value === 'object' && !Array.isArray(value)
 
 const compiled = new WeakMap<object, readonly ParamHeader[]>()
 

@@ -2,6 +2,7 @@
  * A legacy server's words as a modern client reads them, and the other way round for what a client sends.
  * Pure: JSON text in, JSON text out; what needs no change keeps its bytes. Source: MCP 2026-07-28, changelog, basic/patterns.
  */
+import { isRecord } from './json.ts'
 import { LOG_LEVEL_KEY } from './ladder.ts'
 import { insertMember, locate, removeValue, replaceValue, setValue } from './splice.ts'
 import { META, MODERN_VERSIONS, RPC } from './versions.ts'
@@ -27,13 +28,10 @@ export const REMOVED: ReadonlySet<string> = new Set([
   'resources/subscribe',
   'resources/unsubscribe',
 ])
-/** Legacy error codes that must not reach a modern client. */
-const RESOURCE_NOT_FOUND = -32002
-export const URL_ELICITATION_REQUIRED = -32042
+/** Legacy error: URLs are to be visited first. */
+const URL_ELICITATION_REQUIRED = -32042
 
 const ENVELOPE = [META.version, META.capabilities, META.clientInfo, LOG_LEVEL_KEY]
-const isObject = (value: unknown): value is Json =>
-  value !== null && typeof value === 'object' && !Array.isArray(value)
 
 /** A modern request without what only modern servers know. Progress token and trace context stay. */
 export function legacyRequest(text: string): string {
@@ -46,7 +44,7 @@ export function legacyRequest(text: string): string {
 /** The `initialize` that introduces a modern client to a legacy server. */
 export function introduction(version: string, meta: Json): string {
   const declared = (meta[META.capabilities] ?? {}) as Json
-  const info = isObject(meta[META.clientInfo]) ? meta[META.clientInfo] : { name: 'unknown', version: '0' }
+  const info = isRecord(meta[META.clientInfo]) ? meta[META.clientInfo] : { name: 'unknown', version: '0' }
   const capabilities: Json = {}
   for (const [name, value] of Object.entries(declared)) {
     // Tasks are another protocol in each era, and extensions did not exist.
@@ -59,7 +57,7 @@ export function introduction(version: string, meta: Json): string {
 
 /** The result of `server/discover` that a legacy server's answer to `initialize` amounts to. */
 export function discoverResult(initialized: Json): Json {
-  const { tasks: _tasks, ...capabilities } = isObject(initialized.capabilities)
+  const { tasks: _tasks, ...capabilities } = isRecord(initialized.capabilities)
     ? initialized.capabilities
     : ({} as Json)
   const { instructions, serverInfo } = initialized
@@ -77,11 +75,11 @@ export function discoverResult(initialized: Json): Json {
 /** A legacy answer in the modern form. `message` is the text parsed; `serverInfo` JSON text of who answers, '' for unknown. */
 export function modernAnswer(text: string, message: Json, method: string, serverInfo: string): string {
   const { error, result } = message
-  if (isObject(error))
-    return error.code === RESOURCE_NOT_FOUND
+  if (isRecord(error))
+    return error.code === RPC.resourceNotFound
       ? replaceValue(text, ['error', 'code'], String(RPC.invalidParams))
       : text
-  if (!isObject(result)) return text
+  if (!isRecord(result)) return text
   let out = method === 'tools/list' ? withoutExecution(text, result) : text
   const open = locate(out, ['result'])!.start
   if (CACHEABLE.has(method)) {
@@ -89,7 +87,7 @@ export function modernAnswer(text: string, message: Json, method: string, server
     if (result.ttlMs === undefined) out = insertMember(out, open, 'ttlMs', '0')
   }
   if (result.resultType === undefined) out = insertMember(out, open, 'resultType', '"complete"')
-  if (serverInfo !== '' && (result._meta === undefined || isObject(result._meta)))
+  if (serverInfo !== '' && (result._meta === undefined || isRecord(result._meta)))
     out = setValue(out, ['result', '_meta', META.serverInfo], serverInfo)
   return out
 }
@@ -98,7 +96,7 @@ export function modernAnswer(text: string, message: Json, method: string, server
 function withoutExecution(text: string, result: Json): string {
   if (!Array.isArray(result.tools) || !text.includes('"execution"')) return text
   const tools = result.tools.map((tool: unknown) => {
-    if (!isObject(tool)) return tool
+    if (!isRecord(tool)) return tool
     const { execution: _execution, ...rest } = tool
     return rest
   })
@@ -108,8 +106,8 @@ function withoutExecution(text: string, result: Json): string {
 /** A server's question as it stands in `inputRequests`; null when this client did not say it can answer it. */
 export function inputRequest(message: Json, capabilities: Json): { method: string; params: Json } | null {
   const method = String(message.method)
-  const params = isObject(message.params) ? { ...message.params } : {}
-  if (isObject(params._meta)) {
+  const params = isRecord(message.params) ? { ...message.params } : {}
+  if (isRecord(params._meta)) {
     const { progressToken: _token, ...meta } = params._meta
     params._meta = meta
     if (Object.keys(meta).length === 0) delete params._meta
@@ -117,7 +115,7 @@ export function inputRequest(message: Json, capabilities: Json): { method: strin
   switch (method) {
     case 'elicitation/create': {
       const { elicitation } = capabilities
-      if (!isObject(elicitation)) return null
+      if (!isRecord(elicitation)) return null
       const isUrl = params.mode === 'url'
       // An empty object means forms (spec, elicitation).
       if (
@@ -130,9 +128,9 @@ export function inputRequest(message: Json, capabilities: Json): { method: strin
       return { method, params }
     }
     case 'sampling/createMessage':
-      return isObject(capabilities.sampling) ? { method, params } : null
+      return isRecord(capabilities.sampling) ? { method, params } : null
     case 'roots/list':
-      return isObject(capabilities.roots) ? { method, params } : null
+      return isRecord(capabilities.roots) ? { method, params } : null
     default:
       return null
   }
@@ -140,12 +138,12 @@ export function inputRequest(message: Json, capabilities: Json): { method: strin
 
 /** The questions in a legacy error -32042, by key; null when it holds none that can be asked. */
 export function urlElicitations(error: unknown, capabilities: Json): Record<string, object> | null {
-  if (!isObject(error) || error.code !== URL_ELICITATION_REQUIRED) return null
-  const elicitations = isObject(error.data) ? error.data.elicitations : undefined
-  const url = isObject(capabilities.elicitation) ? capabilities.elicitation.url : undefined
+  if (!isRecord(error) || error.code !== URL_ELICITATION_REQUIRED) return null
+  const elicitations = isRecord(error.data) ? error.data.elicitations : undefined
+  const url = isRecord(capabilities.elicitation) ? capabilities.elicitation.url : undefined
   if (!Array.isArray(elicitations) || url === undefined) return null
   const asked: Record<string, object> = {}
-  for (const [i, one] of elicitations.filter(isObject).entries()) {
+  for (const [i, one] of elicitations.filter(isRecord).entries()) {
     const { elicitationId: _id, ...params } = one
     asked[`url-${i + 1}`] = { method: 'elicitation/create', params: { mode: 'url', ...params } }
   }

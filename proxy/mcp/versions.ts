@@ -10,6 +10,9 @@ export const LEGACY_VERSIONS: readonly string[] = [
   '2024-10-07',
 ]
 export const LEGACY_VERSION = '2025-11-25'
+/** Whether a server's list of supported revisions holds a modern one that we know. */
+export const speaksModern = (versions: unknown): boolean =>
+  Array.isArray(versions) && versions.some((version) => MODERN_VERSIONS.includes(version as string))
 /** What a legacy HTTP request without a version header speaks (spec 2025-03-26, transports). */
 export const LEGACY_DEFAULT_VERSION = '2025-03-26'
 
@@ -35,6 +38,8 @@ export const RPC = {
   methodNotFound: -32601,
   invalidParams: -32602,
   internal: -32603,
+  /** Legacy only; the modern era says invalidParams. */
+  resourceNotFound: -32002,
   headerMismatch: -32020,
   capabilityMissing: -32021,
   versionUnsupported: -32022,

@@ -7,7 +7,7 @@ import type { Call } from '../call.ts'
 import { messageFrame } from '../mcp/frames.ts'
 import { withTraceparent } from '../mcp/propagate.ts'
 import { setValue } from '../mcp/splice.ts'
-import { META } from '../mcp/versions.ts'
+import { ACKNOWLEDGED, acknowledgement } from '../mcp/subscriptions.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import { newSpanId } from '../telemetry/random.ts'
 import { traceparent } from '../telemetry/trace.ts'
@@ -22,8 +22,6 @@ export type Listening = {
   /** Part of the client's filter that concerns this server. */
   readonly filter: Record<string, unknown>
 }
-
-const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged'
 
 /** Holds the stream open until the client leaves or the worker drains; the call's event is written then. */
 export function openRoofListen(
@@ -45,11 +43,7 @@ export function openRoofListen(
   const acknowledge = (): void => {
     if (early === null) return
     clearTimeout(timer)
-    stream.write(
-      messageFrame(
-        `{"jsonrpc":"2.0","method":"${ACKNOWLEDGED}","params":{"_meta":{${JSON.stringify(META.subscriptionId)}:${call.id}},"notifications":${JSON.stringify(honoured)}}}`,
-      ),
-    )
+    stream.write(messageFrame(acknowledgement(call.id!, honoured)))
     for (const json of early) stream.write(messageFrame(json))
     early = null
   }

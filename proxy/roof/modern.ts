@@ -8,11 +8,12 @@ import { climb, faultText, isFault } from '../mcp/ladder.ts'
 import { encodeHeaderValue } from '../mcp/param-headers.ts'
 import { withTraceparent } from '../mcp/propagate.ts'
 import { setValue } from '../mcp/splice.ts'
-import { LEGACY_VERSIONS, META, MODERN_VERSION, MODERN_VERSIONS, WEIR_INFO } from '../mcp/versions.ts'
+import { LEGACY_VERSIONS, META, MODERN_VERSIONS, speaksModern, WEIR_INFO } from '../mcp/versions.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import { newSpanId } from '../telemetry/random.ts'
 import { traceparent } from '../telemetry/trace.ts'
 import { type Asked, ask } from '../upstream/ask.ts'
+import { discover, modernHeaders } from '../upstream/discover.ts'
 import { Relay } from '../upstream/relay.ts'
 import { forwardedHeaders, type Upstream } from '../upstream/upstream.ts'
 import { openCursor, sealCursor } from './cursor.ts'
@@ -118,50 +119,19 @@ export class ModernRoof {
     throw new WeirError('params_invalid', 'ref is neither ref/prompt nor ref/resource')
   }
 
-  /** Headers of a message Weir writes itself. */
-  #headers(upstream: Upstream, caller: string, method: string): string[] {
-    const headers = [
-      ...upstream.headers,
-      'content-type',
-      'application/json',
-      'accept',
-      'application/json, text/event-stream',
-      'mcp-protocol-version',
-      MODERN_VERSION,
-      'mcp-method',
-      method,
-    ]
-    if (upstream.isHosted) headers.push('weir-principal', caller)
-    return headers
-  }
-
   /** What a server says of itself. Rejects when it cannot be reached, or speaks no era we know. */
   async #discovery(upstream: Upstream, caller: string): Promise<Record<string, unknown>> {
     const known = this.#discoveries.get(upstream.name)
     if (known && Date.now() - known.at_ms < DISCOVERY_MS) return known.result
-    const meta = { [META.version]: MODERN_VERSION, [META.capabilities]: {}, [META.clientInfo]: WEIR_INFO }
-    const body = JSON.stringify({
-      jsonrpc: '2.0',
-      id: 'weir-discover',
-      method: 'server/discover',
-      params: { _meta: meta },
-    })
-    const way = await upstream.modernWay()
-    const asked = await ask(
-      way,
-      this.#headers(way, caller, 'server/discover'),
-      body,
-      upstream.config.list_timeout_ms,
-    )
+    const asked = await discover(await upstream.modernWay(), caller, upstream.config.list_timeout_ms)
     if (asked.status === 401 || asked.status === 403)
       throw new WeirError('upstream_auth', `HTTP ${asked.status}`)
     if (asked.status >= 500) throw new WeirError('upstream_unavailable', `HTTP ${asked.status}`)
     const result = asked.message?.result as Record<string, unknown> | undefined
-    const isModern =
-      Array.isArray(result?.supportedVersions) && result.supportedVersions.includes(MODERN_VERSION)
-    if (!isModern) throw new WeirError('upstream_protocol', 'server/discover was not answered')
-    this.#discoveries.set(upstream.name, { at_ms: Date.now(), result: result! })
-    return result!
+    if (!result || !speaksModern(result.supportedVersions))
+      throw new WeirError('upstream_protocol', 'server/discover was not answered')
+    this.#discoveries.set(upstream.name, { at_ms: Date.now(), result })
+    return result
   }
 
   async #discover(call: Call): Promise<void> {
@@ -216,7 +186,7 @@ export class ModernRoof {
       const way = await upstream.modernWay()
       return ask(
         way,
-        [...this.#headers(way, caller, method), 'traceparent', parent],
+        [...modernHeaders(way, caller, method), 'traceparent', parent],
         body,
         upstream.config.list_timeout_ms,
       )
@@ -248,7 +218,7 @@ export class ModernRoof {
       const filter = own.length > 0 ? { ...changes, resourceSubscriptions: own } : changes
       if (Object.keys(filter).length === 0) return
       const way = await upstream.modernWay()
-      servers.push({ upstream: way, headers: this.#headers(way, call.identity!.caller, call.method), filter })
+      servers.push({ upstream: way, headers: modernHeaders(way, call.identity!.caller, call.method), filter })
     })
     await Promise.allSettled(ways)
     if (call.res.destroyed) throw new WeirError('client_gone')
@@ -271,7 +241,7 @@ export class ModernRoof {
           const way = await upstream.modernWay()
           const asked = await ask(
             way,
-            this.#headers(way, caller, method),
+            modernHeaders(way, caller, method),
             JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params }),
             upstream.config.list_timeout_ms,
           )
@@ -298,7 +268,7 @@ export class ModernRoof {
           const way = await upstream.modernWay()
           const asked = await ask(
             way,
-            this.#headers(way, caller, method),
+            modernHeaders(way, caller, method),
             JSON.stringify({ jsonrpc: '2.0', id: 'weir-list', method, params: { _meta: meta } }),
             upstream.config.list_timeout_ms,
           )

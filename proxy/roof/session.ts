@@ -48,7 +48,7 @@ function refusedBy({ status, message }: Asked): WeirError {
 }
 
 /** Whether a server may refuse an `initialize` with this status because it is of another era. */
-export const refusesEra = (status: number): boolean => status === 400 || status === 404 || status === 405
+const refusesEra = (status: number): boolean => status === 400 || status === 404 || status === 405
 
 /** Headers of a message Weir itself sends within a member session. */
 export function memberHeaders(

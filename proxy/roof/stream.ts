@@ -149,10 +149,6 @@ export class MergedStream {
     })
   }
 
-  get isOver(): boolean {
-    return this.#isOver
-  }
-
   write(bytes: Buffer | string): void {
     const { res } = this.#call
     if (this.#isOver || res.writableEnded || res.write(bytes) || this.#isBlocked) return

@@ -4,8 +4,9 @@
  * held up by a question. What says nothing about eras (credentials refused, 5xx, no answer) is not remembered.
  * Source: MCP 2026-07-28, basic/lifecycle (compatibility).
  */
-import { META, MODERN_VERSION, MODERN_VERSIONS, WEIR_INFO } from '../mcp/versions.ts'
-import { type Asked, ask } from './ask.ts'
+import { speaksModern } from '../mcp/versions.ts'
+import type { Asked } from './ask.ts'
+import { discover } from './discover.ts'
 import type { Upstream } from './upstream.ts'
 
 /** `isLegacy`: false only when it was seen to refuse. */
@@ -15,19 +16,6 @@ export type Eras = { readonly isModern: boolean; readonly isLegacy: boolean }
 const TTL_MS = 600_000
 const UNKNOWN_TTL_MS = 2_000
 const PROBE_MAX_MS = 5_000
-
-const HEADERS = [
-  'content-type',
-  'application/json',
-  'accept',
-  'application/json, text/event-stream',
-  'mcp-protocol-version',
-  MODERN_VERSION,
-  'mcp-method',
-  'server/discover',
-]
-const knows = (versions: unknown, known: readonly string[]): boolean =>
-  Array.isArray(versions) && versions.some((version) => known.includes(version as string))
 
 export class EraProbe {
   readonly #upstream: Upstream
@@ -72,7 +60,9 @@ export class EraProbe {
   }
 
   async #find(): Promise<Eras | null> {
-    const discovered = await this.#discover()
+    const timeout_ms = Math.min(PROBE_MAX_MS, this.#upstream.config.timeout_ms)
+    // Asked straight, not by the host: for nobody in particular.
+    const discovered = await discover(this.#upstream, '', timeout_ms)
     if (isNoEvidence(discovered)) return null
     const { result, error } = discovered.message ?? {}
     const said = result ?? (error as { data?: unknown } | undefined)?.data
@@ -81,15 +71,7 @@ export class EraProbe {
       supported?: unknown
     }
     const versions = supportedVersions ?? supported
-    return { isModern: knows(versions, MODERN_VERSIONS), isLegacy: true }
-  }
-
-  #discover(): Promise<Asked> {
-    const { headers, config } = this.#upstream
-    const _meta = { [META.version]: MODERN_VERSION, [META.capabilities]: {}, [META.clientInfo]: WEIR_INFO }
-    const request = { jsonrpc: '2.0', id: 'weir-discover', method: 'server/discover', params: { _meta } }
-    const timeout_ms = Math.min(PROBE_MAX_MS, config.timeout_ms)
-    return ask(this.#upstream, [...headers, ...HEADERS], JSON.stringify(request), timeout_ms)
+    return { isModern: speaksModern(versions), isLegacy: true }
   }
 }
 

@@ -5,8 +5,8 @@
  */
 import { randomUUID } from 'node:crypto'
 import { legacyAnswer, legacyQuestion, modernRequest } from '../../mcp/downgrade.ts'
-import { removeValue, setValue } from '../../mcp/splice.ts'
-import { META, RPC } from '../../mcp/versions.ts'
+import { setValue } from '../../mcp/splice.ts'
+import { RPC } from '../../mcp/versions.ts'
 import type { Recipient } from '../exchange.ts'
 import type { LegacySession } from '../legacy-child.ts'
 import type { ModernChild } from '../modern-child.ts'
@@ -40,6 +40,8 @@ export class DownCall implements Recipient {
   readonly #key: string
   readonly #recipient: Recipient
   readonly #slot: number
+  /** Told once, before the recipient hears the end. */
+  readonly #ended: () => void
   readonly #text: string
   readonly #id: string
   readonly #method: string
@@ -63,7 +65,9 @@ export class DownCall implements Recipient {
     message: RpcMessage,
     recipient: Recipient,
     slot: number,
+    ended: () => void,
   ) {
+    this.#ended = ended
     this.#env = env
     this.#session = session
     this.#key = key
@@ -118,9 +122,9 @@ export class DownCall implements Recipient {
     if (!this.#is_over) this.#recipient.deliver(text)
   }
 
-  settle(text: string): void {
+  settle(text: string, _http_status = 200, _slot = 0, parsed?: RpcMessage): void {
     if (this.#is_over) return
-    const message = JSON.parse(text) as RpcMessage
+    const message = parsed ?? (JSON.parse(text) as RpcMessage)
     const result = message.result as RpcMessage | undefined
     const { code } = (message.error ?? {}) as { code?: unknown }
     if (result?.resultType === 'input_required') return this.#inputRequired(result)
@@ -134,8 +138,7 @@ export class DownCall implements Recipient {
       return this.#fail(
         `the server answered with "${String(result.resultType)}", which the client's revision lacks`,
       )
-    const { name, uri } = this.#params
-    const request = { method: this.#method, tool: name, uri }
+    const request = { method: this.#method, tool: this.#params.name }
     this.#settle(legacyAnswer(text, message, request, this.#env.version, this.#env.wrapped))
   }
 
@@ -222,8 +225,6 @@ export class DownCall implements Recipient {
     for (const id of this.#open) this.#env.withdraw(id)
     this.#session.calls.delete(this.#key)
     this.#session.used_ms = Date.now()
+    this.#ended()
   }
 }
-
-/** A notification of a listen stream as it was before there were such streams. */
-export const unstamped = (text: string): string => removeValue(text, ['params', '_meta', META.subscriptionId])

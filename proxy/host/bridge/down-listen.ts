@@ -4,11 +4,13 @@
  * Invariant: `update` resolves when the server has said what it honours, or that it will not.
  */
 import { modernRequest } from '../../mcp/downgrade.ts'
+import { removeValue } from '../../mcp/splice.ts'
+import { META } from '../../mcp/versions.ts'
 import type { Recipient } from '../exchange.ts'
 import type { LegacySession } from '../legacy-child.ts'
 import type { ModernChild } from '../modern-child.ts'
 import type { OpenCall, RpcMessage } from '../wire.ts'
-import { type DownSurroundings, unstamped } from './down-call.ts'
+import type { DownSurroundings } from './down-call.ts'
 
 const AGAIN_MIN_MS = 1000
 const AGAIN_MAX_MS = 30_000
@@ -119,7 +121,8 @@ export class DownListen {
     const method = String(message.method)
     const isUpdate = method === 'notifications/resources/updated'
     if (!isUpdate && !method.endsWith('/list_changed')) return
-    const told = unstamped(text)
+    // As it was before there were such streams.
+    const told = removeValue(text, ['params', '_meta', META.subscriptionId])
     for (const session of this.#sessions)
       if (!isUpdate || session.subscriptions.has(String(message.params?.uri))) session.post(told, () => {})
   }

@@ -123,29 +123,9 @@ export class DownPeer implements LegacyPeer {
     }
     if (method.startsWith('tasks/') || method === 'server/discover' || method === 'subscriptions/listen')
       return recipient.settle(errorText(id, RPC.methodNotFound, 'Method not found'), 200, slot)
-    const forgetting: Recipient = {
-      get isAlive() {
-        return recipient.isAlive
-      },
-      get isAway() {
-        return recipient.isAway === true
-      },
-      deliver: (one) => recipient.deliver(one),
-      settle: (answer, status, at) => {
-        calls.delete(key)
-        recipient.settle(answer, status, at)
-      },
-      endSilently: () => {
-        calls.delete(key)
-        recipient.endSilently()
-      },
-      refuse: (error, of, at) => {
-        calls.delete(key)
-        recipient.refuse(error, of, at)
-      },
-      forwarded: () => recipient.forwarded(),
-    }
-    const call = new DownCall(this.#env, session, key, text, message, forgetting, slot)
+    const call = new DownCall(this.#env, session, key, text, message, recipient, slot, () =>
+      calls.delete(key),
+    )
     calls.set(key, call)
     void call.send()
   }

@@ -3,6 +3,7 @@
  * listener; resources are subscribed while any listener wants them. Source: MCP 2026-07-28, subscriptions.
  */
 import { setValue } from '../../mcp/splice.ts'
+import { acknowledgement } from '../../mcp/subscriptions.ts'
 import { META, RPC } from '../../mcp/versions.ts'
 import type { Exchange } from '../exchange.ts'
 import { errorText } from '../refusal.ts'
@@ -63,9 +64,7 @@ export class Listens {
     }
     const listener = { exchange, id, methods, uris }
     exchange.forwarded()
-    exchange.deliver(
-      `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{${JSON.stringify(META.subscriptionId)}:${id}},"notifications":${JSON.stringify(honoured)}}}`,
-    )
+    exchange.deliver(acknowledgement(id, honoured))
     const fresh = [...uris].filter((uri) => !this.#isWanted(uri))
     this.#listeners.add(listener)
     for (const one of this.#sessions) {

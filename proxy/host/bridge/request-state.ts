@@ -4,7 +4,7 @@
  * Source: MCP 2026-07-28, multi round-trip requests (security).
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { canonical } from '../../mcp/canonical.ts'
+import { canonical } from '../../mcp/json.ts'
 
 export type State = {
   /** The waiting call, 0 for one that is simply made again. */

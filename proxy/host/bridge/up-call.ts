@@ -10,7 +10,7 @@ import { META, RPC } from '../../mcp/versions.ts'
 import { isLogWanted } from '../attribution.ts'
 import type { Exchange, Recipient } from '../exchange.ts'
 import { statusOf } from '../modern-child.ts'
-import { errorText, Refusal } from '../refusal.ts'
+import { asRefusal, errorText, Refusal } from '../refusal.ts'
 import { namesOf, type RpcMessage } from '../wire.ts'
 import type { StateSeal } from './request-state.ts'
 import type { UpSession } from './up-session.ts'
@@ -101,7 +101,7 @@ export class UpCall implements Recipient {
     const level = meta[LOG_LEVEL_KEY]
     this.#log_level = typeof level === 'string' ? level : null
     exchange.valve = this.session.child.child
-    exchange.onGone = () => this.#abandon('the client closed the stream')
+    exchange.onGone = () => this.abandon('the client closed the stream')
   }
 
   /** A client is back with answers: those that are missing or make no sense are asked for again. */
@@ -126,12 +126,8 @@ export class UpCall implements Recipient {
     if (this.#questions.size > 0) this.#ask()
   }
 
-  /** Nobody comes back for it. */
-  drop(reason: string): void {
-    this.#abandon(reason)
-  }
-
-  #abandon(reason: string): void {
+  /** Nobody waits for it, or comes back. */
+  abandon(reason: string): void {
     if (this.#is_over) return
     this.#end()
     for (const { text, message } of this.#questions.values()) this.#refuseQuestion(text, message, reason)
@@ -178,9 +174,9 @@ export class UpCall implements Recipient {
     }
   }
 
-  settle(text: string, _http_status = 200): void {
+  settle(text: string, _http_status = 200, _slot = 0, parsed?: RpcMessage): void {
     if (this.#is_over) return
-    const message = JSON.parse(text) as RpcMessage
+    const message = parsed ?? (JSON.parse(text) as RpcMessage)
     const urls = urlElicitations(message.error, this.#capabilities)
     if (urls) {
       const state = this.#state(0)
@@ -207,7 +203,7 @@ export class UpCall implements Recipient {
       return this.#again()
     }
     if (exchange === null && !this.#is_over) {
-      const refusal = error instanceof Refusal ? error : new Refusal(500, 'internal', 'the host failed')
+      const refusal = asRefusal(error)
       this.#answer = { text: refusal.text('null'), status: refusal.http_status }
       return
     }
@@ -260,7 +256,7 @@ export class UpCall implements Recipient {
     const requests = Object.fromEntries([...this.#questions].map(([key, q]) => [key, q.request]))
     this.#exchange = null
     this.#env.park(this)
-    this.#waiting = setTimeout(() => this.#abandon('no answer came in time'), ANSWER_MAX_MS).unref()
+    this.#waiting = setTimeout(() => this.abandon('no answer came in time'), ANSWER_MAX_MS).unref()
     exchange.settle(setValue(this.#inputRequired(requests, state), ['id'], this.#id))
   }
 

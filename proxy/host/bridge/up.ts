@@ -5,7 +5,7 @@
  * child) each while there is room; beyond that they share, and a question may come by way of another call of the same caller.
  * Source: MCP 2026-07-28, basic/lifecycle; legacy revisions, basic/lifecycle.
  */
-import { canonical } from '../../mcp/canonical.ts'
+import { canonical } from '../../mcp/json.ts'
 import { LOG_LEVEL_KEY, type Verdict } from '../../mcp/ladder.ts'
 import { replaceValue } from '../../mcp/splice.ts'
 import { discoverResult, introduction, legacyRequest, MAY_ASK, REMOVED } from '../../mcp/upgrade.ts'
@@ -101,7 +101,7 @@ export class BridgeUp {
 
   /** The server is on its way out: what waits for users is given up, listeners listen elsewhere. */
   end(): void {
-    for (const call of [...this.#parked.values()]) call.drop('the server is stopping')
+    for (const call of [...this.#parked.values()]) call.abandon('the server is stopping')
     for (const group of this.#groups.values()) group.listens.end()
   }
 
@@ -161,8 +161,7 @@ export class BridgeUp {
   }
 
   #groupOf(principal: string, meta: RpcMessage): Group {
-    const owner = this.#parts.config.isolation === 'shared' ? '' : principal
-    const key = JSON.stringify([owner, principal, canonical(meta[META.capabilities] ?? {})])
+    const key = JSON.stringify([principal, canonical(meta[META.capabilities] ?? {})])
     let group = this.#groups.get(key)
     if (!group) {
       // Groups hold nothing once their sessions are over.

@@ -18,7 +18,7 @@ const answer = (
   wrapped = new Set<unknown>(),
 ) => {
   const message = { jsonrpc: '2.0', id: 1, result }
-  const text = legacyAnswer(JSON.stringify(message), message, { method, tool, uri: '' }, version, wrapped)
+  const text = legacyAnswer(JSON.stringify(message), message, { method, tool }, version, wrapped)
   return JSON.parse(text).result
 }
 
