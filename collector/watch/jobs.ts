@@ -2,6 +2,7 @@
 import type { Log } from '../log.ts'
 import type { CollectorOptions } from '../options.ts'
 import type { Store } from '../sink/store.ts'
+import { contextPrices } from './context-prices.ts'
 import type { Job } from './watch.ts'
 
 export type JobParts = {
@@ -12,4 +13,6 @@ export type JobParts = {
 }
 
 /** In the order they begin. */
-export const watchJobs = (_parts: JobParts): readonly Job[] => []
+export const watchJobs = ({ store, options }: JobParts): readonly Job[] => [
+  contextPrices(store, () => options().context),
+]
