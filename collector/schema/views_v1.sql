@@ -111,3 +111,109 @@ FROM {DB}.call_intents AS i
 WHERE i.event_id NOT IN (
   SELECT event_id FROM {DB}.calls WHERE ts >= (SELECT min(ts) - toIntervalHour(1) FROM {DB}.call_intents)
 );
+
+-- ---- Context: what tool definitions cost that clients read ----------------------------------------------------------------
+-- A session (a run, where there is none) reads each part of a list once, however often it lists: a page is a part, and so is
+-- what each server adds at the roof. Listed again after a change, the changed part is read again, whole. Tokens are those of
+-- name, description and input schema, by bytes/4. Priced by what the config says now; without a price, cost is NULL.
+
+-- What each session read: one row per caller, session and part. A row without part_id: a list that was not read, or not told yet.
+CREATE OR REPLACE VIEW {DB}.v_context_reads AS
+SELECT l.caller AS caller, l.session AS session, if(p.part_id = '', toString(l.server), toString(p.server)) AS server, p.part_id AS part_id,
+  min(l.first_ts) AS ts, max(l.team) AS team, max(l.project) AS project, sum(l.listings) AS listings
+FROM {DB}.tool_listings AS l LEFT JOIN (SELECT DISTINCT list_id, server, part_id FROM {DB}.tool_lists) AS p ON p.list_id = l.list_id
+GROUP BY caller, session, server, part_id;
+
+-- Prices in force, in 10^-12 USD a token, by team; '' is every team without its own.
+CREATE OR REPLACE VIEW {DB}.v_context_prices AS
+SELECT team, argMax(p.pico_per_token, p.set_at) AS pico_per_token
+FROM {DB}.context_prices AS p GROUP BY team HAVING argMax(p.is_set, p.set_at) = 1;
+
+-- Context cost by day (of the first reading, UTC), team, project, caller and server. Sessions at several servers count at each.
+CREATE OR REPLACE VIEW {DB}.v_context_costs AS
+WITH (SELECT mapFromArrays(groupArray(toString(q.team)), groupArray(q.pico_per_token)) FROM {DB}.v_context_prices AS q) AS prices
+SELECT day, team, project, caller, server, sessions, unread_sessions, listings, tokens,
+  multiIf(mapContains(prices, team), prices[team], mapContains(prices, ''), prices[''], NULL) AS pico_per_token,
+  toInt64(intDiv(toInt128(tokens) * pico_per_token + 500, 1000)) AS cost_nano
+FROM (
+  SELECT toDate(r.ts, 'UTC') AS day, r.team AS team, r.project AS project, r.caller AS caller, r.server AS server,
+    uniqExact(r.session) AS sessions, uniqExactIf(r.session, r.part_id = '') AS unread_sessions, sum(r.listings) AS listings,
+    sum(t.tokens) AS tokens
+  FROM {DB}.v_context_reads AS r LEFT JOIN (
+    SELECT part_id, sum(tool_tokens) AS tokens
+    FROM (SELECT part_id, tool, max(p.tokens) AS tool_tokens FROM {DB}.tool_lists AS p GROUP BY part_id, tool) GROUP BY part_id
+  ) AS t ON t.part_id = r.part_id
+  GROUP BY day, team, project, caller, server
+);
+
+-- Each tool that was listed in a window, by team: sessions that read it, what they read, and its calls by that team and by all.
+-- Calls count by whole UTC days, so that a call shortly before the window never makes a tool seem unused:
+-- SELECT * FROM v_tool_contexts(from = now() - 86400 * 7, to = now()).
+CREATE OR REPLACE VIEW {DB}.v_tool_contexts AS
+WITH (SELECT mapFromArrays(groupArray(toString(q.team)), groupArray(q.pico_per_token)) FROM {DB}.v_context_prices AS q) AS prices
+SELECT x.team AS team, x.server AS server, x.tool AS tool, x.hash AS hash, x.tokens AS tokens, x.sessions AS sessions, x.context_tokens AS context_tokens,
+  multiIf(mapContains(prices, x.team), prices[x.team], mapContains(prices, ''), prices[''], NULL) AS pico_per_token,
+  toInt64(intDiv(toInt128(x.context_tokens) * pico_per_token + 500, 1000)) AS cost_nano,
+  u.calls AS calls, a.calls AS calls_of_all
+FROM (
+  SELECT r.team AS team, r.server AS server, t.tool AS tool, argMax(t.hash, r.ts) AS hash, argMax(t.tool_tokens, r.ts) AS tokens,
+    uniqExact(r.caller, r.session) AS sessions, sum(t.tool_tokens) AS context_tokens
+  FROM {DB}.v_context_reads AS r INNER JOIN (
+    SELECT part_id, tool, any(p.hash) AS hash, max(p.tokens) AS tool_tokens FROM {DB}.tool_lists AS p WHERE tool != '' GROUP BY part_id, tool
+  ) AS t ON t.part_id = r.part_id
+  WHERE r.ts >= {from:DateTime} AND r.ts < {to:DateTime}
+  GROUP BY team, server, tool
+) AS x
+LEFT JOIN (
+  SELECT toString(c.team) AS team, toString(c.server) AS server, toString(c.tool) AS tool, sum(c.calls) AS calls FROM {DB}.usage_1d AS c
+  WHERE c.method = 'tools/call' AND c.d >= toDate({from:DateTime}, 'UTC') AND c.d <= toDate({to:DateTime}, 'UTC') GROUP BY team, server, tool
+) AS u ON u.team = x.team AND u.server = x.server AND u.tool = x.tool
+LEFT JOIN (
+  SELECT toString(c.server) AS server, toString(c.tool) AS tool, sum(c.calls) AS calls FROM {DB}.usage_1d AS c
+  WHERE c.method = 'tools/call' AND c.d >= toDate({from:DateTime}, 'UTC') AND c.d <= toDate({to:DateTime}, 'UTC') GROUP BY server, tool
+) AS a ON a.server = x.server AND a.tool = x.tool;
+
+-- Listed and never called by anybody in a window: what leaving the tool out would have saved. A team without a price adds tokens only.
+CREATE OR REPLACE VIEW {DB}.v_unused_tools AS
+SELECT server, tool, argMax(x.tokens, x.sessions) AS tokens, sum(x.sessions) AS sessions, sum(x.calls) AS calls, sum(x.context_tokens) AS context_tokens,
+  sum(x.cost_nano) AS cost_nano, sumIf(x.context_tokens, x.cost_nano IS NULL) AS unpriced_tokens, groupArray(x.team) AS teams
+FROM {DB}.v_tool_contexts(from = {from:DateTime}, to = {to:DateTime}) AS x
+WHERE x.calls_of_all = 0
+GROUP BY server, tool;
+
+-- Every definition ever seen, with the time it was listed last.
+CREATE OR REPLACE VIEW {DB}.v_tool_versions AS
+SELECT d.server AS server, d.tool AS tool, d.hash AS hash, d.tokens AS tokens, d.bytes AS bytes, d.read_only AS read_only, d.destructive AS destructive,
+  d.definition AS definition, d.server_version AS server_version, d.first_seen AS first_seen, greatest(d.last_seen, s.last_seen) AS last_seen,
+  row_number() OVER (PARTITION BY d.server, d.tool ORDER BY d.first_seen, d.hash) AS version
+FROM (
+  SELECT toString(t.server) AS server, toString(t.tool) AS tool, t.hash AS hash, max(t.tokens) AS tokens, max(t.bytes) AS bytes,
+    max(t.read_only) AS read_only, max(t.destructive) AS destructive, (max(t.latest) AS newest).2 AS definition, newest.3 AS server_version,
+    min(t.first_seen) AS first_seen, max(t.last_seen) AS last_seen
+  FROM {DB}.tool_definitions AS t GROUP BY server, tool, hash
+) AS d LEFT JOIN (
+  SELECT toString(p.server) AS server, toString(p.tool) AS tool, p.hash AS hash, max(l.last_ts) AS last_seen
+  FROM (SELECT DISTINCT list_id, server, tool, hash FROM {DB}.tool_lists) AS p
+  INNER JOIN (SELECT list_id, max(q.last_ts) AS last_ts FROM {DB}.tool_listings AS q GROUP BY list_id) AS l ON l.list_id = p.list_id
+  GROUP BY server, tool, hash
+) AS s ON s.server = d.server AND s.tool = d.tool AND s.hash = d.hash;
+
+-- What each tool is now: the definition listed last. first_seen is of the tool, since of this definition.
+CREATE OR REPLACE VIEW {DB}.v_tool_definitions AS
+SELECT server, tool, argMax(v.hash, (v.last_seen, v.version)) AS hash, argMax(v.tokens, (v.last_seen, v.version)) AS tokens,
+  argMax(v.bytes, (v.last_seen, v.version)) AS bytes, argMax(v.read_only, (v.last_seen, v.version)) AS read_only,
+  argMax(v.destructive, (v.last_seen, v.version)) AS destructive, argMax(v.definition, (v.last_seen, v.version)) AS definition,
+  argMax(v.server_version, (v.last_seen, v.version)) AS server_version, count() AS versions, min(v.first_seen) AS first_seen,
+  argMax(v.first_seen, (v.last_seen, v.version)) AS since, max(v.last_seen) AS last_seen
+FROM {DB}.v_tool_versions AS v GROUP BY server, tool;
+
+-- Definitions that changed under an old name, when the new one was seen first. A return to an older one is no row.
+CREATE OR REPLACE VIEW {DB}.v_tool_changes AS
+SELECT ts, server, tool, version, hash, hash_before, tokens, tokens_before, definition, definition_before, server_version
+FROM (
+  SELECT v.first_seen AS ts, v.server AS server, v.tool AS tool, v.version AS version, v.hash AS hash, v.tokens AS tokens, v.definition AS definition,
+    v.server_version AS server_version,
+    lagInFrame(v.hash) OVER w AS hash_before, lagInFrame(v.tokens) OVER w AS tokens_before, lagInFrame(v.definition) OVER w AS definition_before
+  FROM {DB}.v_tool_versions AS v
+  WINDOW w AS (PARTITION BY v.server, v.tool ORDER BY v.version ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+) WHERE version > 1;
