@@ -48,7 +48,11 @@ export function readDefinition(line: Line): unknown[] {
     read(line, 'destructive', isFlag) ? 1 : 0,
     ts,
     ts,
-    [ts, read(line, 'text', isText), read(line, 'server_version', isText)],
+    {
+      ts,
+      definition: read(line, 'text', isText),
+      server_version: read(line, 'server_version', isText),
+    },
   ]
 }
 
