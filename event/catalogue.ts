@@ -45,5 +45,5 @@ export type ToolList = {
 
 /** Longest kept definition, in characters; the rest is cut. */
 export const DEFINITION_MAX_CHARS = 16_384
-/** Most tools of one answer that is read; an answer with more has no list_id. */
+/** Most tools of one answer that is read; what an answer with more held is not known. */
 export const LIST_TOOLS_MAX = 20_000

@@ -2,8 +2,10 @@
  * What the tools are that pass by in answers to `tools/list`: a hash and a size of each, and an id of the whole answer, set on
  * the event. What was not told before goes to the spool beside the events, ahead of the event that names it; all of it again
  * once an hour, so that what is in use never grows old in the store and what was lost on the way comes back.
- * Reads copies: no byte of an answer changes. Knows no transport. Invariant: ids depend on content alone, so every worker,
- * and every process after it, finds the same ones; what is remembered is bounded.
+ * An answer that takes long to read is not waited for: its id is a hash of its text, and what it held is read afterwards, in
+ * slices between other calls. Reads copies: no byte of an answer changes. Knows no transport.
+ * Invariant: ids depend on content alone, so every worker, and every process after it, finds the same ones; what is
+ * remembered is bounded.
  */
 import { hash } from 'node:crypto'
 import {
@@ -15,7 +17,8 @@ import {
   type ToolList,
 } from '../event/catalogue.ts'
 import type { Call } from './call.ts'
-import { canonical, isRecord } from './mcp/json.ts'
+import { canonicalText, isRecord } from './mcp/json.ts'
+import { locate } from './mcp/splice.ts'
 import { META } from './mcp/versions.ts'
 import { nowUs, wallUs } from './telemetry/clock.ts'
 import { type Redactor, redactCut } from './telemetry/redact.ts'
@@ -23,6 +26,11 @@ import { type Redactor, redactCut } from './telemetry/redact.ts'
 const AGAIN_US = 3_600e6
 const LISTS_MAX = 1_000
 const DEFINITIONS_MAX = 30_000
+/** Longer answers are read after they have left: about 5 ms of reading. */
+const AT_ONCE_CHARS = 65_536
+/** How long a slice of reading afterwards may take, and how many answers may wait for it. */
+const SLICE_US = 5_000
+const WAITING_MAX = 4
 const ID_CHARS = 32
 /** As the events cut it, so that both meet. */
 const NAME_MAX_CHARS = 256
@@ -37,6 +45,9 @@ export type Entry = { readonly server: string; readonly listed: string; readonly
 /** One answer: who took part, also with nothing, and what was in it. */
 export type Listing = { readonly servers: readonly string[]; readonly entries: readonly Entry[] }
 
+/** One tool a step; returns the id of the list. */
+type Steps = Generator<undefined, string>
+
 /** Where lines go; false when they were not all written. */
 export type Beside = { appendBeside(lines: readonly string[]): boolean }
 
@@ -47,11 +58,10 @@ export type CatalogueOptions = {
 }
 
 const id = (text: string): string => hash('sha256', text).slice(0, ID_CHARS)
-const bytes4 = (value: unknown): number => Math.ceil(Buffer.byteLength(JSON.stringify(value)) / 4)
 
 /** What a model reads of a tool under a name, in tokens (bytes/4): clients hand on name, description and input schema. */
-export const tokensOf = (name: string, tool: Json): number =>
-  bytes4({ name, description: tool.description, inputSchema: tool.inputSchema })
+export const tokensOf = (name: string, { description, inputSchema }: Json): number =>
+  Math.ceil(Buffer.byteLength(JSON.stringify({ name, description, inputSchema })) / 4)
 
 /** Puts a value at the young end of a map that holds at most `max`. */
 function remember<V>(map: Map<string, V>, key: string, value: V, max: number): void {
@@ -68,6 +78,8 @@ export class Catalogue {
   /** When lists and definitions were written, by what names them. */
   readonly #lists = new Map<string, number>()
   readonly #definitions = new Map<string, number>()
+  /** Long answers that are still being read. */
+  readonly #waiting = new Map<string, Steps>()
   /** What servers said their version is; they are few, for the config names them. */
   readonly #versions = new Map<string, string>()
 
@@ -84,8 +96,9 @@ export class Catalogue {
   }
 
   /** How many lists and definitions are remembered. */
-  get size(): { lists: number; definitions: number } {
-    return { lists: Math.max(this.#read.size, this.#lists.size), definitions: this.#definitions.size }
+  get size(): { lists: number; definitions: number; waiting: number } {
+    const lists = Math.max(this.#read.size, this.#lists.size)
+    return { lists, definitions: this.#definitions.size, waiting: this.#waiting.size }
   }
 
   /** A server has said who it is. */
@@ -106,22 +119,55 @@ export class Catalogue {
    * text was not read before; null: there is no list in it, and the call keeps an empty id.
    */
   listed(call: Call, text: string, read: () => Listing | null): void {
-    try {
-      // Up to there stands the id of the request, which is another each time.
-      const at = Math.max(0, text.indexOf('"result"'))
-      const key = id(`${call.endpoint.path}\n${call.server}\n${text.slice(at)}`)
-      const known = this.#read.get(key)
-      if (known !== undefined && this.#isFresh(this.#lists, known)) {
-        call.list_id = known
-        return
-      }
-      const listing = read()
-      if (listing === null || listing.entries.length > LIST_TOOLS_MAX) return
-      call.list_id = this.#take(listing, wallUs(call.received_us))
-      remember(this.#read, key, call.list_id, LISTS_MAX)
-    } catch {
-      // Nested too deep to be written down again: the event says by its empty id that the list was not read.
+    const span = locate(text, ['result', 'tools'])
+    if (span === null) return
+    // Only of the list: the id of the request, cursors and hints may be others each time.
+    const key = id(`${call.endpoint.path}\n${call.server}\n${text.slice(span.start, span.end)}`)
+    const known = this.#read.get(key)
+    if (known !== undefined && this.#isFresh(this.#lists, known)) call.list_id = known
+    else if (text.length <= AT_ONCE_CHARS) call.list_id = this.#atOnce(key, read, wallUs(call.received_us))
+    else call.list_id = this.#afterwards(key, read, wallUs(call.received_us))
+  }
+
+  #atOnce(key: string, read: () => Listing | null, ts: number): string {
+    return this.#finish(key, this.#steps(read, ts, ''))
+  }
+
+  /** Its id at once, the rest when there is time. An answer that comes while too many wait is read when it comes again. */
+  #afterwards(key: string, read: () => Listing | null, ts: number): string {
+    if (this.#waiting.has(key) || this.#waiting.size >= WAITING_MAX) return key
+    const steps = this.#steps(read, ts, key)
+    this.#waiting.set(key, steps)
+    const slice = (): void => {
+      if (!this.#waiting.has(key)) return
+      const end_us = nowUs() + SLICE_US
+      do {
+        const step = steps.next()
+        if (step.done) return this.#done(key, step.value)
+      } while (nowUs() < end_us)
+      setImmediate(slice)
     }
+    setImmediate(slice)
+    return key
+  }
+
+  #finish(key: string, steps: Steps): string {
+    for (;;) {
+      const step = steps.next()
+      if (!step.done) continue
+      this.#done(key, step.value)
+      return step.value
+    }
+  }
+
+  #done(key: string, list_id: string): void {
+    this.#waiting.delete(key)
+    if (list_id !== '') remember(this.#read, key, list_id, LISTS_MAX)
+  }
+
+  /** Reads what waits to be read, now: there will be no time later. */
+  finish(): void {
+    for (const [key, steps] of [...this.#waiting]) this.#finish(key, steps)
   }
 
   #ownListing(server: string, text: string): Listing | null {
@@ -139,38 +185,45 @@ export class Catalogue {
     return at_us !== undefined && nowUs() - at_us < AGAIN_US
   }
 
-  /** Writes what is new of a listing. Returns its id. */
-  #take({ servers, entries }: Listing, ts: number): string {
-    // Nobody took part: that is an answer too, and not one that was not read.
-    const names = servers.length > 0 ? servers : ['']
-    const tools = new Map<string, Map<string, ListedTool>>(names.map((server) => [server, new Map()]))
-    const lines: string[] = []
-    const fresh: string[] = []
-    for (const { server, listed, tool } of entries) {
-      const name = String(tool.name).slice(0, NAME_MAX_CHARS)
-      const own = tools.get(server)
-      // Of two tools under one name the client cannot mean the second.
-      if (!own || own.has(name)) continue
-      const text = JSON.stringify(canonical(definitionOf(tool)))
-      const digest = id(text)
-      const key = `${server}\n${digest}`
-      own.set(name, [name, digest, tokensOf(listed, tool)])
-      if (this.#isFresh(this.#definitions, key)) continue
-      fresh.push(key)
-      lines.push(JSON.stringify(this.#line(server, name, digest, tool, text, ts)))
+  /**
+   * Reads a listing tool by tool, and at the end writes what is new of it. Returns its id (`given`, or by its content); ''
+   * when it cannot be read: none in it, too many tools, or nested too deep to be written down again.
+   */
+  *#steps(read: () => Listing | null, ts: number, given: string): Steps {
+    try {
+      const listing = read()
+      if (listing === null || listing.entries.length > LIST_TOOLS_MAX) return ''
+      // Nobody took part: that is an answer too, and not one that was not read.
+      const names = listing.servers.length > 0 ? listing.servers : ['']
+      const tools = new Map<string, Map<string, ListedTool>>(names.map((server) => [server, new Map()]))
+      const fresh = new Map<string, string>()
+      for (const { server, listed, tool } of listing.entries) {
+        const name = String(tool.name).slice(0, NAME_MAX_CHARS)
+        const own = tools.get(server)
+        // Of two tools under one name the client cannot mean the second.
+        if (!own || own.has(name)) continue
+        const text = canonicalText(definitionOf(tool))
+        const digest = id(text)
+        own.set(name, [name, digest, tokensOf(listed, tool)])
+        const key = `${server}\n${digest}`
+        if (!this.#isFresh(this.#definitions, key))
+          fresh.set(key, JSON.stringify(this.#line(server, name, digest, tool, text, ts)))
+        yield
+      }
+      const parts = [...tools].map(([server, own]) => partOf(server, [...own.values()]))
+      return this.#write({ list: 1, ts, list_id: given || idOf(parts), parts }, fresh)
+    } catch {
+      return ''
     }
-    const parts = [...tools].map(([server, own]) => partOf(server, [...own.values()]))
-    const list_id = id(
-      parts
-        .map((part) => part.part_id)
-        .sort()
-        .join('\n'),
-    )
-    if (fresh.length === 0 && this.#isFresh(this.#lists, list_id)) return list_id
-    const list: ToolList = { list: 1, ts, list_id, parts }
-    if (this.#spool.appendBeside([...lines, JSON.stringify(list)])) {
+  }
+
+  /** `fresh`: lines of definitions that were not written lately. */
+  #write(list: ToolList, fresh: ReadonlyMap<string, string>): string {
+    const { list_id } = list
+    if (fresh.size === 0 && this.#isFresh(this.#lists, list_id)) return list_id
+    if (this.#spool.appendBeside([...fresh.values(), JSON.stringify(list)])) {
       const now_us = nowUs()
-      for (const key of fresh) remember(this.#definitions, key, now_us, DEFINITIONS_MAX)
+      for (const key of fresh.keys()) remember(this.#definitions, key, now_us, DEFINITIONS_MAX)
       remember(this.#lists, list_id, now_us, LISTS_MAX)
     }
     return list_id
@@ -197,6 +250,14 @@ export class Catalogue {
 
 const definitionOf = (tool: Json): Json =>
   Object.fromEntries(MEMBERS.flatMap((name) => (tool[name] === undefined ? [] : [[name, tool[name]]])))
+
+const idOf = (parts: readonly ListPart[]): string =>
+  id(
+    parts
+      .map((part) => part.part_id)
+      .sort()
+      .join('\n'),
+  )
 
 /** In the order of names: servers may list the same tools in another order. */
 function partOf(server: string, tools: ListedTool[]): ListPart {

@@ -191,6 +191,7 @@ export class Worker {
     // Calls that were cut are recorded as their sockets close; the spool is the last to go.
     await new Promise((resolve) => setTimeout(resolve, CUT_MS))
     this.#questions.drain()
+    this.#catalogue.finish()
     this.#spool.close()
   }
 

@@ -123,6 +123,7 @@ export class Recording {
 
   close(): void {
     try {
+      this.#open?.catalogue.finish()
       this.#open?.spool.close()
       this.#open?.spool.losses.removeEmpty()
       this.#open?.claim.release()
