@@ -356,7 +356,7 @@ test('without capture.definitions the text is not kept; sizes and hashes are', a
   weir.weir.writeConfig(config({ capture: { definitions: false } }))
   process.kill(weir.weir.pid, 'SIGHUP')
   shop.tools = [tool('secretive', 'nobody shall read this')]
-  await waitFor('the new config is in force', () => /config.*taken over|reload/i.test(weir.weir.output))
+  await waitFor('the new config is in force', () => weir.weir.metric('weir_config_reloads_total', 'done'))
   const client = await session('sdk v1', 'eve', '/servers/shop/mcp')
   await client.tools()
   await client.close()
