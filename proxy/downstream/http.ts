@@ -43,7 +43,7 @@ export class Downstream {
   ) {
     this.#server = server
     this.#wiring = wiring
-    this.#door = new WebSocketDoor(wiring, socketOf(slot))
+    this.#door = new WebSocketDoor(server, wiring, socketOf(slot))
     this.#sse = new SseDoor(slot, socketOf)
     this.#batches = new BatchDoor(server, seal, slot, socketOf)
   }
@@ -92,7 +92,8 @@ export class Downstream {
     const wiring = this.#wiring()
     const route = wiring.routes.get(path)
     const peer = isHop ? String(req.headers[HOP_PEER] ?? '') : (req.socket.remoteAddress ?? '')
-    const call = new Call(req, res, route?.endpoint ?? NOWHERE, nowUs(), peer, isHop)
+    const endpoint = route?.endpoint ?? oldEndpoint(path, wiring)
+    const call = new Call(req, res, endpoint, nowUs(), peer, isHop)
     if (isHop && req.headers[HOP_TRANSPORT]) call.transport = String(req.headers[HOP_TRANSPORT])
     // A drain ends streams that others still write to: that is no reason to fall over.
     res.on('error', ignore)
@@ -204,12 +205,16 @@ export class Downstream {
     return true
   }
 
-  /** HTTP+SSE of 2024-11-05. False when the path is none of its. What it posts are calls once they come in by our socket. */
+  /**
+   * HTTP+SSE of 2024-11-05. False when the path is none of its. What it posts are calls once they come in by our socket;
+   * what is refused before that leaves its event here.
+   */
   #oldTransport(call: Call, path: string, wiring: Wiring): boolean {
     const at = ssePath(path)
     const method = at?.isMessage ? 'POST' : 'GET'
     if (!at || call.req.method !== method || !wiring.routes.has(at.endpoint)) return false
-    this.#isNoCall(call)
+    call.transport = 'sse'
+    if (!at.isMessage) this.#isNoCall(call)
     this.#server.run(call, wiring.stages.head, () => {
       if (at.isMessage)
         return this.#readBody(call, wiring, () =>
@@ -275,4 +280,10 @@ export class Downstream {
     this.#server.isCutting = true
     for (const l of this.#listeners) l.closeAllConnections()
   }
+}
+
+/** The endpoint that a path of the old transport is for. */
+function oldEndpoint(path: string, wiring: Wiring): Endpoint {
+  const at = ssePath(path)
+  return (at && wiring.routes.get(at.endpoint)?.endpoint) ?? NOWHERE
 }
