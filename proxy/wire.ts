@@ -3,6 +3,7 @@
  * servers that did not change keep their connections. No globals, no container.
  */
 import { readFileSync } from 'node:fs'
+import { hostOf, portOf } from '../config/address.ts'
 import type { Config } from '../config/schema.ts'
 import { makeLog } from '../event/log.ts'
 import type { Call } from './call.ts'
@@ -134,10 +135,14 @@ export class Worker {
     )
   }
 
-  /** Listens for clients and for other workers. Resolves with the port. */
-  async listen(host: string, port: number): Promise<number> {
+  /** Listens for clients, at every listener of the config, and for other workers. Resolves with the ports. */
+  async listen(): Promise<number[]> {
     await this.#downstream.listen({ path: workerSocket(this.#options.run_folder, this.#options.slot) })
-    return this.#downstream.listen({ host, port })
+    const ports: number[] = []
+    // One by one: which of several ports 0 is whose depends on the order, and all workers must agree.
+    for (const [i, { address }] of this.config.listen.entries())
+      ports.push(await this.#downstream.listen({ host: hostOf(address), port: portOf(address) }, i))
+    return ports
   }
 
   /** Swaps in a new config whole, or throws and keeps the old one. */
@@ -215,12 +220,17 @@ export class Worker {
       const route = new ServerEndpoint(upstream, this.#seal, env)
       routes.set(route.endpoint.path, route)
     }
-    const head: Stage[] = [admit(config), identify(makeKeyRing(config.callers))]
-    const params: Stage[] = [understand(this.#seal), trace(config, this.#runs)]
+    const whoCalls = identify(makeKeyRing(config.callers))
+    const message = understand(this.#seal)
+    const stages = config.listen.map(({ address, trace: { incoming = config.trace.incoming } }) => ({
+      head: [admit(config.http, address), whoCalls],
+      params: [message, trace(config, this.#runs, incoming)],
+      target,
+    }))
     const free = Math.floor((descriptorLimit() - DESCRIPTOR_RESERVE) / 2)
     return {
       routes,
-      stages: { head, params, target },
+      stages,
       body_max_bytes: config.http.body_max_bytes,
       batch_max: config.http.batch_max,
       streams_max: Math.max(1, Math.min(config.http.streams_max, free)),

@@ -21,7 +21,14 @@ import { DatabaseSync } from 'node:sqlite'
 /** Made once. `session`, `hash`: 32 bytes in hex. The others are passwords between Weir's own processes. */
 export type Secrets = { session: string; hash: string; intake: string; store: string }
 /** Where a running installation listens; read by the commands. */
-export type RunNote = { pid: number; listen: string; console: string; store: string }
+export type RunNote = {
+  pid: number
+  /** The first of `listeners`. */
+  listen: string
+  listeners: readonly string[]
+  console: string
+  store: string
+}
 
 export class FolderBusy extends Error {}
 

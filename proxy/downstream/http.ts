@@ -15,7 +15,7 @@ import { nowUs } from '../telemetry/clock.ts'
 import { BatchDoor, beginsArray } from './batch.ts'
 import { SseDoor, ssePath } from './sse.ts'
 import { WebSocketDoor } from './websocket.ts'
-import { HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.ts'
+import { HOP_LISTENER, HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.ts'
 
 /** A peer that went away without a word is noticed by TCP after this long. */
 const KEEP_ALIVE_PROBE_MS = 30_000
@@ -52,8 +52,11 @@ export class Downstream {
     return this.#streams.size + this.#door.size + this.#sse.size
   }
 
-  /** Listens on a TCP address, or on a Unix socket for other workers. Resolves with the port (0 for a socket). */
-  listen(at: { host: string; port: number } | { path: string }): Promise<number> {
+  /**
+   * Listens on a TCP address as the listener of this number, or on a Unix socket for other workers. Resolves with the port (0
+   * for a socket).
+   */
+  listen(at: { host: string; port: number } | { path: string }, listener = 0): Promise<number> {
     const isHop = 'path' in at
     const http = createServer(
       {
@@ -68,11 +71,11 @@ export class Downstream {
         shouldUpgradeCallback: (req) =>
           req.method === 'GET' && /^websocket$/i.test(req.headers.upgrade ?? ''),
       },
-      (req, res) => this.#request(req, res, isHop),
+      (req, res) => this.#request(req, res, isHop, listener),
     )
     http.keepAliveTimeoutBuffer = 1000
     this.#listeners.push(http)
-    if (!isHop) this.#door.attach(http)
+    if (!isHop) this.#door.attach(http, listener)
     return new Promise((resolve, reject) => {
       http.once('error', reject)
       // The socket between workers is this worker's alone; the TCP port is shared through the supervisor.
@@ -85,7 +88,7 @@ export class Downstream {
     })
   }
 
-  #request(req: IncomingMessage, res: ServerResponse, isHop: boolean): void {
+  #request(req: IncomingMessage, res: ServerResponse, isHop: boolean, listener: number): void {
     const url = req.url ?? '/'
     const query = url.indexOf('?')
     const path = query < 0 ? url : url.slice(0, query)
@@ -94,7 +97,11 @@ export class Downstream {
     const peer = isHop ? String(req.headers[HOP_PEER] ?? '') : (req.socket.remoteAddress ?? '')
     const endpoint = route?.endpoint ?? oldEndpoint(path, wiring)
     const call = new Call(req, res, endpoint, nowUs(), peer, isHop)
-    if (isHop && req.headers[HOP_TRANSPORT]) call.transport = String(req.headers[HOP_TRANSPORT])
+    call.listener = listener
+    if (isHop) {
+      if (req.headers[HOP_TRANSPORT]) call.transport = String(req.headers[HOP_TRANSPORT])
+      call.listener = Number(req.headers[HOP_LISTENER] ?? 0)
+    }
     // A drain ends streams that others still write to: that is no reason to fall over.
     res.on('error', ignore)
     const isPost = route !== undefined && req.method === 'POST'
@@ -108,7 +115,7 @@ export class Downstream {
       if (!this.#oldTransport(call, path, wiring)) this.#other(call, path, wiring)
       return
     }
-    const stages = wiring.stages
+    const stages = wiring.stages[call.listener]!
     switch (req.method) {
       case 'POST':
         return this.#server.run(call, stages.head, () =>
@@ -198,7 +205,7 @@ export class Downstream {
     const { method, headers } = call.req
     if (!isPreflight(method, path, headers)) return false
     this.#isNoCall(call)
-    const admit = wiring.stages.head.filter((s) => s.name === 'admit')
+    const admit = wiring.stages[call.listener]!.head.filter((s) => s.name === 'admit')
     this.#server.run(call, admit, () =>
       this.#server.answer(call, 204, '', preflightHeaders(headers, wiring.page_headers)),
     )
@@ -215,7 +222,7 @@ export class Downstream {
     if (!at || call.req.method !== method || !wiring.routes.has(at.endpoint)) return false
     call.transport = 'sse'
     if (!at.isMessage) this.#isNoCall(call)
-    this.#server.run(call, wiring.stages.head, () => {
+    this.#server.run(call, wiring.stages[call.listener]!.head, () => {
       if (at.isMessage)
         return this.#readBody(call, wiring, () =>
           this.#server.run(call, [], () => this.#sse.take(call, at.endpoint)),
@@ -232,7 +239,7 @@ export class Downstream {
     const { req, res } = call
     // Without a key nobody learns which servers there are.
     const isGuarded = path.startsWith('/servers/')
-    const stages = wiring.stages.head.filter((s) => isGuarded || s.name === 'admit')
+    const stages = wiring.stages[call.listener]!.head.filter((s) => isGuarded || s.name === 'admit')
     this.#server.run(call, stages, async () => {
       const page =
         req.method === 'GET' || req.method === 'HEAD'
@@ -252,7 +259,7 @@ export class Downstream {
   #isTrusted(call: Call, wiring: Wiring): boolean {
     if (isLoopback(call.peer_address)) return true
     try {
-      wiring.stages.head.find((s) => s.name === 'identify')?.before(call)
+      wiring.stages[call.listener]!.head.find((s) => s.name === 'identify')?.before(call)
       return call.identity !== null
     } catch {
       return false

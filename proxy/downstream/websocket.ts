@@ -50,7 +50,8 @@ export class WebSocketDoor {
     return this.#sockets.size
   }
 
-  attach(http: HttpServer): void {
+  /** `listener`: its number. */
+  attach(http: HttpServer, listener: number): void {
     const sockets = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -60,7 +61,7 @@ export class WebSocketDoor {
     })
     http.on('upgrade', (req, socket, head) => {
       socket.on('error', () => {})
-      this.#admit(req).then(
+      this.#admit(req, listener).then(
         (handshake) => {
           const { caller } = handshake.identity!
           // However it ends, and if the handshake fails: the place is free again.
@@ -89,14 +90,15 @@ export class WebSocketDoor {
   }
 
   /** Takes a place for the caller, which the handshake names. Throws what a POST from there would be refused with. */
-  async #admit(req: IncomingMessage): Promise<Call> {
+  async #admit(req: IncomingMessage, listener: number): Promise<Call> {
     const wiring = this.#wiring()
     const path = (req.url ?? '/').split('?', 1)[0]!
     const route = wiring.routes.get(path)
     const peer = req.socket.remoteAddress ?? ''
     // The stages before the body look at the request only.
     const call = new Call(req, NO_ANSWER, route?.endpoint ?? { path, server: '' }, nowUs(), peer, false)
-    await runStages(wiring.stages.head, call)
+    call.listener = listener
+    await runStages(wiring.stages[listener]!.head, call)
     if (!route) throw new WeirError('path_unknown', path.slice(0, 200))
     if (this.#isDraining) throw new WeirError('draining')
     if (this.#sockets.size >= wiring.streams_max) throw new WeirError('streams_exhausted')
@@ -109,9 +111,8 @@ export class WebSocketDoor {
   }
 
   #serve(socket: WebSocket, handshake: Call): void {
-    const { req, peer_address: peer } = handshake
     const client = new StreamableClient(
-      innerEndpoint(req, peer, req.url ?? '/', this.#ownSocket, 'websocket'),
+      innerEndpoint(handshake, handshake.req.url ?? '/', this.#ownSocket, 'websocket'),
       sideOf(socket),
     )
     this.#sockets.set(socket, client)
