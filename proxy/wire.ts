@@ -13,7 +13,7 @@ import type { Wiring } from './downstream/wiring.ts'
 import { makeKeyRing } from './identity/identity.ts'
 import { SessionSeal } from './identity/session-id.ts'
 import { type Cancelled, cancelledBy, OpenCalls } from './open-calls.ts'
-import { type WorkerOptions, workerSocket } from './options.ts'
+import { localSocket, type WorkerOptions, workerSocket } from './options.ts'
 import { plainPages } from './pages.ts'
 import { runStages, type Stage } from './pipeline.ts'
 import { type News, Questions } from './questions.ts'
@@ -135,13 +135,16 @@ export class Worker {
     )
   }
 
-  /** Listens for clients, at every listener of the config, and for other workers. Resolves with the ports. */
+  /** Listens for clients, at every listener of the config and for `weir connect`, and for other workers. Resolves with the ports. */
   async listen(): Promise<number[]> {
-    await this.#downstream.listen({ path: workerSocket(this.#options.run_folder, this.#options.slot) })
+    const { run_folder, slot } = this.#options
+    await this.#downstream.listen({ kind: 'workers', path: workerSocket(run_folder, slot) })
+    await this.#downstream.listen({ kind: 'local', path: localSocket(run_folder) })
     const ports: number[] = []
-    // One by one: which of several ports 0 is whose depends on the order, and all workers must agree.
-    for (const [i, { address }] of this.config.listen.entries())
-      ports.push(await this.#downstream.listen({ host: hostOf(address), port: portOf(address) }, i))
+    for (const [listener, { address }] of this.config.listen.entries()) {
+      const at = { host: hostOf(address), port: portOf(address), listener }
+      ports.push(await this.#downstream.listen({ kind: 'tcp', ...at }))
+    }
     return ports
   }
 

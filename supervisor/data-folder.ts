@@ -89,6 +89,15 @@ export function makeRunFolder(data: string): string {
   return folder
 }
 
+/** Folder of the sockets of what runs on this data folder; '' when nothing does, or it is another user's. */
+export function runFolder(data: string): string {
+  try {
+    return readlinkSync(runLink(data))
+  } catch {
+    return ''
+  }
+}
+
 export function removeRunFolder(data: string): void {
   try {
     const folder = readlinkSync(runLink(data))

@@ -20,7 +20,16 @@ import { HOP_LISTENER, HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.ts'
 /** A peer that went away without a word is noticed by TCP after this long. */
 const KEEP_ALIVE_PROBE_MS = 30_000
 const ignore = (): void => {}
+const LOCAL_PEER = '127.0.0.1'
 const NOWHERE: Endpoint = { path: '', server: '' }
+
+/**
+ * Where requests come in: a listener of the config by its number, the socket between workers, or the one that `weir connect`
+ * opens on behalf of a client over stdio.
+ */
+export type Door =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly listener: number }
+  | { readonly kind: 'workers' | 'local'; readonly path: string }
 
 export class Downstream {
   readonly #server: Server
@@ -52,18 +61,15 @@ export class Downstream {
     return this.#streams.size + this.#door.size + this.#sse.size
   }
 
-  /**
-   * Listens on a TCP address as the listener of this number, or on a Unix socket for other workers. Resolves with the port (0
-   * for a socket).
-   */
-  listen(at: { host: string; port: number } | { path: string }, listener = 0): Promise<number> {
-    const isHop = 'path' in at
+  /** Listens at a door. Resolves with the port (0 for a socket). */
+  listen(door: Door): Promise<number> {
+    const isTcp = door.kind === 'tcp'
     const http = createServer(
       {
         keepAliveTimeout: 75_000,
         requestTimeout: 30_000,
         headersTimeout: 15_000,
-        requireHostHeader: !isHop,
+        requireHostHeader: isTcp,
         noDelay: true,
         keepAlive: true,
         keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
@@ -71,16 +77,17 @@ export class Downstream {
         shouldUpgradeCallback: (req) =>
           req.method === 'GET' && /^websocket$/i.test(req.headers.upgrade ?? ''),
       },
-      (req, res) => this.#request(req, res, isHop, listener),
+      (req, res) => this.#request(req, res, door),
     )
     http.keepAliveTimeoutBuffer = 1000
     this.#listeners.push(http)
-    if (!isHop) this.#door.attach(http, listener)
+    if (isTcp) this.#door.attach(http, door.listener)
     return new Promise((resolve, reject) => {
       http.once('error', reject)
-      // The socket between workers is this worker's alone; the TCP port is shared through the supervisor.
-      if (isHop) rmSync(at.path, { force: true })
-      http.listen(isHop ? { ...at, exclusive: true } : at, () => {
+      // The socket between workers is this worker's alone; the others are shared through the supervisor.
+      if (door.kind === 'workers') rmSync(door.path, { force: true })
+      const { kind: _kind, ...at } = door
+      http.listen({ ...at, exclusive: door.kind === 'workers' }, () => {
         http.off('error', reject)
         const address = http.address()
         resolve(typeof address === 'object' && address ? address.port : 0)
@@ -88,20 +95,21 @@ export class Downstream {
     })
   }
 
-  #request(req: IncomingMessage, res: ServerResponse, isHop: boolean, listener: number): void {
+  #request(req: IncomingMessage, res: ServerResponse, door: Door): void {
     const url = req.url ?? '/'
     const query = url.indexOf('?')
     const path = query < 0 ? url : url.slice(0, query)
     const wiring = this.#wiring()
     const route = wiring.routes.get(path)
-    const peer = isHop ? String(req.headers[HOP_PEER] ?? '') : (req.socket.remoteAddress ?? '')
+    const isHop = door.kind === 'workers'
+    const peer = door.kind === 'tcp' ? (req.socket.remoteAddress ?? '') : innerPeer(req, isHop)
     const endpoint = route?.endpoint ?? oldEndpoint(path, wiring)
     const call = new Call(req, res, endpoint, nowUs(), peer, isHop)
-    call.listener = listener
-    if (isHop) {
+    if (door.kind === 'tcp') call.listener = door.listener
+    else if (isHop) {
       if (req.headers[HOP_TRANSPORT]) call.transport = String(req.headers[HOP_TRANSPORT])
       call.listener = Number(req.headers[HOP_LISTENER] ?? 0)
-    }
+    } else call.transport = 'stdio'
     // A drain ends streams that others still write to: that is no reason to fall over.
     res.on('error', ignore)
     const isPost = route !== undefined && req.method === 'POST'
@@ -294,3 +302,7 @@ function oldEndpoint(path: string, wiring: Wiring): Endpoint {
   const at = ssePath(path)
   return (at && wiring.routes.get(at.endpoint)?.endpoint) ?? NOWHERE
 }
+
+/** Who is behind a socket: whom another worker names, or a process of this machine. */
+const innerPeer = (req: IncomingMessage, isHop: boolean): string =>
+  isHop ? String(req.headers[HOP_PEER] ?? '') : LOCAL_PEER
