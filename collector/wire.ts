@@ -15,13 +15,15 @@ import { openOtlpIntake } from './otlp/receive.ts'
 import { SchemaError } from './schema/columns.ts'
 import { migrate } from './schema/migrate.ts'
 import { openStore, type Store, StoreError } from './sink/store.ts'
+import { watchJobs } from './watch/jobs.ts'
+import { openWatch } from './watch/watch.ts'
 
 export type Collector = {
   /** http://host:port */
   readonly address: string
   /** Prometheus text, for the supervisor. */
   metrics(): Promise<string>
-  /** Takes over who may talk to it. Everything else needs a restart. */
+  /** Takes over who may talk to it and what the watch does. Everything else needs a restart. */
   reload(options: CollectorOptions): void
   /** Finishes requests in flight, sends queued spans, closes. */
   drain(): Promise<void>
@@ -81,12 +83,27 @@ export async function openCollector(
     throw error
   }
   log('info', 'collector listens', { address })
+  let inForce = options
+  const watch = openWatch({
+    store,
+    isReady,
+    jobs: watchJobs({ store, log, options: () => inForce }),
+    log,
+    onRun: (job, seconds, ok) => {
+      metrics.count('weir_watch_runs_total', 1, { job, result: ok ? 'ok' : 'failed' })
+      metrics.observe('weir_watch_run_duration_seconds', seconds, { job })
+    },
+  })
   return {
     address,
     metrics: metricsText,
-    reload: (next) => void Object.assign(guard, openGuard({ ...next, listen: options.listen })),
+    reload(next) {
+      inForce = next
+      Object.assign(guard, openGuard({ ...next, listen: options.listen }))
+    },
     async drain() {
       schema.stop()
+      await watch.stop()
       await app.close()
       await spanExport?.close(EXPORT_DRAIN_MS)
       await store.close()

@@ -11,6 +11,7 @@ import { ERRORS, type ErrorSpec } from '../event/error-table.ts'
 import { FIELDS, OUTCOMES } from '../event/fields.ts'
 import { COLLECTOR_METRICS } from '../event/names.ts'
 import { METRICS, type MetricSpec } from '../event/proxy-metrics.ts'
+import { RATED_FIELDS } from '../event/rated-fields.ts'
 
 const GENERATED = '<!-- Made by docs/build.ts from the source; edit that, then run `npm run docs`. -->\n\n'
 
@@ -111,6 +112,13 @@ ${table(
     code(f.otel.replace('client:', '')),
     f.meaning + (f.sensitivity === 'none' ? '' : ` (${f.sensitivity})`),
   ]),
+)}
+
+What the collector adds when it stores the record:
+
+${table(
+  ['column', 'ClickHouse column', 'meaning'],
+  RATED_FIELDS.map((f) => [code(f.name), code(f.column.split(' CODEC')[0]!), f.meaning]),
 )}
 `
 

@@ -4,6 +4,9 @@
  * Additive only: a removed or re-meant field is a new EVENT_VERSION; a retired name is never used again.
  */
 
+import type { Attempt } from './attempt.ts'
+import { lc, small, wide, words } from './column-types.ts'
+
 export const EVENT_VERSION = 1
 
 /** Promise 7: the closed set of outcomes. `ok` and `input_required` are the only ones that are not failures. */
@@ -37,7 +40,15 @@ export type Kind = (typeof KINDS)[number]
 export const ERAS = ['unknown', 'legacy', 'modern'] as const
 export type Era = (typeof ERAS)[number]
 
-type Json = 'string' | 'integer' | 'boolean' | 'strings' | 'labels' | 'attempts' | readonly string[]
+type Json =
+  | 'string'
+  | 'integer'
+  | 'boolean'
+  | 'strings'
+  | 'labels'
+  | 'numbers'
+  | 'attempts'
+  | readonly string[]
 
 /**
  * One field.
@@ -56,11 +67,6 @@ export type Field = {
   readonly meaning: string
 }
 
-const lc = 'LowCardinality(String)'
-const small = 'UInt32 CODEC(T64, ZSTD(1))'
-const wide = 'UInt64 CODEC(T64, ZSTD(1))'
-const words = (list: readonly string[]): string =>
-  `Enum8(${list.map((w, i) => `'${w}' = ${i + 1}`).join(', ')})`
 const field = <const N extends string, const J extends Json>(
   name: N,
   json: J,
@@ -348,6 +354,33 @@ export const FIELDS = [
     'Every upstream message when there was more than one; start_us counts from ts',
   ),
   field('missed_servers', 'strings', `Array(${lc})`, 'Servers a merged answer had to do without'),
+  // money and context
+  field(
+    'tags',
+    'labels',
+    `Map(${lc}, String)`,
+    'Tags of the caller and its team from the config (cost_center and the like): a client cannot set them',
+  ),
+  field(
+    'meters',
+    'numbers',
+    `Map(${lc}, Float64)`,
+    'Numbers that price formulas name, taken from the arguments: only what a formula asks for, never a text',
+    count,
+  ),
+  field('cost_reported', 'boolean', 'Bool', 'Whether a trusted server said in the result what the call cost'),
+  field(
+    'cost_reported_nano',
+    'integer',
+    'Int64 CODEC(T64, ZSTD(1))',
+    'That cost in nano-dollars (10^-9 USD); means something only with cost_reported',
+  ),
+  field(
+    'list_id',
+    'string',
+    'String',
+    'What a tools/list answer held, as key of `tool_lists`; empty for anything else',
+  ),
   // captured content
   field('captured_arguments', 'string', '', 'Arguments, masked, when a capture rule names the call', {
     sensitivity: 'content',
@@ -358,18 +391,6 @@ export const FIELDS = [
     otel: 'gen_ai.tool.call.result',
   }),
 ] as const satisfies readonly Field[]
-
-/** One upstream message of a call that needed more than one. */
-export type Attempt = {
-  server: string
-  endpoint: string
-  transport: string
-  span_id: string
-  start_us: number
-  duration_us: number
-  outcome: string
-  error_type: string
-}
 
 type Value<J> = J extends readonly string[]
   ? J[number]
@@ -383,34 +404,13 @@ type Value<J> = J extends readonly string[]
           ? readonly string[]
           : J extends 'labels'
             ? Readonly<Record<string, string>>
-            : readonly Attempt[]
+            : J extends 'numbers'
+              ? Readonly<Record<string, number>>
+              : readonly Attempt[]
 
 export type FieldName = (typeof FIELDS)[number]['name']
 
 /** The record of one call. In a spool line a field that is not there is empty: '', 0, false, an empty list or object. */
 export type CallEvent = {
   -readonly [F in (typeof FIELDS)[number] as F['name']]: Value<F['json']>
-}
-
-/**
- * The record of an intent (`durability: strict`): written and synced before a tools/call is forwarded.
- * An intent without its event is a call whose answer nobody saw recorded: view `unfinished_calls`.
- */
-export type CallIntent = {
-  intent: 1
-  event_id: string
-  ts: number
-  trace_id: string
-  session_id: string
-  caller: string
-  team: string
-  project: string
-  agent: string
-  principal: string
-  instance: string
-  worker: string
-  method: string
-  server: string
-  tool: string
-  arguments_hash: string
 }

@@ -50,7 +50,7 @@ export const CALLER_FAULT_CODES: readonly number[] = [-32700, -32600, -32601, -3
 export type MetricName = {
   readonly name: string
   readonly type: 'counter' | 'gauge' | 'histogram'
-  readonly unit: '' | 'seconds' | 'bytes' | 'rows' | 'spans' | 'batches' | 'requests' | 'reports'
+  readonly unit: '' | 'seconds' | 'bytes' | 'rows' | 'runs' | 'spans' | 'batches' | 'requests' | 'reports'
   readonly help: string
   readonly labels: readonly string[]
   readonly buckets?: readonly number[]
@@ -164,5 +164,20 @@ export const COLLECTOR_METRICS = [
     'seconds',
     'Event loop delay since the last scrape, by quantile',
     ['quantile'],
+  ),
+  metric(
+    'weir_watch_runs_total',
+    'counter',
+    'runs',
+    'Runs of the jobs of the watch (detectors, alerts, budgets), by result: ok, failed',
+    ['job', 'result'],
+  ),
+  metric(
+    'weir_watch_run_duration_seconds',
+    'histogram',
+    'seconds',
+    'How long a run took',
+    ['job'],
+    [0.01, 0.05, 0.1, 0.5, 1, 5, 30],
   ),
 ] as const satisfies readonly MetricName[]

@@ -3,7 +3,8 @@
  * stages and the relay fill it in, `record.ts` reads it once at the end. Knows no stage and no transport.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Attempt, CallEvent, Era, Kind, Outcome, Owner } from '../event/fields.ts'
+import type { Attempt } from '../event/attempt.ts'
+import type { CallEvent, Era, Kind, Outcome, Owner } from '../event/fields.ts'
 import type { Identity } from './identity/identity.ts'
 import type { Session } from './identity/session-id.ts'
 
@@ -125,6 +126,13 @@ export class Call {
   list_items = 0
   stream_messages = 0
   text_bytes_out = 0
+  // money and context
+  /** Tags of the identity; never the client's. */
+  tags: Record<string, string> = NO_LABELS
+  meters: Record<string, number> = NO_METERS
+  cost_reported = false
+  cost_reported_nano = 0
+  list_id = ''
   /** Masked already; '' when it is to be made of the arguments. */
   captured_arguments = ''
   captured_result = ''
@@ -191,6 +199,7 @@ export class Call {
 
 const EMPTY = Buffer.alloc(0)
 export const NO_LABELS: Record<string, string> = Object.freeze({})
+export const NO_METERS: Record<string, number> = Object.freeze({})
 // Not frozen: a frozen array takes JSON.stringify of the whole event off its fast path (5 us; bench/micro/record.ts).
 // They are replaced, never added to.
 const NO_ATTEMPTS: Attempt[] = []

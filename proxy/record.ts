@@ -4,9 +4,10 @@
  */
 import { createHash, type Hash, hash } from 'node:crypto'
 import type { Config } from '../config/schema.ts'
-import { type CallEvent, type CallIntent, EVENT_VERSION } from '../event/fields.ts'
+import { type CallEvent, EVENT_VERSION } from '../event/fields.ts'
+import type { CallIntent } from '../event/intent.ts'
 import { METRICS, type MetricName } from '../event/proxy-metrics.ts'
-import { type Call, NO_LABELS } from './call.ts'
+import { type Call, NO_LABELS, NO_METERS } from './call.ts'
 import { KNOWN_METHODS, LEGACY_VERSIONS, MODERN_VERSIONS } from './mcp/versions.ts'
 import type { SpoolWriter, Written } from './spool/writer.ts'
 import { nowUs, wallUs } from './telemetry/clock.ts'
@@ -152,6 +153,11 @@ type SeldomFields = Pick<
   | 'stream_messages'
   | 'upstream_attempts'
   | 'missed_servers'
+  | 'tags'
+  | 'meters'
+  | 'cost_reported'
+  | 'cost_reported_nano'
+  | 'list_id'
   | 'captured_arguments'
   | 'captured_result'
 >
@@ -251,6 +257,10 @@ export class Recorder {
       c.content_image + c.content_audio + c.content_resource + c.list_items + c.stream_messages === 0 &&
       !c.content_structured &&
       c.upstream_attempts.length + c.missed_servers.length === 0 &&
+      c.tags === NO_LABELS &&
+      c.meters === NO_METERS &&
+      !c.cost_reported &&
+      c.list_id === '' &&
       captured_arguments === '' &&
       c.captured_result === '' &&
       this.#options.env === ''
@@ -277,6 +287,11 @@ export class Recorder {
       stream_messages: c.stream_messages,
       upstream_attempts: c.upstream_attempts,
       missed_servers: c.missed_servers,
+      tags: c.tags,
+      meters: c.meters,
+      cost_reported: c.cost_reported,
+      cost_reported_nano: c.cost_reported_nano,
+      list_id: c.list_id,
       captured_arguments,
       captured_result: c.captured_result,
     }

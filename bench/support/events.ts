@@ -6,7 +6,9 @@ const EMPTY = Object.fromEntries(
   FIELDS.map((field) => [
     field.name,
     typeof field.json === 'string'
-      ? { string: '', integer: 0, boolean: false, strings: [], labels: {}, attempts: [] }[field.json]
+      ? { string: '', integer: 0, boolean: false, strings: [], labels: {}, numbers: {}, attempts: [] }[
+          field.json
+        ]
       : field.json[0],
   ]),
 ) as CallEvent

@@ -3,7 +3,8 @@
  * empty value when an older proxy left it out, a field this version does not know is left out and counted.
  * Everything here is a pure function of the line: a batch that comes again makes the same rows and the same dead letters.
  */
-import { type CallEvent, type CallIntent, EVENT_VERSION, FIELDS, type Field } from '../../event/fields.ts'
+import { type CallEvent, EVENT_VERSION, FIELDS, type Field } from '../../event/fields.ts'
+import type { CallIntent } from '../../event/intent.ts'
 
 /** Why a line did not become a row. `refused`: the store could not read it. */
 export const DEAD_REASONS = ['not_json', 'version', 'field', 'refused'] as const
@@ -81,6 +82,11 @@ function readerOf(field: Field): Reader {
         typeof v === 'object' && v !== null && !Array.isArray(v) && Object.values(v).every(isText)
           ? v
           : undefined
+    case 'numbers':
+      return (v) =>
+        typeof v === 'object' && v !== null && !Array.isArray(v) && Object.values(v).every(Number.isFinite)
+          ? v
+          : undefined
     case 'attempts':
       return (v) => (Array.isArray(v) && v.every(isAttempt) ? v.map(attemptTuple) : undefined)
   }
@@ -89,7 +95,9 @@ function readerOf(field: Field): Reader {
 /** What an additive field is when the line does not have it. */
 function emptyOf(field: Field): unknown {
   if (typeof field.json !== 'string') return field.json[0]
-  return { string: '', integer: 0, boolean: false, strings: [], labels: {}, attempts: [] }[field.json]
+  return { string: '', integer: 0, boolean: false, strings: [], labels: {}, numbers: {}, attempts: [] }[
+    field.json
+  ]
 }
 
 type Known = {

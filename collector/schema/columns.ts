@@ -3,6 +3,7 @@
  * a field whose type changed is refused, because the past cannot be re-read under a new meaning.
  */
 import { FIELDS } from '../../event/fields.ts'
+import { RATED_FIELDS } from '../../event/rated-fields.ts'
 import type { Store } from '../sink/store.ts'
 
 /** The database cannot be used by this version of Weir; trying again does not help. */
@@ -10,12 +11,14 @@ export class SchemaError extends Error {}
 
 export type Column = { readonly name: string; readonly definition: string }
 
-/** Fields that are columns, in order. */
-export const COLUMNS: readonly Column[] = FIELDS.filter((field) => field.column !== '').map((field) => ({
-  name: field.name,
-  definition: field.column,
-}))
+/** Fields that are columns, in order: those of the event, then what the collector adds. */
+export const COLUMNS: readonly Column[] = [...FIELDS, ...RATED_FIELDS]
+  .filter((field) => field.column !== '')
+  .map((field) => ({ name: field.name, definition: field.column }))
 export const COLUMN_NAMES: readonly string[] = COLUMNS.map((column) => column.name)
+/** Without what the collector adds: the columns a spool line fills. */
+export const EVENT_COLUMNS: readonly Column[] = COLUMNS.slice(0, -RATED_FIELDS.length)
+export const EVENT_COLUMN_NAMES: readonly string[] = EVENT_COLUMNS.map((column) => column.name)
 
 /** Type without codec, as the store spells it. */
 export const columnType = (definition: string): string => definition.replace(/\s+CODEC\(.*$/, '')

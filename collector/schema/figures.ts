@@ -13,6 +13,7 @@ export const FAILED = "outcome NOT IN ('ok', 'input_required')"
 export const FAULT = `(${FAILED} AND owner NOT IN ('none', 'client'))`
 
 const COUNT = 'SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1))'
+const SIGNED_COUNT = 'SimpleAggregateFunction(sum, Int64) CODEC(T64, ZSTD(1))'
 
 /** Column of a rollup → how it is counted from `calls AS c`. Sums of times end in `_sum`; the rest are plain totals. */
 export const FIGURES: Readonly<Record<string, string>> = {
@@ -27,17 +28,28 @@ export const FIGURES: Readonly<Record<string, string>> = {
   tokens_in: 'sum(c.tokens_in)',
   tokens_out: 'sum(c.tokens_out)',
   upstream_messages: 'sum(c.attempts)',
+  cost_nano: 'sum(c.cost_nano)',
+  unpriced: "countIf(c.cost_source = 'unpriced')",
 }
+/** Figures that a later rating may lower: money, and how much of it is unknown. */
+const SIGNED = new Set(['cost_nano', 'unpriced'])
 
 const names = Object.keys(FIGURES)
 /** Column definitions of a rollup. */
-export const FIGURE_COLUMNS = names.map((name) => `${name} ${COUNT}`).join(',\n  ')
+export const FIGURE_COLUMNS = names
+  .map((name) => `${name} ${SIGNED.has(name) ? SIGNED_COUNT : COUNT}`)
+  .join(',\n  ')
 /** What a materialized view selects from `calls AS c`. */
 export const FIGURE_COUNTS = names.map((name) => `${FIGURES[name]} AS ${name}`).join(',\n  ')
 /** What a view selects from a rollup `AS r`, grouped; with the figures derived from the counts. */
 export const FIGURE_SUMS = [
   ...names.map((name) => `sum(r.${name}) AS ${name}`),
   'sum(r.calls) - sum(r.ok) - sum(r.input_required) AS failed',
+].join(',\n  ')
+/** The same, row by row: for views whose readers add up themselves. */
+export const FIGURE_ROWS = [
+  ...names.map((name) => `r.${name} AS ${name}`),
+  'r.calls - r.ok - r.input_required AS failed',
 ].join(',\n  ')
 export const COUNT_COLUMN = COUNT
 

@@ -21,6 +21,14 @@ const LIFETIMES: Readonly<Record<string, readonly [time: string, days: string]>>
   ingest_batches: ['toDateTime(received_at)', 'CALLS_DAYS'],
   dead_letters: ['toDateTime(received_at)', 'CALLS_DAYS'],
   losses: ['toDateTime(first_reported)', 'ROLLUPS_DAYS'],
+  tool_definitions: ['toDateTime(last_seen)', 'ROLLUPS_DAYS'],
+  tool_lists: ['toDateTime(last_seen)', 'ROLLUPS_DAYS'],
+  metric_5m: ['t', 'TOOL_5M_DAYS'],
+  anomalies: ['started', 'ROLLUPS_DAYS'],
+  alert_events: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
+  alert_deliveries: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
+  cost_adjustments: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
+  annotations: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
 }
 
 /** Alters the tables whose lifetime differs from `retention`; names those it changed. */
@@ -43,4 +51,6 @@ export async function applyRetention(store: Store, retention: Retention): Promis
   return changed.sort()
 }
 
+/** Tables whose lifetime is their own: what the config says now, and baselines, which are made anew every night. */
+export const UNAGED_TABLES: readonly string[] = ['baselines', 'budgets', 'prices', 'silences', 'watch_lock']
 export const RETAINED_TABLES: readonly string[] = Object.keys(LIFETIMES)

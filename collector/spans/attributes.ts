@@ -6,7 +6,8 @@
  * One rule for absence: an empty string and a zero are left out, a boolean never is. Captured content is in
  * `call_payloads` only: no span carries it.
  */
-import { type Attempt, type CallEvent, FIELDS } from '../../event/fields.ts'
+import type { Attempt } from '../../event/attempt.ts'
+import { type CallEvent, FIELDS } from '../../event/fields.ts'
 import {
   ATTRIBUTE,
   CALLER_FAULT_CODES,

@@ -2,7 +2,7 @@
  * Merged answers: one question to several servers at once, each with its own deadline, and what became of each noted.
  * A server that fails is missed, not fatal: the rest is served. Source: mcp.md section 8.
  */
-import type { Attempt } from '../../event/fields.ts'
+import type { Attempt } from '../../event/attempt.ts'
 import type { Call, Message } from '../call.ts'
 import { asWeirError, WeirError } from '../errors.ts'
 import { nowUs } from '../telemetry/clock.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { DEAD_BODY_MAX, readLines } from '../../../collector/intake/lines.ts'
-import { COLUMN_NAMES } from '../../../collector/schema/columns.ts'
+import { EVENT_COLUMN_NAMES } from '../../../collector/schema/columns.ts'
 import type { CallEvent } from '../../../event/fields.ts'
 import { makeEvent, makeIntent } from '../support/events.ts'
 
@@ -11,16 +11,16 @@ const read = (lines: readonly (object | string)[], keepEvents = false) =>
     keepEvents,
   )
 const value = (row: string, name: string): unknown =>
-  (JSON.parse(row) as unknown[])[COLUMN_NAMES.indexOf(name)]
+  (JSON.parse(row) as unknown[])[EVENT_COLUMN_NAMES.indexOf(name)]
 
 test('an event becomes a row with a value for every column and its batch id last', async () => {
   const event = makeEvent()
   const { calls } = await read([event])
   const row = JSON.parse(calls[0]!) as unknown[]
-  expect(row).toHaveLength(COLUMN_NAMES.length + 1)
+  expect(row).toHaveLength(EVENT_COLUMN_NAMES.length + 1)
   expect(row.at(-1)).toBe('b-1')
-  expect(Object.fromEntries(COLUMN_NAMES.map((name, i) => [name, row[i]]))).toEqual(
-    Object.fromEntries(COLUMN_NAMES.map((name) => [name, event[name as keyof CallEvent]])),
+  expect(Object.fromEntries(EVENT_COLUMN_NAMES.map((name, i) => [name, row[i]]))).toEqual(
+    Object.fromEntries(EVENT_COLUMN_NAMES.map((name) => [name, event[name as keyof CallEvent]])),
   )
 })
 

@@ -65,6 +65,8 @@ const raw: Record<string, string> = {
   tokens_in: 'sum(c.tokens_in)',
   tokens_out: 'sum(c.tokens_out)',
   upstream_messages: 'sum(attempts)',
+  cost_nano: 'sum(c.cost_nano)',
+  unpriced: "countIf(c.cost_source = 'unpriced')",
 }
 
 describe('rollups add up to the raw rows, for every figure', () => {

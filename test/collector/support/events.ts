@@ -1,15 +1,8 @@
 /** Events, segments and requests for tests. Random ones come from a seed, so that a failure can be repeated. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { crc32, gzipSync, zstdCompressSync } from 'node:zlib'
-import {
-  type CallEvent,
-  type CallIntent,
-  EVENT_VERSION,
-  FIELDS,
-  KINDS,
-  OUTCOMES,
-  OWNERS,
-} from '../../../event/fields.ts'
+import { type CallEvent, EVENT_VERSION, FIELDS, KINDS, OUTCOMES, OWNERS } from '../../../event/fields.ts'
+import type { CallIntent } from '../../../event/intent.ts'
 import { TOKEN } from './processes.ts'
 
 export const hex = (bytes: number): string => randomBytes(bytes).toString('hex')
@@ -20,7 +13,9 @@ function empty(): CallEvent {
     if (typeof field.json !== 'string') return [field.name, field.json[0]]
     return [
       field.name,
-      { string: '', integer: 0, boolean: false, strings: [], labels: {}, attempts: [] }[field.json],
+      { string: '', integer: 0, boolean: false, strings: [], labels: {}, numbers: {}, attempts: [] }[
+        field.json
+      ],
     ]
   })
   return Object.fromEntries(entries) as CallEvent

@@ -1,0 +1,16 @@
+-- What the detectors look at: one figure of one series in one closed five-minute bucket, zero rows of known series included,
+-- or an outage would be a hole instead of a zero. Made by the watch from the rollups; a bucket made twice is one row.
+CREATE TABLE IF NOT EXISTS {DB}.metric_5m (
+  scope LowCardinality(String),
+  metric LowCardinality(String),
+  series LowCardinality(String),
+  t DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
+  n UInt64,
+  bad UInt64,
+  x Float64,
+  made_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')
+) ENGINE = ReplacingMergeTree(made_at)
+PARTITION BY toYYYYMM(t)
+ORDER BY (scope, metric, series, t)
+TTL t + toIntervalDay({TOOL_5M_DAYS})
+{SETTINGS};
