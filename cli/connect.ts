@@ -1,26 +1,32 @@
 /** `weir connect`: a running Weir as a stdio server, for clients that can start a command but not speak HTTP. */
-import { accessSync, constants, existsSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { resolve } from 'node:path'
 import type { Writable } from 'node:stream'
 import { LineSplitter } from '../proxy/host/lines.ts'
-import { type ClientSide, MESSAGE_MAX_BYTES, StreamableClient } from '../proxy/mcp/streamable-client.ts'
-import { localSocket } from '../proxy/options.ts'
-import { runFolder } from '../supervisor/data-folder.ts'
+import {
+  type ClientSide,
+  type Endpoint,
+  MESSAGE_MAX_BYTES,
+  StreamableClient,
+} from '../proxy/mcp/streamable-client.ts'
+import { HOP_LISTENER } from '../proxy/options.ts'
+import { type Running, runningAt } from '../supervisor/running.ts'
 import { findInstallation } from './installation.ts'
 import { CliError, readArgs, type Verb } from './verb.ts'
 
-const USAGE = `usage: weir connect [url | path] [options]
+const USAGE = `usage: weir connect [url] [options]
 
 Speaks MCP over stdin and stdout, and streamable HTTP with a running Weir. In a client's config:
   { "command": "npx", "args": ["-y", "mcp-weir", "connect", "http://127.0.0.1:7332/mcp"] }
 
-[url | path]          endpoint; a path is one of the Weir of this folder, default: /mcp
+[url]                 endpoint; default: /mcp of the Weir of this folder
 --header "name: value"  sent with every request; may come several times
---config <file>       weir.yaml of the Weir to connect to, instead of the one of this folder
+--config <file>       weir.yaml of the Weir to connect to (without url)
 
-Calls of a Weir on this machine, named by its folder, are recorded with transport stdio. Behind a URL nobody can tell: http.
+A Weir of the same user on this machine is reached by its own socket and records the transport stdio; another one is
+reached over HTTP, and cannot tell.
 
 The API key comes from the environment variable WEIR_KEY: arguments can be read by others on this machine.`
 
@@ -37,37 +43,42 @@ function headerOf(text: string): [string, string] {
   return [name, value]
 }
 
-/** Where a request goes: a URL, and the socket of a Weir on this machine while there is one. */
-type Way = { url: URL; socket(): string }
-
-function wayTo(endpoint: string | undefined, config: string | undefined): Way {
-  if (endpoint === undefined || endpoint.startsWith('/')) {
+function endpointOf(url: string | undefined, config: string | undefined): URL {
+  if (url === undefined) {
     if (config === undefined && !existsSync('weir.yaml'))
       throw new CliError(
         `there is no weir.yaml in ${resolve('.')}`,
         'name the endpoint: weir connect http://127.0.0.1:7332/mcp',
       )
-    const found = findInstallation(config === undefined ? {} : { config })
-    return { url: new URL(endpoint ?? '/mcp', found.proxy), socket: () => socketOf(found.config!.data) }
+    return new URL('/mcp', findInstallation(config === undefined ? {} : { config }).proxy)
   }
-  if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol))
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
     throw new CliError(
-      `${endpoint} is not an http:// or https:// URL`,
+      `${url} is not an http:// or https:// URL`,
       'write for example http://127.0.0.1:7332/mcp',
       2,
     )
-  return { url: new URL(endpoint), socket: () => '' }
+  return new URL(url)
 }
 
-/** Looked up for every request: Weir may have been started again meanwhile. '' when it is not for this user to open. */
-function socketOf(data: string): string {
-  const folder = runFolder(data)
-  if (folder === '') return ''
-  try {
-    accessSync(localSocket(folder), constants.W_OK)
-    return localSocket(folder)
-  } catch {
-    return ''
+/** The endpoint: by the socket of a Weir of this user while there is one, else over HTTP. */
+function wayTo(url: URL, own: Readonly<Record<string, string>>): Endpoint {
+  const open = url.protocol === 'https:' ? httpsRequest : httpRequest
+  let running: Running | null = null
+  return {
+    name: 'Weir',
+    request: (method, headers) => {
+      // It may have been started again meanwhile, with another socket.
+      if (running === null || !existsSync(running.socket)) running = runningAt(url)
+      const all = { ...own, ...headers }
+      if (running === null) return open(url, { method, headers: all })
+      const { socket: socketPath, listener } = running
+      const request = httpRequest(url, { socketPath, method, headers: { ...all, [HOP_LISTENER]: listener } })
+      // What is at the address now may be another one.
+      return request.once('error', () => {
+        running = null
+      })
+    },
   }
 }
 
@@ -107,20 +118,10 @@ export const verb: Verb = async (argv) => {
     { header: { type: 'string', multiple: true }, config: { type: 'string' } },
     1,
   )
-  const { url, socket } = wayTo(positionals[0], values.config as string | undefined)
+  const url = endpointOf(positionals[0], values.config as string | undefined)
   const own = Object.fromEntries(((values.header as string[] | undefined) ?? []).map(headerOf))
   if (process.env.WEIR_KEY) own.authorization ??= `Bearer ${process.env.WEIR_KEY}`
-  const open = url.protocol === 'https:' ? httpsRequest : httpRequest
-  const client = new StreamableClient(
-    {
-      name: 'Weir',
-      request: (method, headers) => {
-        const socketPath = socket()
-        return open(url, { method, headers: { ...own, ...headers }, ...(socketPath && { socketPath }) })
-      },
-    },
-    lineWriter(process.stdout),
-  )
+  const client = new StreamableClient(wayTo(url, own), lineWriter(process.stdout))
   const lines = new LineSplitter(MESSAGE_MAX_BYTES, {
     line: (text) => client.send(text),
     overflow: (_head, _tail, bytes) =>

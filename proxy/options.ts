@@ -21,3 +21,5 @@ export const workerSocket = (run_folder: string, slot: string): string => `${run
  * the folder is its owner's alone, so nobody else can claim that transport.
  */
 export const localSocket = (run_folder: string): string => `${run_folder}/local.sock`
+/** Header that numbers the listener a client came to, or meant; only read on sockets of this installation. */
+export const HOP_LISTENER = 'weir-hop-listener'

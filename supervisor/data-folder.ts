@@ -41,10 +41,11 @@ export function makeSpoolFolder(data: string): string {
 }
 
 const lockFile = (data: string): string => join(data, 'weir.lock')
-const noteFile = (data: string): string => join(data, 'run.json')
+/** The note in a data folder, and its copy in the folder of the sockets. */
+export const noteFile = (folder: string): string => join(folder, 'run.json')
 const runLink = (data: string): string => join(data, 'run')
 
-const isAlive = (pid: number): boolean => {
+export const isAlive = (pid: number): boolean => {
   try {
     return process.kill(pid, 0)
   } catch {
@@ -55,7 +56,7 @@ const isAlive = (pid: number): boolean => {
 /** Locks this process holds, by folder. */
 const held = new Map<string, DatabaseSync>()
 const SQLITE_BUSY = 5
-const RUN_PREFIX = 'weir-run-'
+export const RUN_PREFIX = 'weir-run-'
 
 /**
  * Takes the folder for this process. Throws FolderBusy when another installation runs on it. The lock is SQLite's on a file
@@ -87,15 +88,6 @@ export function makeRunFolder(data: string): string {
   const folder = mkdtempSync(join(tmpdir(), RUN_PREFIX))
   symlinkSync(folder, runLink(data))
   return folder
-}
-
-/** Folder of the sockets of what runs on this data folder; '' when nothing does, or it is another user's. */
-export function runFolder(data: string): string {
-  try {
-    return readlinkSync(runLink(data))
-  } catch {
-    return ''
-  }
 }
 
 export function removeRunFolder(data: string): void {
@@ -149,10 +141,10 @@ function readSecrets(file: string): Secrets | null {
   }
 }
 
-export function writeNote(data: string, note: RunNote): void {
-  const temporary = `${noteFile(data)}.${process.pid}`
+export function writeNote(folder: string, note: RunNote): void {
+  const temporary = `${noteFile(folder)}.${process.pid}`
   writeFileSync(temporary, JSON.stringify(note))
-  renameSync(temporary, noteFile(data))
+  renameSync(temporary, noteFile(folder))
 }
 
 /** Where the installation on this folder listens; null when none runs. */

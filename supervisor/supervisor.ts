@@ -119,13 +119,9 @@ export class Supervisor {
   }
 
   #note(): void {
-    writeNote(this.#config.data, {
-      pid: process.pid,
-      listen: this.addresses.proxy,
-      listeners: this.#at.listeners,
-      console: this.#at.collector,
-      store: this.#at.store,
-    })
+    const { proxy: listen, listeners, collector, store } = this.addresses
+    const note = { pid: process.pid, listen, listeners, console: collector, store }
+    for (const folder of [this.#run_folder, this.#config.data]) writeNote(folder, note)
   }
 
   #managed(

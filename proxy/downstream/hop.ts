@@ -4,7 +4,8 @@
  */
 import { Agent, request } from 'node:http'
 import type { Call } from '../call.ts'
-import { HOP_LISTENER, HOP_PEER, HOP_TRANSPORT } from './wiring.ts'
+import { HOP_LISTENER } from '../options.ts'
+import { HOP_PEER, HOP_TRANSPORT } from './wiring.ts'
 
 /** A connection each: one that an owner has just closed would cost a call that nobody has served. */
 const connections = new Agent({ keepAlive: false })

@@ -10,12 +10,13 @@ import { isPreflight, preflightHeaders } from '../cors.ts'
 import { WeirError } from '../errors.ts'
 import type { SessionSeal } from '../identity/session-id.ts'
 import { STREAM_METHODS } from '../mcp/versions.ts'
+import { HOP_LISTENER } from '../options.ts'
 import type { Route, Server } from '../serve.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import { BatchDoor, beginsArray } from './batch.ts'
 import { SseDoor, ssePath } from './sse.ts'
 import { WebSocketDoor } from './websocket.ts'
-import { HOP_LISTENER, HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.ts'
+import { HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.ts'
 
 /** A peer that went away without a word is noticed by TCP after this long. */
 const KEEP_ALIVE_PROBE_MS = 30_000
@@ -106,10 +107,11 @@ export class Downstream {
     const endpoint = route?.endpoint ?? oldEndpoint(path, wiring)
     const call = new Call(req, res, endpoint, nowUs(), peer, isHop)
     if (door.kind === 'tcp') call.listener = door.listener
-    else if (isHop) {
-      if (req.headers[HOP_TRANSPORT]) call.transport = String(req.headers[HOP_TRANSPORT])
-      call.listener = Number(req.headers[HOP_LISTENER] ?? 0)
-    } else call.transport = 'stdio'
+    else {
+      call.transport = isHop ? String(req.headers[HOP_TRANSPORT] ?? 'http') : 'stdio'
+      const listener = Number(req.headers[HOP_LISTENER] ?? 0)
+      call.listener = wiring.stages[listener] ? listener : 0
+    }
     // A drain ends streams that others still write to: that is no reason to fall over.
     res.on('error', ignore)
     const isPost = route !== undefined && req.method === 'POST'

@@ -5,7 +5,8 @@
 import { type OutgoingHttpHeaders, request } from 'node:http'
 import type { Call } from '../call.ts'
 import type { Endpoint } from '../mcp/streamable-client.ts'
-import { HOP_LISTENER, HOP_PEER, HOP_TRANSPORT } from './wiring.ts'
+import { HOP_LISTENER } from '../options.ts'
+import { HOP_PEER, HOP_TRANSPORT } from './wiring.ts'
 
 /** Headers of the first request that belong to it alone. */
 const OF_ITS_OWN =

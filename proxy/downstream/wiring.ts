@@ -21,5 +21,3 @@ export type Wiring = {
 export const HOP_PEER = 'weir-hop-peer'
 /** By which transport its client speaks, when that is not HTTP; read there only too. */
 export const HOP_TRANSPORT = 'weir-hop-transport'
-/** Number of the listener that its client came to; read there only too. */
-export const HOP_LISTENER = 'weir-hop-listener'

@@ -2,10 +2,11 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
-import { join } from 'node:path'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { runFolder } from '../../supervisor/data-folder.ts'
+import { runningAt } from '../../supervisor/running.ts'
 import { initialize, toolCall } from '../support/client.ts'
 import { startUpstream, type UpstreamStub } from '../support/upstream.ts'
 import { waitFor } from '../support/wait.ts'
@@ -37,9 +38,9 @@ afterEach(async () => {
   for (const line of lines.splice(0)) await line.end()
 })
 
-function connect(...argv: string[]): Line {
+function connect(argv: readonly string[], env: Record<string, string> = {}): Line {
   const child = spawn(process.execPath, [join(ROOT, 'weir.ts'), 'connect', ...argv], {
-    env: { ...process.env, WEIR_KEY: KEY },
+    env: { ...process.env, WEIR_KEY: KEY, ...env },
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
@@ -59,8 +60,8 @@ function connect(...argv: string[]): Line {
   return line
 }
 
-async function opened(id: string, ...argv: string[]): Promise<Line> {
-  const line = connect(...argv)
+async function opened(id: string, argv: readonly string[], env = {}): Promise<Line> {
+  const line = connect(argv, env)
   line.say(initialize(id))
   expect((await line.answer(id)).result).toBeDefined()
   line.say({ jsonrpc: '2.0', method: 'notifications/initialized' })
@@ -68,31 +69,35 @@ async function opened(id: string, ...argv: string[]): Promise<Line> {
 }
 
 test.each([
-  ['/servers/stub/mcp', 'echo'],
-  ['/mcp', 'stub_echo'],
-])('at %s of a Weir on this machine: recorded as stdio, with the context it sends', async (path, tool) => {
-  const prefix = `own-${tool}`
-  const line = await opened(`${prefix}-open`, path, '--config', weir.weir.configFile)
-  // Enough for both workers to be asked.
-  const ids = [1, 2, 3, 4, 5, 6].map((n) => `${prefix}-${n}`)
-  for (const id of ids) line.say(toolCall(id, tool, { text: id }, { traceparent: `00-${TRACE}-${SPAN}-01` }))
-  for (const id of ids) expect((await line.answer(id)).result?.content?.[0]?.text).toBe(id)
-  const rows = await weir.events(`startsWith(request_id, '${prefix}-')`, 7)
-  expect(
-    rows.map(({ transport, caller, client_address }) => ({ transport, caller, client_address })),
-  ).toEqual(
-    Array.from({ length: 7 }, () => ({ transport: 'stdio', caller: 'agent', client_address: '127.0.0.1' })),
-  )
-  for (const row of rows.filter(({ method }) => method === 'tools/call'))
-    expect(row).toMatchObject({ trace_id: TRACE, parent_span_id: SPAN, trace_source: 'meta' })
-  const [span] = await weir.store.rows<{ transport: string }>(
-    `SELECT SpanAttributes['network.transport'] AS transport FROM otel_traces WHERE SpanId = '${rows[1]!.span_id}'`,
-  )
-  expect(span).toEqual({ transport: 'pipe' })
-})
+  ['a URL', 'echo', () => [`${weir.url}/servers/stub/mcp`]],
+  ['the folder', 'stub_echo', () => ['--config', weir.weir.configFile]],
+])(
+  'by %s of a Weir of the same user: recorded as stdio, with the context it sends',
+  async (_by, tool, argv) => {
+    const prefix = `own-${tool}`
+    const line = await opened(`${prefix}-open`, argv())
+    // Enough for both workers to be asked.
+    const ids = [1, 2, 3, 4, 5, 6].map((n) => `${prefix}-${n}`)
+    for (const id of ids)
+      line.say(toolCall(id, tool, { text: id }, { traceparent: `00-${TRACE}-${SPAN}-01` }))
+    for (const id of ids) expect((await line.answer(id)).result?.content?.[0]?.text).toBe(id)
+    const rows = await weir.events(`startsWith(request_id, '${prefix}-')`, 7)
+    expect(
+      rows.map(({ transport, caller, client_address }) => ({ transport, caller, client_address })),
+    ).toEqual(
+      Array.from({ length: 7 }, () => ({ transport: 'stdio', caller: 'agent', client_address: '127.0.0.1' })),
+    )
+    for (const row of rows.filter(({ method }) => method === 'tools/call'))
+      expect(row).toMatchObject({ trace_id: TRACE, parent_span_id: SPAN, trace_source: 'meta' })
+    const [span] = await weir.store.rows<{ transport: string }>(
+      `SELECT SpanAttributes['network.transport'] AS transport FROM otel_traces WHERE SpanId = '${rows[1]!.span_id}'`,
+    )
+    expect(span).toEqual({ transport: 'pipe' })
+  },
+)
 
 test('messages of a batch, and those after a worker has died, came over stdio too', async () => {
-  const line = connect('/servers/stub/mcp', '--config', weir.weir.configFile)
+  const line = connect([`${weir.url}/servers/stub/mcp`])
   line.say([toolCall('batch-1', 'echo'), toolCall('batch-2', 'echo')])
   await Promise.all([line.answer('batch-1'), line.answer('batch-2')])
   const [killed] = weir.weir.pids('worker')
@@ -109,18 +114,16 @@ test('messages of a batch, and those after a worker has died, came over stdio to
   expect(rows.map((row) => row.transport)).toEqual(Array.from({ length: 6 }, () => 'stdio'))
 })
 
-test('at a URL it speaks HTTP like anybody: nobody can tell', async () => {
-  const line = await opened(
-    'url-open',
-    `${weir.url}/servers/stub/mcp`,
-    '--header',
-    'weir-hop-transport: stdio',
-  )
-  line.say(toolCall('url-1', 'echo'))
-  await line.answer('url-1')
-  expect((await weir.events("request_id = 'url-1'"))[0]).toMatchObject({ transport: 'http' })
+test('a Weir that is not to be found is spoken to over HTTP, and nobody can claim otherwise', async () => {
+  const argv = [`${weir.url}/servers/stub/mcp`, '--header', 'weir-hop-transport: stdio']
+  const line = await opened('other-open', argv, { TMPDIR: weir.weir.folder.path })
+  line.say(toolCall('other-1', 'echo'))
+  await line.answer('other-1')
+  expect((await weir.events("request_id = 'other-1'"))[0]).toMatchObject({ transport: 'http' })
 })
 
 test('the socket is in a folder that only its owner may enter', () => {
-  expect(statSync(runFolder(weir.weir.data)).mode & 0o077).toBe(0)
+  const { socket } = runningAt(new URL(weir.url))!
+  expect(dirname(dirname(socket))).toBe(tmpdir())
+  expect(statSync(dirname(socket)).mode & 0o077).toBe(0)
 })
