@@ -8,6 +8,8 @@ import { address, meta, restart } from './leaves.ts'
 /** What a client's trace context may become. */
 export const INCOMING = ['parent', 'link', 'ignore'] as const
 export const LISTENERS_MAX = 16
+/** How several look in the file. */
+export const LISTENERS = '[ 127.0.0.1:7332, { address: 10.0.0.5:7332, trace: { incoming: link } } ]'
 
 const listener = z.strictObject({
   address: address.meta(meta('Address, host:port', restart)),

@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { caller, captureRule, labelSource, server, serverName } from './entries.ts'
 import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
-import { INCOMING, LISTENERS_MAX, listenerEntry, listenersOf } from './listeners.ts'
+import { INCOMING, LISTENERS, LISTENERS_MAX, listenerEntry, listenersOf } from './listeners.ts'
 
 export const REDACTIONS = ['email', 'card', 'iban', 'secret', 'phone', 'ip'] as const
 
@@ -18,7 +18,9 @@ export const configSchema = z.strictObject({
     )
     .default('127.0.0.1:7332')
     .transform(listenersOf)
-    .meta(meta('Where clients connect: an address, or a list of listeners', restart)),
+    .meta(
+      meta('Where clients connect: an address, or a list of listeners', { ...restart, example: LISTENERS }),
+    ),
   instance: z
     .string()
     .max(100)
