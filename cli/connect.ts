@@ -12,7 +12,7 @@ import {
   StreamableClient,
 } from '../proxy/mcp/streamable-client.ts'
 import { HOP_LISTENER } from '../proxy/options.ts'
-import { type Running, runningAt } from '../supervisor/running.ts'
+import { runningAt } from '../supervisor/running.ts'
 import { findInstallation } from './installation.ts'
 import { CliError, readArgs, type Verb } from './verb.ts'
 
@@ -32,6 +32,8 @@ The API key comes from the environment variable WEIR_KEY: arguments can be read 
 
 /** With more messages waiting for the client, no more are read from Weir. */
 const LINES_MAX = 64
+/** A Weir of this user is not searched for more often. */
+const SEARCH_MIN_MS = 2_000
 
 function headerOf(text: string): [string, string] {
   const at = text.indexOf(':')
@@ -62,22 +64,30 @@ function endpointOf(url: string | undefined, config: string | undefined): URL {
 }
 
 /** The endpoint: by the socket of a Weir of this user while there is one, else over HTTP. */
-function wayTo(url: URL, own: Readonly<Record<string, string>>): Endpoint {
+async function wayTo(url: URL, own: Readonly<Record<string, string>>): Promise<Endpoint> {
   const open = url.protocol === 'https:' ? httpsRequest : httpRequest
-  let running: Running | null = null
+  let running = await runningAt(url)
+  // What is at the address may be another one by now, with another socket; until that is found, HTTP leads there too.
+  let searched_ms = Date.now()
+  const again = (): void => {
+    running = null
+    if (Date.now() - searched_ms < SEARCH_MIN_MS) return
+    searched_ms = Date.now()
+    void runningAt(url).then((found) => {
+      running = found
+    })
+  }
   return {
     name: 'Weir',
     request: (method, headers) => {
-      // It may have been started again meanwhile, with another socket.
-      if (running === null || !existsSync(running.socket)) running = runningAt(url)
       const all = { ...own, ...headers }
-      if (running === null) return open(url, { method, headers: all })
+      if (running === null || !existsSync(running.socket)) {
+        again()
+        return open(url, { method, headers: all })
+      }
       const { socket: socketPath, listener } = running
       const request = httpRequest(url, { socketPath, method, headers: { ...all, [HOP_LISTENER]: listener } })
-      // What is at the address now may be another one.
-      return request.once('error', () => {
-        running = null
-      })
+      return request.once('error', again)
     },
   }
 }
@@ -121,7 +131,7 @@ export const verb: Verb = async (argv) => {
   const url = endpointOf(positionals[0], values.config as string | undefined)
   const own = Object.fromEntries(((values.header as string[] | undefined) ?? []).map(headerOf))
   if (process.env.WEIR_KEY) own.authorization ??= `Bearer ${process.env.WEIR_KEY}`
-  const client = new StreamableClient(wayTo(url, own), lineWriter(process.stdout))
+  const client = new StreamableClient(await wayTo(url, own), lineWriter(process.stdout))
   const lines = new LineSplitter(MESSAGE_MAX_BYTES, {
     line: (text) => client.send(text),
     overflow: (_head, _tail, bytes) =>

@@ -2,7 +2,8 @@
  * Finds the Weir of this user that listens at an address, by the notes that installations leave in the folders of their sockets.
  * Invariant: no folder is believed that anybody else may write to, so nobody can draw another's requests to himself.
  */
-import { accessSync, constants, lstatSync, readdirSync, readFileSync } from 'node:fs'
+import { constants, lstatSync, readdirSync, readFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isLoopback } from '../config/address.ts'
@@ -13,7 +14,7 @@ import { isAlive, noteFile, RUN_PREFIX, type RunNote } from './data-folder.ts'
 export type Running = { readonly socket: string; readonly listener: number }
 
 /** The running Weir of this user that an http:// URL leads to; null when there is none to be found. */
-export function runningAt(url: URL): Running | null {
+export async function runningAt(url: URL): Promise<Running | null> {
   let names: string[]
   try {
     names = readdirSync(tmpdir()).filter((name) => name.startsWith(RUN_PREFIX))
@@ -29,13 +30,23 @@ export function runningAt(url: URL): Running | null {
       const listener = note.listeners.findIndex((at) => leadsTo(url, new URL(at)))
       if (listener < 0 || !isAlive(note.pid)) continue
       const socket = localSocket(folder)
-      accessSync(socket, constants.W_OK)
-      return { socket, listener }
+      // What a killed one left looks alive once its process id is another's.
+      if (await answers(socket)) return { socket, listener }
     } catch {
       // Gone meanwhile, or not ours.
     }
   return null
 }
+
+/** Whether somebody listens on a socket that we may open. */
+const answers = (path: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const probe = connect(path, () => {
+      probe.destroy()
+      resolve(true)
+    })
+    probe.once('error', () => resolve(false))
+  })
 
 /** Whether who asks for `url` on this machine comes to what listens at `at`. */
 export function leadsTo(url: URL, at: URL): boolean {

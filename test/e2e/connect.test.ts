@@ -122,8 +122,8 @@ test('a Weir that is not to be found is spoken to over HTTP, and nobody can clai
   expect((await weir.events("request_id = 'other-1'"))[0]).toMatchObject({ transport: 'http' })
 })
 
-test('the socket is in a folder that only its owner may enter', () => {
-  const { socket } = runningAt(new URL(weir.url))!
+test('the socket is in a folder that only its owner may enter', async () => {
+  const { socket } = (await runningAt(new URL(weir.url)))!
   expect(dirname(dirname(socket))).toBe(tmpdir())
   expect(statSync(dirname(socket)).mode & 0o077).toBe(0)
 })
