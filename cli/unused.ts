@@ -10,26 +10,29 @@ const USAGE = `usage: weir unused [--window 30d] [--team TEAM] [--json]
 
 Every tool that was listed costs each session the tokens of its definition, called or not.
 
-  --window DURATION   how far back: 12h, 7d, 30d, at most 800d (default 30d)
+  --window DAYS       how far back: 1d, 7d, 30d, at most 800d (default 30d); days are whole, by UTC
   --team TEAM         what this team reads and never calls; others may (default: what nobody calls)
   --json              one JSON object, totals and rows
 ${STORE_USAGE}
 
 Money is shown when weir.yaml has a price: context: { usd_per_million_input_tokens: 3.00 }`
 
-const WINDOW_MAX_MS = 800 * 86_400_000
-const UNITS: Readonly<Record<string, number>> = { h: 3_600_000, d: 86_400_000 }
+const WINDOW_MAX_DAYS = 800
+const DAY_MS = 86_400_000
 const NANO_PER_USD = 1e9
 
 /** "30d" in milliseconds. Throws CliError. */
 export function windowMs(text: string): number {
-  const [, number, unit] = /^(\d{1,5})([hd])$/.exec(text.trim()) ?? []
-  const window_ms = Number(number) * (UNITS[unit ?? ''] ?? Number.NaN)
-  if (!(window_ms > 0))
-    throw new CliError(`"${clean(text)}" is not a duration`, 'write a number and a unit: 12h, 7d or 30d', 2)
-  if (window_ms > WINDOW_MAX_MS)
-    throw new CliError(`--window ${clean(text)} is longer than 800d`, 'write at most 800d', 2)
-  return window_ms
+  const days = Number(/^(\d{1,5})d$/.exec(text.trim())?.[1])
+  if (!(days >= 1))
+    throw new CliError(`"${clean(text)}" is not a number of days`, 'write for example 7d or 30d', 2)
+  if (days > WINDOW_MAX_DAYS)
+    throw new CliError(
+      `--window ${clean(text)} is longer than ${WINDOW_MAX_DAYS}d`,
+      `write at most ${WINDOW_MAX_DAYS}d`,
+      2,
+    )
+  return days * DAY_MS
 }
 
 /** $0.000123, $1.24, $12,345.67: what is left of a small sum is not rounded away. */

@@ -11,26 +11,25 @@ export type ContextCostRow = {
   sessions: number
   /** Those of which a list could not be read: their tokens are unknown. */
   unread_sessions: number
-  /** Answers, repetitions included. */
-  listings: number
   tokens: number
   /** Null: no team of the group has a price. */
   cost_nano: number | null
   unpriced_tokens: number
 }
 
-const NAME = (row: string, day: string): string =>
-  `multiIf({by:String} = 'team', ${row}.team, {by:String} = 'server', ${row}.server, {by:String} = 'project', ${row}.project, {by:String} = 'caller', toString(${row}.caller), toString(${day}))`
+const NAME = (row: string): string =>
+  `multiIf({by:String} = 'team', ${row}.team, {by:String} = 'server', ${row}.server, {by:String} = 'project', ${row}.project, {by:String} = 'caller', ${row}.caller, toString(${row}.day))`
 
-export const sql = `SELECT k.name AS name, s.sessions AS sessions, s.unread_sessions AS unread_sessions, k.listings AS listings, k.tokens AS tokens,
-  k.cost_nano AS cost_nano, k.unpriced_tokens AS unpriced_tokens
+export const sql = `SELECT k.name AS name, s.sessions AS sessions, s.unread_sessions AS unread_sessions, k.tokens AS tokens, k.cost_nano AS cost_nano,
+  k.unpriced_tokens AS unpriced_tokens
 FROM (
-  SELECT ${NAME('c', 'c.day')} AS name, sum(c.listings) AS listings, sum(c.tokens) AS tokens, sum(c.cost_nano) AS cost_nano,
-    sumIf(c.tokens, c.cost_nano IS NULL) AS unpriced_tokens
+  SELECT ${NAME('c')} AS name, sum(c.tokens) AS tokens, sum(c.cost_nano) AS cost_nano, sumIf(c.tokens, c.cost_nano IS NULL) AS unpriced_tokens
   FROM v_context_costs AS c WHERE c.day >= toDate({from:DateTime64(3)}, 'UTC') AND c.day <= toDate({to:DateTime64(3)}, 'UTC') GROUP BY name
 ) AS k INNER JOIN (
-  SELECT ${NAME('r', "toDate(r.ts, 'UTC')")} AS name, uniqExact(r.caller, r.session) AS sessions, uniqExactIf((r.caller, r.session), r.part_id = '') AS unread_sessions
-  FROM v_context_reads AS r WHERE toDate(r.ts, 'UTC') >= toDate({from:DateTime64(3)}, 'UTC') AND toDate(r.ts, 'UTC') <= toDate({to:DateTime64(3)}, 'UTC') GROUP BY name
+  SELECT name, sum(x.of_set) AS sessions, sum(x.unread_of_set) AS unread_sessions FROM (
+    SELECT ${NAME('r')} AS name, any(r.sessions) AS of_set, maxIf(r.sessions, r.part_id = '') AS unread_of_set
+    FROM v_context_reads AS r WHERE r.day >= toDate({from:DateTime64(3)}, 'UTC') AND r.day <= toDate({to:DateTime64(3)}, 'UTC') GROUP BY r.set_id, name
+  ) AS x GROUP BY name
 ) AS s ON s.name = k.name
 ORDER BY if({by:String} = 'day', 0, k.tokens) DESC, name LIMIT {limit:UInt32}`
 

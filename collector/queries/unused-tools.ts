@@ -1,4 +1,4 @@
-/** Tools that were listed and never called: by nobody, or not by one team; and what leaving them out would have saved. */
+/** Tools that were listed and never called, over whole UTC days: by nobody, or not by one team; and what leaving them out would have saved. */
 import type { Reader } from './client.ts'
 
 type Figures = {
@@ -42,8 +42,10 @@ WHERE x.team = {team:String} AND x.calls = 0
 ORDER BY context_tokens DESC, server, tool LIMIT {limit:UInt32}`
 
 export const totalsSql = `WITH (
-  SELECT (uniqExact(r.caller, r.session), uniqExactIf((r.caller, r.session), r.part_id = '')) FROM v_context_reads AS r
-  WHERE r.ts >= {from:DateTime} AND r.ts < {to:DateTime} AND ({all:Bool} OR r.team = {team:String})) AS readers
+  SELECT (sum(s.of_set), sum(s.unread_of_set)) FROM (
+    SELECT any(r.sessions) AS of_set, maxIf(r.sessions, r.part_id = '') AS unread_of_set FROM v_context_reads AS r
+    WHERE r.day >= toDate({from:DateTime}, 'UTC') AND r.day <= toDate({to:DateTime}, 'UTC') AND ({all:Bool} OR r.team = {team:String}) GROUP BY r.set_id
+  ) AS s) AS readers
 SELECT uniqExact(x.server, x.tool) AS tools, readers.1 AS sessions, readers.2 AS unread_sessions, sum(x.context_tokens) AS context_tokens,
   sum(x.cost_nano) AS cost_nano, sumIf(x.context_tokens, x.cost_nano IS NULL) AS unpriced_tokens
 FROM v_tool_contexts(from = {from:DateTime}, to = {to:DateTime}) AS x WHERE {all:Bool} OR x.team = {team:String}`

@@ -117,12 +117,23 @@ WHERE i.event_id NOT IN (
 -- what each server adds at the roof. Listed again after a change, the changed part is read again, whole. Tokens are those of
 -- name, description and input schema, by bytes/4. Priced by what the config says now; without a price, cost is NULL.
 
--- What each session read: one row per caller, session and part. A row without part_id: a list that was not read, or not told yet.
+-- Sessions that read the same lists on the same days, counted: what is added up from here on. lists: (list_id, server, day).
+CREATE OR REPLACE VIEW {DB}.v_context_sessions AS
+SELECT cityHash64(caller, team, project, lists) AS set_id, caller, team, project, lists, count() AS sessions
+FROM (
+  SELECT toString(l.caller) AS caller, max(l.team) AS team, max(l.project) AS project,
+    arraySort(groupUniqArray((l.list_id, toString(l.server), toDate(l.first_ts, 'UTC')))) AS lists
+  FROM {DB}.tool_listings AS l GROUP BY l.caller, l.session
+) GROUP BY caller, team, project, lists;
+
+-- What each such set of sessions read: one row per part, on the day it was read first. A row without part_id: a list that was not
+-- read by Weir (then server is '' for the roof), or not told yet.
 CREATE OR REPLACE VIEW {DB}.v_context_reads AS
-SELECT l.caller AS caller, l.session AS session, if(p.part_id = '', toString(l.server), toString(p.server)) AS server, p.part_id AS part_id,
-  min(l.first_ts) AS ts, max(l.team) AS team, max(l.project) AS project, sum(l.listings) AS listings
-FROM {DB}.tool_listings AS l LEFT JOIN (SELECT DISTINCT list_id, server, part_id FROM {DB}.tool_lists) AS p ON p.list_id = l.list_id
-GROUP BY caller, session, server, part_id;
+SELECT s.set_id AS set_id, s.caller AS caller, s.team AS team, s.project AS project, if(p.part_id = '', s.list.2, p.server) AS server,
+  p.part_id AS part_id, min(s.list.3) AS day, any(s.sessions) AS sessions
+FROM (SELECT set_id, caller, team, project, sessions, arrayJoin(v.lists) AS list FROM {DB}.v_context_sessions AS v) AS s
+LEFT JOIN (SELECT DISTINCT list_id, toString(t.server) AS server, part_id FROM {DB}.tool_lists AS t) AS p ON p.list_id = s.list.1
+GROUP BY set_id, caller, team, project, server, part_id;
 
 -- Prices in force, in 10^-12 USD a token, by team; '' is every team without its own.
 CREATE OR REPLACE VIEW {DB}.v_context_prices AS
@@ -132,23 +143,21 @@ FROM {DB}.context_prices AS p GROUP BY team HAVING argMax(p.is_set, p.set_at) = 
 -- Context cost by day (of the first reading, UTC), team, project, caller and server. Sessions at several servers count at each.
 CREATE OR REPLACE VIEW {DB}.v_context_costs AS
 WITH (SELECT mapFromArrays(groupArray(toString(q.team)), groupArray(q.pico_per_token)) FROM {DB}.v_context_prices AS q) AS prices
-SELECT day, team, project, caller, server, sessions, unread_sessions, listings, tokens,
+SELECT day, team, project, caller, server, sum(x.set_sessions) AS sessions, sum(x.set_unread) AS unread_sessions, sum(x.set_tokens) AS tokens,
   multiIf(mapContains(prices, team), prices[team], mapContains(prices, ''), prices[''], NULL) AS pico_per_token,
   toInt64(intDiv(toInt128(tokens) * pico_per_token + 500, 1000)) AS cost_nano
 FROM (
-  SELECT toDate(r.ts, 'UTC') AS day, r.team AS team, r.project AS project, r.caller AS caller, r.server AS server,
-    uniqExact(r.session) AS sessions, uniqExactIf(r.session, r.part_id = '') AS unread_sessions, sum(r.listings) AS listings,
-    sum(t.tokens) AS tokens
+  SELECT r.day AS day, r.team AS team, r.project AS project, r.caller AS caller, r.server AS server,
+    any(r.sessions) AS set_sessions, maxIf(r.sessions, r.part_id = '') AS set_unread, sum(t.tokens * r.sessions) AS set_tokens
   FROM {DB}.v_context_reads AS r LEFT JOIN (
     SELECT part_id, sum(tool_tokens) AS tokens
     FROM (SELECT part_id, tool, max(p.tokens) AS tool_tokens FROM {DB}.tool_lists AS p GROUP BY part_id, tool) GROUP BY part_id
   ) AS t ON t.part_id = r.part_id
-  GROUP BY day, team, project, caller, server
-);
+  GROUP BY r.set_id, day, team, project, caller, server
+) AS x GROUP BY day, team, project, caller, server;
 
--- Each tool that was listed in a window, by team: sessions that read it, what they read, and its calls by that team and by all.
--- Calls count by whole UTC days, so that a call shortly before the window never makes a tool seem unused:
--- SELECT * FROM v_tool_contexts(from = now() - 86400 * 7, to = now()).
+-- Each tool that was listed in a window of whole UTC days, by team: sessions that read it, what they read, and its calls by that
+-- team and by all: SELECT * FROM v_tool_contexts(from = now() - 86400 * 7, to = now()) has today and seven days before it.
 CREATE OR REPLACE VIEW {DB}.v_tool_contexts AS
 WITH (SELECT mapFromArrays(groupArray(toString(q.team)), groupArray(q.pico_per_token)) FROM {DB}.v_context_prices AS q) AS prices
 SELECT x.team AS team, x.server AS server, x.tool AS tool, x.hash AS hash, x.tokens AS tokens, x.sessions AS sessions, x.context_tokens AS context_tokens,
@@ -156,13 +165,17 @@ SELECT x.team AS team, x.server AS server, x.tool AS tool, x.hash AS hash, x.tok
   toInt64(intDiv(toInt128(x.context_tokens) * pico_per_token + 500, 1000)) AS cost_nano,
   u.calls AS calls, a.calls AS calls_of_all
 FROM (
-  SELECT r.team AS team, r.server AS server, t.tool AS tool, argMax(t.hash, r.ts) AS hash, argMax(t.tool_tokens, r.ts) AS tokens,
-    uniqExact(r.caller, r.session) AS sessions, sum(t.tool_tokens) AS context_tokens
-  FROM {DB}.v_context_reads AS r INNER JOIN (
-    SELECT part_id, tool, any(p.hash) AS hash, max(p.tokens) AS tool_tokens FROM {DB}.tool_lists AS p WHERE tool != '' GROUP BY part_id, tool
-  ) AS t ON t.part_id = r.part_id
-  WHERE r.ts >= {from:DateTime} AND r.ts < {to:DateTime}
-  GROUP BY team, server, tool
+  SELECT team, server, tool, argMax(y.set_hash, y.set_day) AS hash, argMax(y.set_tokens, y.set_day) AS tokens, sum(y.set_sessions) AS sessions,
+    sum(y.set_context) AS context_tokens
+  FROM (
+    SELECT r.team AS team, r.server AS server, t.tool AS tool, argMax(t.hash, r.day) AS set_hash, argMax(t.tool_tokens, r.day) AS set_tokens,
+      max(r.day) AS set_day, any(r.sessions) AS set_sessions, sum(t.tool_tokens * r.sessions) AS set_context
+    FROM {DB}.v_context_reads AS r INNER JOIN (
+      SELECT part_id, toString(p.tool) AS tool, any(p.hash) AS hash, max(p.tokens) AS tool_tokens FROM {DB}.tool_lists AS p WHERE p.tool != '' GROUP BY part_id, tool
+    ) AS t ON t.part_id = r.part_id
+    WHERE r.day >= toDate({from:DateTime}, 'UTC') AND r.day <= toDate({to:DateTime}, 'UTC')
+    GROUP BY r.set_id, team, server, tool
+  ) AS y GROUP BY team, server, tool
 ) AS x
 LEFT JOIN (
   SELECT toString(c.team) AS team, toString(c.server) AS server, toString(c.tool) AS tool, sum(c.calls) AS calls FROM {DB}.usage_1d AS c
@@ -173,7 +186,7 @@ LEFT JOIN (
   WHERE c.method = 'tools/call' AND c.d >= toDate({from:DateTime}, 'UTC') AND c.d <= toDate({to:DateTime}, 'UTC') GROUP BY server, tool
 ) AS a ON a.server = x.server AND a.tool = x.tool;
 
--- Listed and never called by anybody in a window: what leaving the tool out would have saved. A team without a price adds tokens only.
+-- Listed and never called by anybody in a window of whole UTC days: what leaving the tool out would have saved. A team without a price adds tokens only.
 CREATE OR REPLACE VIEW {DB}.v_unused_tools AS
 SELECT server, tool, argMax(x.tokens, x.sessions) AS tokens, sum(x.sessions) AS sessions, sum(x.calls) AS calls, sum(x.context_tokens) AS context_tokens,
   sum(x.cost_nano) AS cost_nano, sumIf(x.context_tokens, x.cost_nano IS NULL) AS unpriced_tokens, groupArray(x.team) AS teams
