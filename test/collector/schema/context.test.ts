@@ -2,6 +2,7 @@
  * Context cost by the rules of the views: a session reads each part of a list once, by day and team, priced by the config;
  * tools nobody called; definitions and how they changed. Rows come as a proxy's lines, through the collector.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { CONTEXT_QUESTIONS } from '../../../collector/api/questions-context.ts'
 import * as contextCosts from '../../../collector/queries/context-costs.ts'
@@ -11,7 +12,7 @@ import * as unusedTools from '../../../collector/queries/unused-tools.ts'
 import { openStore, type Store } from '../../../collector/sink/store.ts'
 import { contextPrices } from '../../../collector/watch/context-prices.ts'
 import { type Collector, openCollector } from '../../../collector/wire.ts'
-import type { ContextConfig } from '../../../config/context.ts'
+import { type ContextConfig, picoPerToken } from '../../../config/context.ts'
 import type { ListPart, ToolDefinition, ToolList } from '../../../event/catalogue.ts'
 import { makeEvent, newBatchId, segmentOf, sendBatch } from '../support/events.ts'
 import {
@@ -27,7 +28,6 @@ const folder = scratchFolder()
 let store_: Running
 let collector: Collector
 let store: Store
-let config: ContextConfig = { teams: {} }
 
 const DAY_MS = 86_400_000
 const today_ms = Math.floor(Date.now() / DAY_MS) * DAY_MS
@@ -90,9 +90,20 @@ const call = (server: string, tool: string, team: string, at_ms: number) =>
 const send = async (lines: object[]): Promise<void> => {
   expect((await sendBatch(collector.address, newBatchId(), segmentOf(lines))).body).toMatchObject({ dead: 0 })
 }
-const setPrices = async (next: ContextConfig): Promise<void> => {
-  config = next
-  await contextPrices(store, () => config).run(Date.now(), 1)
+/** By the collector's own job, which looks at the options again and again. */
+const setPrices = async (context: ContextConfig): Promise<void> => {
+  collector.reload(collectorOptions(store_.address, { log_level: 'error', context }))
+  const wanted = Object.fromEntries(picoPerToken(context))
+  const inForce = async (): Promise<boolean> => {
+    const rows = await store.rows<{ team: string; pico_per_token: number }>(
+      'SELECT team, pico_per_token FROM weir.v_context_prices',
+    )
+    return isDeepStrictEqual(
+      Object.fromEntries(rows.map((row) => [row.team, Number(row.pico_per_token)])),
+      wanted,
+    )
+  }
+  await until(inForce, 'the prices are in force')
 }
 
 const BANK = [
@@ -218,7 +229,7 @@ test('prices come from the config, by team, exact; one taken out is unpriced aga
   // Unchanged prices are not written again.
   const rows = () => store.rows('SELECT count() AS n FROM weir.context_prices')
   const before = await rows()
-  await setPrices({ teams: {} })
+  await contextPrices(store, () => ({ teams: {} })).run(Date.now(), 1)
   expect(await rows()).toEqual(before)
 })
 
