@@ -4,6 +4,7 @@
  */
 
 import type { LogLevel } from '../event/log.ts'
+import type { AlertOptions } from './watch/alerts/options.ts'
 
 /** Days rows live. */
 export type Retention = { calls_days: number; payloads_days: number; rollups_days: number }
@@ -45,4 +46,5 @@ export type CollectorOptions = {
   /** Origins of browser clients besides loopback ones on a loopback listener. */
   allowed_origins: readonly string[]
   log_level: LogLevel
+  alerts: AlertOptions
 }

@@ -1,5 +1,6 @@
 /** What is wrong with `alerts` and `slos` beyond the form of single fields. */
 import { isLoopback } from './address.ts'
+import { RECEIVER_KINDS, receiverName } from './alert-receivers.ts'
 import { ruleOf } from './alert-rules.ts'
 import type { AlertsConfig, MaintenanceConfig, ReceiverConfig, SloConfig } from './alerts.ts'
 import { isLabelName, parseMatcher } from './matchers.ts'
@@ -16,10 +17,6 @@ function tell(add: Add, path: PropertyKey[], error: unknown): void {
   const [message, example] = (error as Error).message.split(', for example ')
   add(path, message!, example ? `write something like ${example}` : 'see docs/alerts.md')
 }
-
-export const RECEIVER_KINDS = ['alertmanager', 'webhook', 'slack', 'pagerduty'] as const
-export const receiverName = (receiver: ReceiverConfig): string =>
-  receiver.name ?? RECEIVER_KINDS.find((kind) => receiver[kind] !== undefined) ?? ''
 
 /** Problems go to `add`; returns warnings. */
 export function checkAlerts({ alerts, slos, retention }: Checked, add: Add): string[] {

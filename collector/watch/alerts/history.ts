@@ -75,7 +75,9 @@ type Row = {
   silenced_by: string
 }
 
-const sql = (database: string): string => `SELECT rule, fingerprint, labels, annotations, severity, state, value, silenced_by,
+const sql = (
+  database: string,
+): string => `SELECT rule, fingerprint, labels, annotations, severity, state, value, silenced_by,
   toString(toUnixTimestamp64Milli(starts_at)) AS starts_ms, toString(toUnixTimestamp64Milli(ends_at)) AS ends_ms,
   toString(toUnixTimestamp64Milli(since)) AS since_ms, toString(toUnixTimestamp64Milli(clear_since)) AS clear_ms
 FROM ${database}.v_alerts

@@ -66,7 +66,8 @@ const move = (before: Standing, after: Standing): Step => ({
 
 /** The next state. `before` is null for an inactive alert. */
 export function step(before: Standing | null, saw: Seen, timing: Timing, now_ms: number): Step {
-  const seen = saw !== 'nodata' || timing.no_data === 'nodata' ? saw : timing.no_data === 'ok' ? 'good' : 'bad'
+  const seen =
+    saw !== 'nodata' || timing.no_data === 'nodata' ? saw : timing.no_data === 'ok' ? 'good' : 'bad'
   if (!before) {
     if (seen === 'good' || seen === 'missing') return { from: 'inactive', to: 'inactive', standing: null }
     const state = timing.for_ms > 0 ? 'pending' : seen === 'bad' ? 'firing' : 'nodata'
@@ -87,11 +88,15 @@ export function step(before: Standing | null, saw: Seen, timing: Timing, now_ms:
       // The alert is not over because nobody can see it any more: its start stays.
       if (seen === 'nodata') return move(before, enter('nodata', now_ms, before.starts_ms))
       const clear_ms = before.clear_ms || now_ms
-      return now_ms - clear_ms >= timing.keep_firing_for_ms ? end(before) : stay(before, { missed: 0, clear_ms })
+      return now_ms - clear_ms >= timing.keep_firing_for_ms
+        ? end(before)
+        : stay(before, { missed: 0, clear_ms })
     }
     case 'nodata': {
       if (seen === 'good') return end(before)
-      return seen === 'bad' ? move(before, enter('firing', now_ms, before.starts_ms)) : stay(before, { missed: 0 })
+      return seen === 'bad'
+        ? move(before, enter('firing', now_ms, before.starts_ms))
+        : stay(before, { missed: 0 })
     }
   }
 }
