@@ -6,8 +6,9 @@
 export const PATTERN_MAX = 200
 /** Longest text a pattern is tried on. */
 export const TEXT_MAX = 256
-/** Each endless repetition multiplies the worst case by the length of the text. */
-const ENDLESS_MAX = 3
+/** Each repetition of no fixed length multiplies the worst case by the length of the text, each `?` doubles it. */
+const ENDLESS_MAX = 2
+const OPTIONAL_MAX = 2
 const REPEAT_MAX = 100
 
 type Group = { repeats: boolean; alternates: boolean }
@@ -18,6 +19,7 @@ export function patternProblem(pattern: string): string | null {
   const groups: Group[] = [{ repeats: false, alternates: false }]
   let closed: Group | null = null
   let endless = 0
+  let optional = 0
   for (let i = 0; i < pattern.length; i++) {
     const c = pattern[i]!
     const before = closed
@@ -37,13 +39,18 @@ export function patternProblem(pattern: string): string | null {
       if (groups.length < 2) return 'has a ) without its ('
       closed = groups.pop()!
       if (closed.repeats) groups.at(-1)!.repeats = true
-    } else if (c === '|') groups.at(-1)!.alternates = true
-    else if (c === '*' || c === '+' || c === '?' || c === '{') {
+    } else if (c === '|') {
+      groups.at(-1)!.alternates = true
+      // Alternatives of the whole pattern are tried one after the other: each has the bound to itself.
+      if (groups.length === 1) endless = optional = 0
+    } else if (c === '*' || c === '+' || c === '?' || c === '{') {
       const [, least = '', comma, most = ''] = /^\{(\d+)(,?)(\d*)\}/.exec(pattern.slice(i)) ?? []
       if (c === '{' && least === '') return 'has a { that is no repetition'
       if (Math.max(Number(least), Number(most)) > REPEAT_MAX) return `repeats more than ${REPEAT_MAX} times`
-      const isEndless = c === '*' || c === '+' || (comma === ',' && most === '')
-      if (isEndless && ++endless > ENDLESS_MAX) return `has more than ${ENDLESS_MAX} endless repetitions`
+      const isEndless = c === '*' || c === '+' || (comma === ',' && most !== least)
+      if (isEndless && ++endless > ENDLESS_MAX)
+        return `has more than ${ENDLESS_MAX} repetitions of no fixed length`
+      if (c === '?' && ++optional > OPTIONAL_MAX) return `has more than ${OPTIONAL_MAX} question marks`
       if (c !== '?' && before && (before.repeats || before.alternates))
         return 'repeats a group that itself repeats or has alternatives'
       groups.at(-1)!.repeats = true

@@ -83,7 +83,7 @@ export type DeliveryRow = {
 export const deliveriesSql = `SELECT key, receiver, rule, toUnixTimestamp64Milli(queued_at) AS queued_ms, toUnixTimestamp64Milli(ts) AS at_ms, status,
   attempts, http_status, error, fingerprints, resolved
 FROM v_alert_deliveries WHERE ts >= {from:DateTime64(3)} AND ts < {to:DateTime64(3)}
-ORDER BY ts DESC, key LIMIT {limit:UInt32}`
+ORDER BY ts DESC, queued_at DESC, key LIMIT {limit:UInt32}`
 
 export const runDeliveries = (
   reader: Reader,

@@ -19,8 +19,7 @@ const COLUMNS = ['id', 'matchers', 'starts_at', 'ends_at', 'created_by', 'commen
 /** A silence written again under its id takes the place of the one before. */
 export function writeSilence(store: Store, silence: Silence, now_ms: number): Promise<void> {
   const { id, matchers, starts_ms, ends_ms, created_by, comment } = silence
-  const tuples = matchers.map(({ name, op, value }) => [name, op, value])
-  const row = [id, tuples, starts_ms, ends_ms, created_by, comment, now_ms]
+  const row = [id, matchers, starts_ms, ends_ms, created_by, comment, now_ms]
   return store.insert('silences', COLUMNS, compactLines([row]), `silence:${id}:${now_ms}`)
 }
 
