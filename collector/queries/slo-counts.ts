@@ -55,7 +55,7 @@ FROM (
   FROM v_calls AS v
   WHERE v.ts >= {to:DateTime64(3)} - toIntervalSecond(arrayMax({windows:Array(UInt32)})) AND v.ts < {to:DateTime64(3)}
     AND v.server != '' AND v.method != 'subscriptions/listen' AND ({each:String} != 'team' OR v.team != '')
-    AND ({objective:String} != 'cost' OR v.cost_source NOT IN ('none', 'unpriced'))
+    AND ({objective:String} != 'cost' OR v.cost_source != 'unpriced')
     AND ${['server', 'tool', 'team']
       .map(
         (name) =>

@@ -5,8 +5,8 @@ import {
   runHistory,
   runRules,
 } from '../../../../collector/queries/alerts.ts'
-import { SHIPPED } from '../../../../config/alert-rules.ts'
 import { type Silence, writeSilence } from '../../../../collector/watch/alerts/silences.ts'
+import { SHIPPED } from '../../../../config/alert-rules.ts'
 import { type Bench, type Evaluator, openBench, openEvaluator } from './evaluator.ts'
 
 let bench: Bench
@@ -26,9 +26,14 @@ const NONE = Object.fromEntries(SHIPPED.map((rule) => [rule.name, { enabled: fal
 const SLOW = {
   to: [HOOK],
   rules: {
-    ...NONE, Slow: { figure: 'p95_ms', over: 'tool', value: 1000, window_s: 600, min_calls: 1 } },
+    ...NONE,
+    Slow: { figure: 'p95_ms', over: 'tool', value: 1000, window_s: 600, min_calls: 1 },
+  },
 }
-const SLOW_FOR = { ...SLOW, rules: { ...NONE, Slow: { ...SLOW.rules.Slow, for_s: 60, keep_firing_for_s: 30 } } }
+const SLOW_FOR = {
+  ...SLOW,
+  rules: { ...NONE, Slow: { ...SLOW.rules.Slow, for_s: 60, keep_firing_for_s: 30 } },
+}
 /** Calls of a tool so slow (or not) for the window that ends at `at_ms`. */
 const traffic = (at_ms: number, duration_us: number, tool = 'slow'): Promise<void> =>
   bench.calls(Array.from({ length: 3 }, (_, i) => ({ ts: (at_ms - 1000 - i) * 1000, duration_us, tool })))
