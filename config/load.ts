@@ -196,6 +196,9 @@ function crossCheck(
       add(['servers', name], `differs from \`${twin}\` only in case`, 'choose names that differ')
     lower.set(name.toLowerCase(), name)
   }
+  const teams = new Set(Object.values(config.callers).map((caller) => caller.team))
+  for (const team of Object.keys(config.context.teams))
+    if (!teams.has(team)) warnings.push(`context.teams.${team}: no caller belongs to this team`)
   if (process.platform !== 'linux')
     for (const [name, server] of Object.entries(config.servers))
       if (server.memory_max_bytes !== undefined)

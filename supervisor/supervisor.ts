@@ -176,7 +176,7 @@ export class Supervisor {
   }
 
   #collectorOptions(): CollectorOptions {
-    const { store, retention, export: exported, callers, http, instance, env, log } = this.#config
+    const { store, retention, context, export: exported, callers, http, instance, env, log } = this.#config
     const isEmbedded = store.url === undefined
     const url = store.url ?? (this.#at.store || `http://${store.listen}`)
     return {
@@ -193,6 +193,7 @@ export class Supervisor {
         embedded: isEmbedded,
       },
       retention,
+      context,
       export: exported,
       caller_keys: Object.values(callers).flatMap((c) => c.keys.map((k) => k.sha256)),
       allowed_hosts: http.allowed_hosts,

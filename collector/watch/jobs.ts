@@ -5,6 +5,7 @@ import type { CollectorOptions } from '../options.ts'
 import type { Reader } from '../queries/client.ts'
 import type { Store } from '../sink/store.ts'
 import { alertJobs } from './alerts/jobs.ts'
+import { contextPrices } from './context-prices.ts'
 import type { Job } from './watch.ts'
 
 export type JobParts = {
@@ -19,3 +20,6 @@ export type JobParts = {
 
 /** In the order they begin. */
 export const watchJobs = (parts: JobParts): readonly Job[] => [...alertJobs(parts)]
+export const watchJobs = ({ store, options }: JobParts): readonly Job[] => [
+  contextPrices(store, () => options().context),
+]

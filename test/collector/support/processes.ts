@@ -82,6 +82,7 @@ export function collectorOptions(store_url: string, more: Partial<CollectorOptio
     intake_token: TOKEN,
     store: { url: store_url, ...WRITER, database: 'weir', timeout_ms: 20_000, embedded: true },
     retention: { calls_days: 30, payloads_days: 7, rollups_days: 800 },
+    context: { teams: {} },
     export: { otlp: [] },
     caller_keys: [],
     allowed_hosts: [],
