@@ -14,17 +14,23 @@ export type Board = {
   title: string
   description: string
   variables: readonly VariableName[]
+  /** Plugin of the data source; ClickHouse unless said otherwise. Only it has annotations. */
+  plugin?: string
   /** Free texts, by name, with label and first value. */
   texts?: Readonly<Record<string, { label: string; value: string }>>
   from?: string
   rows: readonly Row[]
 }
 
-const sourceVariable = (): cog.Builder<dashboard.VariableModel> =>
+const sourceVariable = (plugin: string): cog.Builder<dashboard.VariableModel> =>
   new dashboard.DatasourceVariableBuilder('ds')
-    .label('Store')
-    .description("Weir's embedded store or a ClickHouse server")
-    .type(PLUGIN)
+    .label(plugin === PLUGIN ? 'Store' : 'Metrics')
+    .description(
+      plugin === PLUGIN
+        ? "Weir's embedded store or a ClickHouse server"
+        : 'Where /metrics of Weir is scraped',
+    )
+    .type(plugin)
 
 /** The builder writes what a file needs but not what Grafana keeps as the choice: All. */
 const choice = (name: VariableName, offered: readonly VariableName[]): cog.Builder<dashboard.VariableModel> =>
@@ -57,7 +63,7 @@ export function build(board: Board): dashboard.Dashboard {
         .includeVars(true)
         .keepTime(true),
     )
-    .withVariable(sourceVariable())
+    .withVariable(sourceVariable(board.plugin ?? PLUGIN))
   for (const name of board.variables) made.withVariable(choice(name, board.variables))
   for (const [name, { label, value }] of Object.entries(board.texts ?? {}))
     made.withVariable(
@@ -66,7 +72,7 @@ export function build(board: Board): dashboard.Dashboard {
         .defaultValue(value)
         .current({ selected: true, text: value, value }),
     )
-  for (const { name, color, sql, shown } of ANNOTATIONS)
+  for (const { name, color, sql, shown } of board.plugin === undefined ? ANNOTATIONS : [])
     made.annotation(
       new dashboard.AnnotationQueryBuilder()
         .name(name)

@@ -1,5 +1,7 @@
-/** Writes built/<board>.json from the boards: what Grafana is provisioned with. Committed, and the same at every run. */
+/** Writes built/<board>.json and the alert rules from their sources: what Grafana is provisioned with. The same at every run. */
 import { writeFileSync } from 'node:fs'
+import { stringify } from 'yaml'
+import { ruleFile } from './alerts.ts'
 import { type Board, build } from './board.ts'
 import { cost } from './cost.ts'
 import { health } from './health.ts'
@@ -9,26 +11,24 @@ import { tools } from './tools.ts'
 import { trace } from './trace.ts'
 import { usage } from './usage.ts'
 
-export const BOARDS: Readonly<Record<string, Board>> = {
-  overview,
-  tools,
-  trace,
-  cost,
-  security,
-  health,
-  usage,
-}
+const BOARDS: Readonly<Record<string, Board>> = { overview, tools, trace, cost, security, health, usage }
 
-/** File name → text of every board. */
+/** Path from here → text of every file that is made. Throws when an alert names a panel that is not there. */
 export function files(): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(BOARDS).map(([name, board]) => [
-      `${name}.json`,
-      `${JSON.stringify(build(board), null, 2)}\n`,
-    ]),
-  )
+  const made = Object.entries(BOARDS).map(([name, board]) => [name, build(board)] as const)
+  const panelOf = (uid: string, title: string): number => {
+    const panel = made.find(([, board]) => board.uid === uid)?.[1].panels?.find((p) => p.title === title)
+    if (panel?.id === undefined) throw new Error(`board ${uid} has no panel "${title}"`)
+    return panel.id
+  }
+  const rules = `# Made by dashboards/grafana/alerts.ts; edit that, then run \`npm run dashboards\`.\n${stringify(ruleFile(panelOf), { lineWidth: 0, aliasDuplicateObjects: false })}`
+  return {
+    ...Object.fromEntries(
+      made.map(([name, board]) => [`built/${name}.json`, `${JSON.stringify(board, null, 2)}\n`]),
+    ),
+    'provisioning/alerting/rules.yaml': rules,
+  }
 }
 
 if (import.meta.main)
-  for (const [name, text] of Object.entries(files()))
-    writeFileSync(new URL(`built/${name}`, import.meta.url), text)
+  for (const [name, text] of Object.entries(files())) writeFileSync(new URL(name, import.meta.url), text)

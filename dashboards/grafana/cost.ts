@@ -14,7 +14,7 @@ const narrow = (name: string): { link: { title: string; url: string } } => ({
     url: `/d/weir-cost?\${__url_time_range}&\${ds:queryparam}&\${env:queryparam}&var-${name}=\${__value.raw}`,
   },
 })
-const MONEY = { cost: { unit: 'currencyUSD' }, cost_per_call: { unit: 'currencyUSD' } }
+const MONEY = { cost: { unit: 'currencyUSD' } }
 const perDay = (name: string): string => `
   SELECT toDateTime(d) AS time, ${name} AS name, ${usd('sum(v.cost_nano)')} AS value
   FROM v_usage_1d AS v WHERE ${WHERE} GROUP BY time, name ORDER BY time`
@@ -103,7 +103,12 @@ export const cost: Board = {
           sql: `
             SELECT server, tool, ${usd('sum(v.cost_nano)')} AS cost, sum(v.calls) AS calls, cost / calls AS cost_per_call, sum(v.unpriced) AS unpriced
             FROM v_usage_1d AS v WHERE ${WHERE} AND tool != '' GROUP BY server, tool ORDER BY cost DESC, calls DESC, server, tool LIMIT 200`,
-          columns: { ...MONEY, server: narrow('server'), tool: { link: TOOL_LINK } },
+          columns: {
+            ...MONEY,
+            cost_per_call: { unit: 'currencyUSD' },
+            server: narrow('server'),
+            tool: { link: TOOL_LINK },
+          },
         }),
         table({
           title: 'Callers',

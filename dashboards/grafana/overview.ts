@@ -111,9 +111,9 @@ export const overview: Board = {
           unit: 'reqps',
           stacked: true,
           sql: `
-            SELECT $__timeInterval(t) AS time, ${perSecond('sum(ok + input_required)')} AS ok, ${perSecond('sum(failed - faults)')} AS client_failures,
-              ${perSecond('sum(faults)')} AS faults
-            FROM v_tool_5m WHERE ${WHERE} GROUP BY time ORDER BY time`,
+            SELECT $__timeInterval(t) AS time, ${perSecond('sum(v.ok + v.input_required)')} AS ok, ${perSecond('sum(v.failed - v.faults)')} AS client_failures,
+              ${perSecond('sum(v.faults)')} AS faults
+            FROM v_tool_5m AS v WHERE ${WHERE} GROUP BY time ORDER BY time`,
           links: [toTools],
         }),
         series({

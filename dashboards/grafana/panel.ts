@@ -24,6 +24,9 @@ type Asked = {
   description: string
   /** One question, or several: A, B, ... */
   sql: string | readonly string[]
+  /** Who is asked and in which words: the store in SQL unless said otherwise. */
+  source?: { type: string; uid: string }
+  ask?: (refId: string, question: string, shape: Shape) => cog.Builder<cog.Dataquery>
   /** Grafana's id of the unit of all fields without their own. */
   unit?: string
   decimals?: number
@@ -74,7 +77,7 @@ function base<B>(made: B, asked: Asked, shape: Shape, size: { w: number; h: numb
   panel
     .title(asked.title)
     .description(asked.description)
-    .datasource(SOURCE)
+    .datasource(asked.source ?? SOURCE)
     .span(asked.w ?? size.w)
     .height(asked.h ?? size.h)
     .noValue(asked.none ?? 'nothing in this range')
@@ -84,7 +87,7 @@ function base<B>(made: B, asked: Asked, shape: Shape, size: { w: number; h: numb
   if (asked.links) panel.dataLinks(asked.links.map(link))
   const questions = typeof asked.sql === 'string' ? [asked.sql] : asked.sql
   questions.forEach((sql, i) => {
-    panel.withTarget(query('ABCDEF'.charAt(i), sql, shape))
+    panel.withTarget((asked.ask ?? query)('ABCDEF'.charAt(i), sql, shape))
   })
   return made
 }

@@ -120,13 +120,13 @@ export const security: Board = {
             ) WHERE version > 1 AND $__timeFilter_ms(seen) ORDER BY seen DESC LIMIT 100`,
         }),
         table({
-          title: 'New callers',
+          title: 'Callers first seen',
           description: 'First seen in the range, with what they did since.',
           none: 'no new callers',
           sql: `
-            SELECT caller, any(team) AS team, min(v.first_seen) AS first_seen, max(v.last_seen) AS last_seen, sum(v.calls) AS calls, sum(v.failed) AS failed,
+            SELECT caller, any(v.team) AS team, min(v.first_seen) AS first_seen, max(v.last_seen) AS last_seen, sum(v.calls) AS calls, sum(v.failed) AS failed,
               sum(v.denied) AS denied
-            FROM v_callers_1d AS v WHERE caller != '' ${picked(['env', 'team', 'project', 'caller', 'agent'])}
+            FROM v_callers_1d AS v WHERE caller != '' ${picked(['env', 'team', 'project', 'caller', 'agent'], 'v.')}
             GROUP BY caller HAVING first_seen >= $__fromTime AND first_seen <= $__toTime ORDER BY first_seen DESC LIMIT 100`,
         }),
         table({

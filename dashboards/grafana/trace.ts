@@ -140,9 +140,9 @@ export const trace: Board = {
           description: 'The same tool called five times or more with the same arguments in one run.',
           none: 'no loops',
           sql: `
-            SELECT run_id, any(agent) AS agent, any(caller) AS caller, server, tool, count() AS calls, uniqExact(result_hash) AS results,
+            SELECT run_id, any(v.agent) AS agent, any(v.caller) AS caller, server, tool, count() AS calls, uniqExact(result_hash) AS results,
               dateDiff('second', min(v.ts), max(v.ts)) AS lasted, argMax(v.trace_id, v.ts) AS trace_id, ${linkColumns('max(v.ts)')}
-            FROM v_calls AS v WHERE ${RAW} AND tool != '' AND arguments_hash != '' AND run_id != ''
+            FROM v_calls AS v WHERE ${LAST_DAY} ${picked(ALL, 'v.')} AND tool != '' AND arguments_hash != '' AND run_id != ''
             GROUP BY run_id, server, tool, arguments_hash HAVING calls >= 5 ORDER BY calls DESC, run_id LIMIT 50`,
           columns: { lasted: { unit: 's' }, tool: { link: TOOL_LINK }, trace_id: { link: TRACE_LINK } },
         }),
