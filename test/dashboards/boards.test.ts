@@ -6,7 +6,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { files } from '../../dashboards/grafana/build.ts'
+import { ruleQuestions } from './alert-files.ts'
 import {
+  ALERT_MOMENT,
   type Answer,
   DAY_START,
   isWeekend,
@@ -380,6 +382,40 @@ describe('on the known day', () => {
     for (const question of raw)
       expect(question.sql, nameOf(question)).toContain('ts >= $__toTime - INTERVAL 1 DAY')
     for (const question of questions) expect(question.sql, nameOf(question)).not.toMatch(/\bFROM calls\b/)
+  })
+})
+
+describe("Grafana's alert rules", () => {
+  it.each<[string, unknown[][]]>([
+    ['WeirToolFaults', [['bank', 'get_balance', 0.04]]],
+    ['WeirEventsLost', [['test', 'spool_full', 7]]],
+    ['WeirBatchesMissing', [['test', 1]]],
+    ['WeirDeadLetters', [['not_json', 1]]],
+    ['WeirRefusals', [['bank', 'get_balance', 2]]],
+    ['WeirToolDefinitionChanged', [['bank', 'get_balance', 1]]],
+  ])('%s: one row a thing, the number last', async (title, expected) => {
+    const rule = ruleQuestions(ALERT_MOMENT).find((q) => q.name === `rule ${title}`)!
+    expect((await store.ask(rule.sql)).rows).toEqual(expected)
+  })
+
+  it('know slow tools and slow Weir', async () => {
+    const rows = async (title: string): Promise<unknown[][]> =>
+      (await store.ask(ruleQuestions(ALERT_MOMENT).find((q) => q.name === `rule ${title}`)!.sql)).rows
+    const [slow] = await rows('WeirToolSlow')
+    expect(slow!.slice(0, 2)).toEqual(['bank', 'get_balance'])
+    expect(Math.abs((slow![2] as number) - 0.1)).toBeLessThan(0.0045)
+    expect(Math.abs(((await rows('WeirOverhead'))[0]![0] as number) - 0.0008)).toBeLessThan(0.00004)
+  })
+
+  it('say nothing where nothing happens, and ask nothing the store refuses', async () => {
+    for (const { name, sql } of ruleQuestions(new Date(DAY_START - 20 * 86_400_000))) {
+      const { rows } = await store.ask(sql)
+      if (/WeirBatchesMissing/.test(name)) continue
+      expect(
+        rows.flat().filter((v) => v !== 0),
+        name,
+      ).toEqual([])
+    }
   })
 })
 

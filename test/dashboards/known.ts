@@ -26,6 +26,8 @@ const HOUR = 3_600_000
 /** Yesterday 00:00 UTC, milliseconds. */
 export const DAY_START = Math.floor(Date.now() / DAY) * DAY - DAY
 export const RANGE = { from: new Date(DAY_START - 9 * HOUR), to: new Date(DAY_START + 15 * HOUR) }
+/** When alerts are evaluated: the calls from 12:00 are a quarter of an hour old. */
+export const ALERT_MOMENT = new Date(DAY_START + 12 * HOUR + 16 * 60_000)
 export const TRACE = 'a'.repeat(32)
 export const RUN = 'run-of-research'
 export const isWeekend = [0, 6].includes(new Date(DAY_START).getUTCDay())
