@@ -122,8 +122,14 @@ describe('docker-compose.yml', () => {
 })
 
 describe('what the services are told', () => {
-  const config = () =>
-    parseConfig(read('dashboards/compose/weir.yaml'), '/etc/weir/weir.yaml', environment('weir')).config
+  const config = () => {
+    const { config } = parseConfig(
+      read('dashboards/compose/weir.yaml'),
+      '/etc/weir/weir.yaml',
+      environment('weir'),
+    )
+    return { ...config, listen: config.listen[0]!.address }
+  }
 
   it('is a config that Weir takes, with the addresses, names and passwords of the others', () => {
     const { listen, console: collector, store, servers, data } = config()
