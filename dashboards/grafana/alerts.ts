@@ -68,7 +68,7 @@ export const RULES: readonly Rule[] = [
   },
   {
     uid: 'weir-lost',
-    title: 'WeirEventsLost',
+    title: 'WeirLostEvents',
     sql: `
       SELECT instance, reason, sum(lost_events) AS value FROM v_losses WHERE $__timeFilter_ms(last_reported)
       GROUP BY instance, reason ORDER BY instance, reason`,

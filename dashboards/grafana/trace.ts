@@ -60,7 +60,7 @@ export const trace: Board = {
             cost: { unit: 'currencyUSD' },
             event_id: { hidden: true },
             trace_id: {
-              link: { title: 'Open in the console', url: '${console}/#/traces/${__data.fields.trace_id}' },
+              link: { title: 'Open in the console', url: '${console}/trace/${__data.fields.trace_id}' },
             },
           },
         }),

@@ -393,7 +393,7 @@ describe('on the known day', () => {
 describe("Grafana's alert rules", () => {
   it.each<[string, unknown[][]]>([
     ['WeirToolFaults', [['bank', 'get_balance', 0.04]]],
-    ['WeirEventsLost', [['test', 'spool_full', 7]]],
+    ['WeirLostEvents', [['test', 'spool_full', 7]]],
     ['WeirBatchesMissing', [['test', 1]]],
     ['WeirDeadLetters', [['not_json', 1]]],
     ['WeirRefusals', [['bank', 'get_balance', 2]]],

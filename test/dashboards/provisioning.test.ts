@@ -94,7 +94,7 @@ it('every alert of Prometheus has a heading in the runbook, which says what it m
   for (const section of runbook.split(/^## /m).slice(1)) {
     if (!section.startsWith('Weir')) continue
     const name = section.split('\n')[0]!
-    for (const part of ['**Means:**', '**First:**', '**Usual causes:**', '**Fix:**'])
+    for (const part of ['**Meaning.**', '**First query.**', '**Usual cause.**', '**Fix.**'])
       expect(section, name).toContain(part)
   }
 })
