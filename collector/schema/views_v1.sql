@@ -274,3 +274,16 @@ FROM (
   FROM {DB}.v_tool_versions AS v
   WINDOW w AS (PARTITION BY v.server, v.tool ORDER BY v.version ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
 ) WHERE version > 1;
+-- Grafana: the histograms of tool_5m taken apart, so that any percentile of any group is one aggregate:
+-- quantileExactWeighted(0.95)(us, calls). us is the middle of its bucket; part is 'duration' or 'overhead'.
+CREATE OR REPLACE VIEW {DB}.v_latency_5m AS
+SELECT t, env, server, tool, method, part, exp2((bucket + 0.5) / 8) AS us, calls
+FROM (
+  SELECT r.t AS t, r.env AS env, r.server AS server, r.tool AS tool, r.method AS method, 'duration' AS part, bucket, sum(n) AS calls
+  FROM {DB}.tool_5m AS r ARRAY JOIN mapKeys(r.hist) AS bucket, mapValues(r.hist) AS n
+  GROUP BY t, env, server, tool, method, bucket
+  UNION ALL
+  SELECT r.t AS t, r.env AS env, r.server AS server, r.tool AS tool, r.method AS method, 'overhead' AS part, bucket, sum(n) AS calls
+  FROM {DB}.tool_5m AS r ARRAY JOIN mapKeys(r.overhead_hist) AS bucket, mapValues(r.overhead_hist) AS n
+  GROUP BY t, env, server, tool, method, bucket
+);

@@ -19,7 +19,7 @@ export type JobParts = {
 }
 
 /** In the order they begin. */
-export const watchJobs = (parts: JobParts): readonly Job[] => [...alertJobs(parts)]
-export const watchJobs = ({ store, options }: JobParts): readonly Job[] => [
-  contextPrices(store, () => options().context),
+export const watchJobs = (parts: JobParts): readonly Job[] => [
+  contextPrices(parts.store, () => parts.options().context),
+  ...alertJobs(parts),
 ]
