@@ -7,6 +7,7 @@ import { hostname } from 'node:os'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import { isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml'
 import { hostOf, isLoopback } from './address.ts'
+import { checkAlerts } from './alerts-check.ts'
 import { explain, explainYaml, flatten } from './explain.ts'
 import { type Config, configSchema } from './schema.ts'
 
@@ -205,6 +206,7 @@ function crossCheck(
   checkListeners(config, add)
   if (config.store.url && config.store.database !== 'weir' && !/^\w+$/.test(config.store.database))
     add(['store', 'database'], 'is not an identifier', 'use letters, digits and _')
+  warnings.push(...checkAlerts(config, add))
   if (Object.keys(config.servers).length === 0) warnings.push('no servers are configured: /mcp will be empty')
   return warnings
 }

@@ -3,6 +3,7 @@
  * Keys are snake_case with the unit last; unknown keys are refused; `reload: false` marks what needs a restart.
  */
 import { z } from 'zod'
+import { alertsSchema, slosSchema } from './alerts.ts'
 import { context } from './context.ts'
 import { caller, captureRule, labelSource, server, serverName } from './entries.ts'
 import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
@@ -302,6 +303,8 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .meta(meta('Spans for others')),
+  alerts: alertsSchema.prefault({}).meta(meta('Who is told when something is wrong, and what that is')),
+  slos: slosSchema.default({}).meta(meta('Service level objectives, by name')),
   log: z
     .strictObject({
       level: z

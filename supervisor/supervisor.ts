@@ -18,6 +18,7 @@ import type { HostOptions } from '../proxy/host/options.ts'
 import type { WorkerOptions } from '../proxy/options.ts'
 import { Metrics } from '../proxy/telemetry/metrics.ts'
 import { type StoreOptions, storeProcess } from '../store/options.ts'
+import { ConfigHistory } from './config-history.ts'
 import {
   loadSecrets,
   lockFolder,
@@ -49,6 +50,7 @@ const program = (path: string): string => {
 
 export class Supervisor {
   #config: Config
+  readonly #history = new ConfigHistory()
   readonly #parts: ReadonlySet<Part>
   readonly #secrets: Secrets
   readonly #log: Log
@@ -197,6 +199,7 @@ export class Supervisor {
       allowed_hosts: http.allowed_hosts,
       allowed_origins: http.allowed_origins,
       log_level: log.level,
+      alerts: this.#history.alertOptions(this.#config),
     }
   }
 

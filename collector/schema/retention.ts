@@ -28,6 +28,7 @@ const LIFETIMES: Readonly<Record<string, readonly [time: string, days: string]>>
   anomalies: ['started', 'ROLLUPS_DAYS'],
   alert_events: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
   alert_deliveries: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
+  slo_status: ['toDateTime(updated_at)', 'ROLLUPS_DAYS'],
   cost_adjustments: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
   annotations: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
 }
@@ -54,6 +55,7 @@ export async function applyRetention(store: Store, retention: Retention): Promis
 
 /** Tables whose lifetime is their own: what the config says now, and baselines, which are made anew every night. */
 export const UNAGED_TABLES: readonly string[] = [
+  'alert_rules',
   'baselines',
   'budgets',
   'context_prices',
