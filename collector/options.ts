@@ -3,6 +3,7 @@
  * environment: it holds secrets. Validated by config/schema.ts before it gets here.
  */
 
+import type { MoneyOptions } from '../config/price-book.ts'
 import type { LogLevel } from '../event/log.ts'
 
 /** Days rows live. */
@@ -45,4 +46,6 @@ export type CollectorOptions = {
   /** Origins of browser clients besides loopback ones on a loopback listener. */
   allowed_origins: readonly string[]
   log_level: LogLevel
+  /** Prices and budgets of the config. */
+  money: MoneyOptions
 }

@@ -166,6 +166,19 @@ export const COLLECTOR_METRICS = [
     ['quantile'],
   ),
   metric(
+    'weir_collector_calls_rated_total',
+    'counter',
+    'calls',
+    'Calls that may cost something, by where their cost comes from; unpriced: no price names them',
+    ['source'],
+  ),
+  metric(
+    'weir_collector_formula_failures_total',
+    'counter',
+    'calls',
+    'Calls whose price formula gave no amount (an argument was missing, or the result was none): they are unpriced',
+  ),
+  metric(
     'weir_watch_runs_total',
     'counter',
     'runs',

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import type { CollectorOptions } from '../collector/options.ts'
 import { hostOf, portOf } from '../config/address.ts'
 import { restartChanges } from '../config/changes.ts'
+import { moneyOptions } from '../config/price-book.ts'
 import type { Config } from '../config/schema.ts'
 import { isHosted } from '../config/transport.ts'
 import { type Log, makeLog } from '../event/log.ts'
@@ -202,6 +203,7 @@ export class Supervisor {
       allowed_hosts: http.allowed_hosts,
       allowed_origins: http.allowed_origins,
       log_level: log.level,
+      money: moneyOptions(this.#config),
     }
   }
 

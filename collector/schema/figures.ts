@@ -47,6 +47,10 @@ export const FIGURE_SUMS = [
   'sum(r.calls) - sum(r.ok) - sum(r.input_required) AS failed',
 ].join(',\n  ')
 export const COUNT_COLUMN = COUNT
+export const SIGNED_COUNT_COLUMN = SIGNED_COUNT
+
+/** Stands for the tags of a row in a key, where a map cannot stand. */
+export const TAGS_ID = 'cityHash64(toJSONString(mapSort(c.tags)))'
 
 /**
  * Quantile of a histogram column in microseconds: the middle of the bucket in which the rank falls. Off by at most 4.5 %.

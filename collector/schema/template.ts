@@ -14,6 +14,8 @@ import {
   FIGURE_COUNTS,
   FIGURE_SUMS,
   quantileSql,
+  SIGNED_COUNT_COLUMN,
+  TAGS_ID,
 } from './figures.ts'
 
 /** One numbered step of the schema. Never edited once released: a change is a new number. */
@@ -64,6 +66,8 @@ export function render(template: string, database: string, retention: Retention)
   const words: Record<string, string> = {
     DB: database,
     COUNT: COUNT_COLUMN,
+    SIGNED_COUNT: SIGNED_COUNT_COLUMN,
+    TAGS_ID,
     CALLS_COLUMNS: COLUMNS.map((column) => `${column.name} ${column.definition}`).join(',\n  '),
     CALLS_NAMES: COLUMN_NAMES.map((name) => `c.${name}`).join(', '),
     FIGURE_COLUMNS,

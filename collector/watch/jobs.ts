@@ -1,5 +1,6 @@
 /** The jobs of the watch, put together: the one place that knows them all. A job of this folder knows no other. */
 import type { Log } from '../log.ts'
+import type { Book } from '../money/book.ts'
 import type { CollectorOptions } from '../options.ts'
 import type { Store } from '../sink/store.ts'
 import type { Job } from './watch.ts'
@@ -9,6 +10,8 @@ export type JobParts = {
   log: Log
   /** The options in force: a reload changes what this returns. */
   options(): CollectorOptions
+  /** The price book in force. */
+  book(): Book
 }
 
 /** In the order they begin. */
