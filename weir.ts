@@ -25,6 +25,10 @@ const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }>
   top: { about: 'tools by calls, errors and latency, now', load: () => import('./cli/top.ts') },
   trace: { about: 'one trace as a waterfall', load: () => import('./cli/trace.ts') },
   query: { about: 'SQL to the store, read-only', load: () => import('./cli/query.ts') },
+  export: {
+    about: 'costs of a month for finance: weir export focus --month 2026-10',
+    load: () => import('./cli/export.ts'),
+  },
   doctor: {
     about: 'look at everything that can be wrong: ports, versions, servers, spool, store',
     load: () => import('./cli/doctor.ts'),

@@ -50,7 +50,17 @@ export const CALLER_FAULT_CODES: readonly number[] = [-32700, -32600, -32601, -3
 export type MetricName = {
   readonly name: string
   readonly type: 'counter' | 'gauge' | 'histogram'
-  readonly unit: '' | 'seconds' | 'bytes' | 'rows' | 'runs' | 'spans' | 'batches' | 'requests' | 'reports'
+  readonly unit:
+    | ''
+    | 'seconds'
+    | 'bytes'
+    | 'calls'
+    | 'rows'
+    | 'runs'
+    | 'spans'
+    | 'batches'
+    | 'requests'
+    | 'reports'
   readonly help: string
   readonly labels: readonly string[]
   readonly buckets?: readonly number[]

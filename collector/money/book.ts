@@ -124,11 +124,14 @@ const bookId = (prices: readonly PriceEntry[]): string =>
 
 /** Prices as `config/price-book.ts` makes them: checked, formulas compile. */
 export function compileBook(prices: readonly PriceEntry[]): Book {
-  const compiled = prices.filter((price) => price.priced).toSorted(bySpecial).map((entry) => ({
-    ...compile(entry),
-    servers: entry.server.split('*'),
-    tools: entry.tool.split('*'),
-  }))
+  const compiled = prices
+    .filter((price) => price.priced)
+    .toSorted(bySpecial)
+    .map((entry) => ({
+      ...compile(entry),
+      servers: entry.server.split('*'),
+      tools: entry.tool.split('*'),
+    }))
   const trusted = new Map(prices.filter((price) => price.reported).map((p) => [p.server, p.price_id]))
   /** Server → tool → the prices that fit, the most special first. */
   const known = new Map<string, Map<string, readonly Compiled[]>>()

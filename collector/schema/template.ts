@@ -13,6 +13,7 @@ import {
   FIGURE_COLUMNS,
   FIGURE_COUNTS,
   FIGURE_SUMS,
+  FORECAST,
   quantileSql,
   SIGNED_COUNT_COLUMN,
   TAGS_ID,
@@ -75,6 +76,7 @@ export function render(template: string, database: string, retention: Retention)
     FIGURE_SUMS,
     FAILED,
     FAULT,
+    FORECAST,
     SETTINGS: "SETTINGS default_compression_codec = 'ZSTD(1)', non_replicated_deduplication_window = 10000",
   }
   for (const [word, days] of Object.entries(retentionDays(retention))) words[word] = String(days)

@@ -189,48 +189,68 @@ SELECT month, server, price_id, split_by, amount_nano, env, team, project, calle
     <= amount_nano - sum(whole_nano) OVER (PARTITION BY month, server, price_id)) AS cost_nano
 FROM shares;
 
--- Budgets of the config in their running period (UTC; weeks from Monday). spent_nano: calls, and in a month also the share of the
--- monthly prices. forecast_nano: spent, and for the rest of the period the pace of the last seven full days (of fewer when the
--- first cost is younger; of the period so far when there is no full day): weekends weigh as they do, one loud hour does not.
--- state: exceeded (spent), at_risk (the forecast is beyond the amount), ok. reached: the largest of warn_at that is spent.
-CREATE OR REPLACE VIEW {DB}.v_budgets AS
-WITH now('UTC') AS n, toDate(n) AS today_, spent AS (
-  SELECT scope, value, d, cost_nano, unpriced, least(7, dateDiff('day', min(d) OVER (PARTITION BY scope, value), toDate(now('UTC')))) AS days FROM (
+-- Spending by day of everything that can have a budget, and of all (scope all), over the last forty days. days: full days there
+-- are to take the pace from.
+CREATE OR REPLACE VIEW {DB}.v_spending AS
+SELECT scope, value, d, cost_nano, unpriced, least(7, dateDiff('day', min(d) OVER (PARTITION BY scope, value), toDate(now('UTC')))) AS days
+FROM (
   SELECT s.1 AS scope, s.2 AS value, d, sum(r.cost_nano) AS cost_nano, sumIf(r.calls, r.cost_source = 'unpriced') AS unpriced
   FROM {DB}.cost_1d AS r
-  ARRAY JOIN [('team', toString(r.team)), ('project', toString(r.project)), ('caller', toString(r.caller)), ('agent', toString(r.agent)),
+  ARRAY JOIN [('all', ''), ('team', toString(r.team)), ('project', toString(r.project)), ('caller', toString(r.caller)), ('agent', toString(r.agent)),
     ('server', toString(r.server)), ('tool', concat(r.server, '/', r.tool))] AS s
-  WHERE d >= toDate(now('UTC')) - 40 GROUP BY scope, value, d)
-), fixed AS (
-  SELECT s.1 AS scope, s.2 AS value, sum(f.cost_nano) AS cost_nano
-  FROM {DB}.v_fixed_costs AS f
-  ARRAY JOIN [('team', toString(f.team)), ('project', toString(f.project)), ('caller', toString(f.caller)), ('agent', toString(f.agent)),
-    ('server', toString(f.server)), ('tool', concat(f.server, '/', f.tool))] AS s
-  WHERE f.month = toStartOfMonth(now('UTC')) AND (f.unused = 0 OR s.1 = 'server') GROUP BY scope, value
-)
+  WHERE d >= toDate(now('UTC')) - 40 GROUP BY scope, value, d
+);
+
+-- The same scopes in the running month (UTC). fixed_nano: the share of the prices of a month, due as a whole.
+-- forecast_nano: what is spent, and for the rest of the month the pace of the last seven full days (of fewer when the first cost
+-- is younger; of the month so far when there is no full day): weekends weigh as they do, one loud hour does not.
+CREATE OR REPLACE VIEW {DB}.v_month AS
+SELECT scope, value, used_nano, fixed_nano, unpriced, used_nano + fixed_nano AS spent_nano, {FORECAST} AS forecast_nano
+FROM (
+  SELECT scope, value, sumIf(v.cost_nano, v.d >= toStartOfMonth(today_) AND v.fixed = 0) AS used_nano, sumIf(v.cost_nano, v.fixed = 1) AS fixed_nano,
+    sumIf(v.unpriced, v.d >= toStartOfMonth(today_)) AS unpriced, sumIf(v.cost_nano, v.d >= today_ - 7 AND v.d < today_ AND v.fixed = 0) AS recent_nano,
+    max(v.days) AS full_days, toDate(now('UTC')) AS today_,
+    greatest(1, dateDiff('second', toDateTime(toStartOfMonth(today_), 'UTC'), now('UTC'))) AS elapsed_s,
+    greatest(0, dateDiff('second', now('UTC'), toDateTime(addMonths(toStartOfMonth(today_), 1), 'UTC'))) AS rest_s
+  FROM (
+    SELECT scope, value, d, cost_nano, unpriced, days, 0 AS fixed FROM {DB}.v_spending
+    UNION ALL
+    SELECT s.1, s.2, f.month, sum(f.cost_nano), 0, 0, 1 FROM {DB}.v_fixed_costs AS f
+    ARRAY JOIN [('all', ''), ('team', toString(f.team)), ('project', toString(f.project)), ('caller', toString(f.caller)), ('agent', toString(f.agent)),
+      ('server', toString(f.server)), ('tool', concat(f.server, '/', f.tool))] AS s
+    WHERE f.month = toStartOfMonth(now('UTC')) AND (f.unused = 0 OR s.1 IN ('all', 'server')) GROUP BY s.1, s.2, f.month
+  ) AS v GROUP BY scope, value
+);
+
+-- Budgets of the config in their running period (UTC; weeks from Monday), by the method of v_month; shares of monthly prices
+-- count in budgets of a month. state: exceeded (it is spent), at_risk (the forecast is beyond it), ok. reached: the largest of
+-- warn_at that is spent, 0 for none.
+CREATE OR REPLACE VIEW {DB}.v_budgets AS
 SELECT budget_id, scope, value, period, amount_nano, warn_at, period_start, period_end, spent_nano, forecast_nano, unpriced,
   if(amount_nano = 0, if(spent_nano > 0, 1., 0.), spent_nano / amount_nano) AS spent_share,
   arrayMax(arrayConcat([0.], arrayFilter(w -> w <= spent_share, warn_at))) AS reached,
   multiIf(spent_nano >= amount_nano AND spent_nano > 0, 'exceeded', forecast_nano > amount_nano, 'at_risk', 'ok') AS state
 FROM (
-  SELECT b.budget_id AS budget_id, b.scope AS scope, b.value AS value, b.period AS period, b.amount_nano AS amount_nano, b.warn_at AS warn_at,
-    multiIf(b.period = 'day', today_, b.period = 'week', toMonday(today_), toStartOfMonth(today_)) AS period_start,
-    multiIf(b.period = 'day', period_start + 1, b.period = 'week', period_start + 7, addMonths(period_start, 1)) AS period_end,
-    greatest(1, dateDiff('second', toDateTime(period_start, 'UTC'), n)) AS elapsed_s,
-    greatest(0, dateDiff('second', n, toDateTime(period_end, 'UTC'))) AS rest_s,
-    if(b.period = 'month', any(fixed.cost_nano), toInt64(0)) AS fixed_nano,
-    sumIf(spent.cost_nano, spent.d >= period_start AND spent.d < period_end) AS used_nano,
-    sumIf(spent.unpriced, spent.d >= period_start AND spent.d < period_end) AS unpriced,
-    max(spent.days) AS full_days,
-    sumIf(spent.cost_nano, spent.d >= today_ - 7 AND spent.d < today_) AS recent_nano,
-    used_nano + fixed_nano AS spent_nano,
-    spent_nano + toInt64(round(rest_s * if(full_days > 0, recent_nano / (full_days * 86400), used_nano / elapsed_s))) AS forecast_nano
+  SELECT *, used_nano + fixed_nano AS spent_nano, {FORECAST} AS forecast_nano
   FROM (
-    SELECT budget_id, scope, value, period, amount_nano, warn_at FROM {DB}.budgets
-    WHERE budget_id != '' AND book = (SELECT argMax(l.book, l.loaded_at) FROM {DB}.budgets AS l)
-    LIMIT 1 BY budget_id
-  ) AS b
-  LEFT JOIN spent ON spent.scope = b.scope AND spent.value = b.value
-  LEFT JOIN fixed ON fixed.scope = b.scope AND fixed.value = b.value
-  GROUP BY budget_id, scope, value, period, amount_nano, warn_at
+    SELECT b.budget_id AS budget_id, b.scope AS scope, b.value AS value, b.period AS period, b.amount_nano AS amount_nano, b.warn_at AS warn_at,
+      toDate(now('UTC')) AS today_,
+      multiIf(b.period = 'day', today_, b.period = 'week', toMonday(today_), toStartOfMonth(today_)) AS period_start,
+      multiIf(b.period = 'day', period_start + 1, b.period = 'week', period_start + 7, addMonths(period_start, 1)) AS period_end,
+      greatest(1, dateDiff('second', toDateTime(period_start, 'UTC'), now('UTC'))) AS elapsed_s,
+      greatest(0, dateDiff('second', now('UTC'), toDateTime(period_end, 'UTC'))) AS rest_s,
+      if(b.period = 'month', any(m.fixed_nano), toInt64(0)) AS fixed_nano,
+      sumIf(s.cost_nano, s.d >= period_start AND s.d < period_end) AS used_nano,
+      sumIf(s.unpriced, s.d >= period_start AND s.d < period_end) AS unpriced,
+      max(s.days) AS full_days,
+      sumIf(s.cost_nano, s.d >= today_ - 7 AND s.d < today_) AS recent_nano
+    FROM (
+      SELECT budget_id, scope, value, period, amount_nano, warn_at FROM {DB}.budgets
+      WHERE budget_id != '' AND book = (SELECT argMax(l.book, l.loaded_at) FROM {DB}.budgets AS l)
+      LIMIT 1 BY budget_id
+    ) AS b
+    LEFT JOIN {DB}.v_spending AS s ON s.scope = b.scope AND s.value = b.value
+    LEFT JOIN {DB}.v_month AS m ON m.scope = b.scope AND m.value = b.value
+    GROUP BY budget_id, scope, value, period, amount_nano, warn_at
+  )
 );

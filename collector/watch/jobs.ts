@@ -3,6 +3,7 @@ import type { Log } from '../log.ts'
 import type { Book } from '../money/book.ts'
 import type { CollectorOptions } from '../options.ts'
 import type { Store } from '../sink/store.ts'
+import { moneyJob } from './money.ts'
 import type { Job } from './watch.ts'
 
 export type JobParts = {
@@ -15,4 +16,4 @@ export type JobParts = {
 }
 
 /** In the order they begin. */
-export const watchJobs = (_parts: JobParts): readonly Job[] => []
+export const watchJobs = (parts: JobParts): readonly Job[] => [moneyJob(parts)]

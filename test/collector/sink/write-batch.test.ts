@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { compileBook } from '../../../collector/money/book.ts'
 import { readLines } from '../../../collector/intake/lines.ts'
 import { openLog } from '../../../collector/log.ts'
+import { compileBook } from '../../../collector/money/book.ts'
 import { migrate } from '../../../collector/schema/migrate.ts'
 import { findBatch } from '../../../collector/sink/ledger.ts'
 import { findPoison } from '../../../collector/sink/poison.ts'
