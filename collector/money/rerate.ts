@@ -11,6 +11,7 @@ import type { Book, Facts } from './book.ts'
 import type { Rating, Result } from './ratings.ts'
 
 const HOUR_US = 3_600_000_000
+const DAY_US = 24 * HOUR_US
 const FINE_US = 300_000_000
 /** Calls in one slice, more or less: 50 ms of work. */
 const SLICE_CALLS = 20_000
@@ -100,20 +101,34 @@ const paramsOf = (rating: Rating, slice: Slice): Record<string, unknown> => ({
   to: Math.min(slice.to_us, rating.to_us),
 })
 
-/** Hours with calls; busy ones in five-minute slices. Fixed by the rating, for the tokens name them. */
+/** Days, or as many hours of one as together have few calls; busy hours in five-minute slices. Fixed by the rating, for the tokens name them. */
 async function slicesOf(store: Store, rating: Rating): Promise<Slice[]> {
   const hours = await store.rows<{ hour_s: number; calls: number }>(
     hoursSql(store.database),
     paramsOf(rating, rating),
   )
-  return hours.flatMap(({ hour_s, calls }) => {
-    const from_us = Number(hour_s) * 1e6
-    if (Number(calls) <= SLICE_CALLS) return [{ from_us, to_us: from_us + HOUR_US }]
-    return Array.from({ length: HOUR_US / FINE_US }, (_, i) => ({
-      from_us: from_us + i * FINE_US,
-      to_us: from_us + (i + 1) * FINE_US,
-    }))
-  })
+  const slices: Slice[] = []
+  let last: (Slice & { calls: number }) | null = null
+  for (const hour of hours) {
+    const from_us = Number(hour.hour_s) * 1e6
+    const calls = Number(hour.calls)
+    if (calls > SLICE_CALLS) {
+      for (let at = from_us; at < from_us + HOUR_US; at += FINE_US)
+        slices.push({ from_us: at, to_us: at + FINE_US })
+      last = null
+      continue
+    }
+    // One day at most: a slice is one block of one partition.
+    const isSameDay = last !== null && Math.floor(last.from_us / DAY_US) === Math.floor(from_us / DAY_US)
+    if (last && isSameDay && last.calls + calls <= SLICE_CALLS) {
+      last.to_us = from_us + HOUR_US
+      last.calls += calls
+    } else {
+      last = { from_us, to_us: from_us + HOUR_US, calls }
+      slices.push(last)
+    }
+  }
+  return slices
 }
 
 const kindOf = (source: string): string => (source === 'none' || source === 'unpriced' ? source : 'priced')

@@ -18,7 +18,7 @@ export type CostRow = {
   fixed_nano: number
 }
 
-const valueOf = (
+const dimensionOf = (
   row: string,
 ): string => `multiIf({by:String} = 'team', toString(${row}.team), {by:String} = 'project', toString(${row}.project),
   {by:String} = 'caller', toString(${row}.caller), {by:String} = 'agent', toString(${row}.agent), {by:String} = 'server', toString(${row}.server),
@@ -34,7 +34,7 @@ export const filtersOf = (row: string): string => {
   return [
     ...plain,
     `(NOT mapContains({filters:Map(String, String)}, 'tool') OR concat(${row}.server, '/', ${row}.tool) = {filters:Map(String, String)}['tool'])`,
-    `arrayAll(f -> NOT startsWith(f, 'tag:') OR ${row}.tags[substring(f, 5)] = {filters:Map(String, String)}[f], mapKeys({filters:Map(String, String)}))`,
+    `arrayAll(wanted -> NOT startsWith(wanted, 'tag:') OR ${row}.tags[substring(wanted, 5)] = {filters:Map(String, String)}[wanted], mapKeys({filters:Map(String, String)}))`,
   ].join(' AND ')
 }
 
@@ -42,10 +42,10 @@ const FIXED_MONTHS = `f.month >= {from:Date} AND addMonths(f.month, 1) <= {to:Da
 
 export const sql = `SELECT value, sum(calls) AS calls, sum(unpriced) AS unpriced, sum(cost_nano) AS cost_nano, sum(tokens) AS tokens, sum(fixed_nano) AS fixed_nano
 FROM (
-  SELECT ${valueOf('r')} AS value, sum(r.calls) AS calls, sum(r.unpriced) AS unpriced, sum(r.cost_nano) AS cost_nano, sum(r.tokens) AS tokens, toInt64(0) AS fixed_nano
+  SELECT ${dimensionOf('r')} AS value, sum(r.calls) AS calls, sum(r.unpriced) AS unpriced, sum(r.cost_nano) AS cost_nano, sum(r.tokens) AS tokens, toInt64(0) AS fixed_nano
   FROM v_costs_1d AS r WHERE r.d >= {from:Date} AND r.d < {to:Date} AND ${filtersOf('r')} GROUP BY value
   UNION ALL
-  SELECT ${valueOf('f')}, 0, 0, 0, 0, sum(f.cost_nano)
+  SELECT ${dimensionOf('f')}, 0, 0, 0, 0, sum(f.cost_nano)
   FROM v_fixed_costs AS f WHERE ${FIXED_MONTHS} AND ${filtersOf('f')} GROUP BY 1
 )
 GROUP BY value HAVING calls != 0 OR cost_nano != 0 OR fixed_nano != 0

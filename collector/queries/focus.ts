@@ -103,12 +103,12 @@ export const sql = build(COLUMNS)
 export const showbackSql = build(COLUMNS.filter((column) => !column.invoice))
 export const FOCUS_COLUMNS: readonly string[] = COLUMNS.map((column) => column.name)
 
-export const totalSql = `SELECT (SELECT sum(cost_nano) FROM v_costs_1d WHERE d >= {month:Date} AND d < addMonths({month:Date}, 1)) AS used_nano,
-  (SELECT sum(cost_nano) FROM v_fixed_costs WHERE month = {month:Date}) AS fixed_nano,
+export const totalSql = `SELECT (SELECT toString(sum(cost_nano)) FROM v_costs_1d WHERE d >= {month:Date} AND d < addMonths({month:Date}, 1)) AS used_nano,
+  (SELECT toString(sum(cost_nano)) FROM v_fixed_costs WHERE month = {month:Date}) AS fixed_nano,
   (SELECT sum(unpriced) FROM v_costs_1d WHERE d >= {month:Date} AND d < addMonths({month:Date}, 1)) AS unpriced`
 
-/** What the rows of a month add up to. */
-export type FocusTotal = { used_nano: number; fixed_nano: number; unpriced: number }
+/** What the rows of a month add up to; sums as text, for they may be beyond 2^53. */
+export type FocusTotal = { used_nano: string; fixed_nano: string; unpriced: number }
 
 export async function run(reader: Reader, { month }: { month: string }): Promise<FocusTotal> {
   const [total] = await reader.rows<FocusTotal>(totalSql, { month })
