@@ -82,7 +82,7 @@ function pathOf(node: ASTNode): string[] | null {
   return step.op === 'value' && typeof step.args === 'string' ? [...before, step.args] : null
 }
 
-type Found = { start: number; end: number; path: string[]; use: 'number' | 'size' | 'has' }
+type Found = { start: number; end: number; path: string[]; use: 'number' | 'size' | 'has' | 'whole' }
 
 /** Every use of the arguments, outermost first. Throws FormulaError for one that is no number. */
 function usesOf(node: ASTNode, found: Found[]): void {
@@ -102,6 +102,9 @@ function usesOf(node: ASTNode, found: Found[]): void {
     if (take(pathOf(node.args[1]), 'size')) return
   } else if (node.op === '.' || node.op === '[]') {
     if (take(pathOf(node), 'number')) return
+  } else if (node.op === 'value' && typeof node.args === 'bigint') {
+    // A whole number stands for a fraction too: `x > 3 ? 1 : 0.5`.
+    found.push({ start: node.range.start, end: node.range.end, path: [`${node.args}.0`], use: 'whole' })
   } else if (node.op === 'id' && node.args === 'args')
     throw new FormulaError('takes all of `args`, for example args.pages or size(args.text)')
   const walk = (value: unknown): void => {
@@ -123,8 +126,9 @@ export function compileFormula(text: string): Formula {
   } catch (error) {
     throw new FormulaError(`is not a formula (${reasonOf(error)}), for example 0.01 + 0.002 * args.pages`)
   }
-  const uses: Found[] = []
-  usesOf(ast, uses)
+  const found: Found[] = []
+  usesOf(ast, found)
+  const uses = found.filter(({ use }) => use !== 'whole')
   const meters = new Map<string, Meter>()
   for (const { path, use } of uses) {
     const isSize = use === 'size'
@@ -136,10 +140,10 @@ export function compileFormula(text: string): Formula {
   const names = [...meters.keys()]
   // Arguments become plain variables with types, so that the whole formula is checked before any call.
   let rewritten = text
-  for (const { start, end, path, use } of uses.toSorted((a, b) => b.start - a.start)) {
+  for (const { start, end, path, use } of found.toSorted((a, b) => b.start - a.start)) {
     const at = names.indexOf(nameOf(path, use === 'size'))
     const other = names.indexOf(nameOf(path, true))
-    const word = use === 'has' ? `has_${at >= 0 ? at : other}` : `meter_${at}`
+    const word = use === 'whole' ? path[0]! : use === 'has' ? `has_${at >= 0 ? at : other}` : `meter_${at}`
     rewritten = `${rewritten.slice(0, start)}${word}${rewritten.slice(end)}`
   }
   const environment = BASE.clone()
