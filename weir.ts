@@ -29,6 +29,10 @@ const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }>
     about: 'costs of a month for finance: weir export focus --month 2026-10',
     load: () => import('./cli/export.ts'),
   },
+  rerate: {
+    about: 'rate the calls of some days anew by the prices in force',
+    load: () => import('./cli/rerate.ts'),
+  },
   doctor: {
     about: 'look at everything that can be wrong: ports, versions, servers, spool, store',
     load: () => import('./cli/doctor.ts'),

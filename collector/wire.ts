@@ -72,6 +72,7 @@ export async function openCollector(
     readiness,
     metricsText,
     isReady,
+    book: () => money.book,
     store,
     metrics,
     log,

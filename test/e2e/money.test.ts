@@ -1,13 +1,16 @@
 /** Money through a real installation: tags of the config, meters of arguments, costs that a server reports, a changed price. */
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { callTool, send } from '../support/client.ts'
+import { callTool } from '../support/client.ts'
 import { startWeir, type Weir } from '../support/installation.ts'
 import { readStore, type StoreReader } from '../support/store-reader.ts'
 import { waitFor } from '../support/wait.ts'
 
+const PROGRAM = fileURLToPath(new URL('../../weir.ts', import.meta.url))
 const KEY = 'key-of-the-agent'
 const headers = { authorization: `Bearer ${KEY}` }
 let server: Server
@@ -72,12 +75,26 @@ afterAll(async () => {
   server?.close()
 }, 60_000)
 
-const call = async (to: string, tool: string, args: object, id: string): Promise<void> => {
-  const answer = await send(`${weir.addresses.proxy}/servers/${to}/mcp`, callTool(id, tool, args), {
+const call = async (to: string, tool: string, args: Record<string, unknown>, id: string): Promise<void> => {
+  const answer = await callTool(`${weir.addresses.proxy}/servers/${to}/mcp`, id, tool, args, {
     headers,
   })
   expect(answer.status).toBe(200)
 }
+async function run(argv: readonly string[]): Promise<{ code: number | null; out: string; err: string }> {
+  const child = spawn(process.execPath, [PROGRAM, ...argv], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const texts = { out: '', err: '' }
+  for (const [name, stream] of [
+    ['out', child.stdout],
+    ['err', child.stderr],
+  ] as const)
+    stream.on('data', (chunk: Buffer) => {
+      texts[name] += chunk
+    })
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
+  return { code, ...texts }
+}
+
 type Row = { request_id: string; cost_nano: number; cost_source: string; tags: object; meters: object }
 const rows = async (prefix: string, count: number): Promise<Record<string, Row>> => {
   const found = await waitFor(
@@ -144,3 +161,27 @@ test('a price that changes while Weir runs re-rates the past, in a budget too', 
   )
   expect([Number(now!.cost), Number(now!.prices)]).toEqual([250_000_000, 2])
 }, 180_000)
+
+test('weir rerate finds nothing to change where the prices in force were applied', async () => {
+  const { code, out, err } = await run([
+    'rerate',
+    '--config',
+    weir.configFile,
+    '--from',
+    '2026-01-01',
+    '--json',
+  ])
+  expect({ code, err }).toEqual({ code: 0, err: '' })
+  expect(JSON.parse(out)).toMatchObject({ calls: 7, changed: 0, delta_nano: 0 })
+  expect(await run(['rerate', '--config', weir.configFile, '--from', 'soon'])).toMatchObject({ code: 2 })
+}, 120_000)
+
+test('misuse of the export is told with what to write', async () => {
+  for (const [argv, words] of [
+    [['export'], /there is no export ""/],
+    [['export', 'focus'], /there is no --month/],
+    [['export', 'focus', '--month', '2026-13'], /is not a month/],
+    [['export', 'focus', '--month', '2026-10', '--format', 'xls'], /csv or parquet/],
+  ] as const)
+    expect(await run(argv)).toMatchObject({ code: 2, out: '', err: expect.stringMatching(words) })
+}, 60_000)
