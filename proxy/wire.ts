@@ -8,6 +8,7 @@ import { moneyOptions } from '../config/price-book.ts'
 import type { Config } from '../config/schema.ts'
 import { makeLog } from '../event/log.ts'
 import type { Call } from './call.ts'
+import { Catalogue, type CatalogueOptions } from './catalogue.ts'
 import { hopToOwner } from './downstream/hop.ts'
 import { Downstream } from './downstream/http.ts'
 import type { Wiring } from './downstream/wiring.ts'
@@ -73,6 +74,7 @@ export class Worker {
   readonly #metrics = new Metrics()
   readonly #figures = new ProcessFigures()
   readonly #recorder: Recorder
+  readonly #catalogue: Catalogue
   readonly #server: Server
   readonly #downstream: Downstream
   readonly #seal: SessionSeal
@@ -111,6 +113,7 @@ export class Worker {
       this.#metrics,
       this.#capture(config),
     )
+    this.#catalogue = new Catalogue(this.#spool, this.#catalogueOptions(config))
     this.#server = new Server(
       this.#recorder,
       this.#metrics,
@@ -161,6 +164,7 @@ export class Worker {
     this.config = config
     this.#sessions.per_caller_max = config.http.sessions_per_caller_max
     this.#recorder.capture = this.#capture(config)
+    this.#catalogue.options = this.#catalogueOptions(config)
     // Calls that were on their way when the config changed still go to the server they were meant for.
     for (const [name, upstream] of before)
       if (this.#upstreams.get(name) !== upstream)
@@ -200,6 +204,7 @@ export class Worker {
     // Calls that were cut are recorded as their sockets close; the spool is the last to go.
     await new Promise((resolve) => setTimeout(resolve, CUT_MS))
     this.#questions.drain()
+    this.#catalogue.finish()
     this.#spool.close()
   }
 
@@ -209,6 +214,11 @@ export class Worker {
       makeRedactor(config.capture.redact, configSecrets(config)),
       this.#options.secrets.hash,
     )
+  }
+
+  /** After the recorder: what is masked in payloads is masked in definitions. */
+  #catalogueOptions(config: Config): CatalogueOptions {
+    return { redact: this.#recorder.capture.redact, keepsText: config.capture.definitions }
   }
 
   #wire(config: Config): Wiring {
@@ -262,6 +272,7 @@ export class Worker {
       seal: this.#seal,
       cursorKey: Buffer.from(this.#options.secrets.session, 'hex'),
       sessions: this.#sessions,
+      catalogue: this.#catalogue,
       slot: this.#options.slot,
       hop: (call, owner) => hopToOwner(call, workerSocket(this.#options.run_folder, owner)),
       passTarget: (call) => runStages(target, call),
@@ -281,6 +292,7 @@ export class Worker {
         if (recorder.capture.keeps(call).results) call.captured_result = recorder.capture.mask(text)
         if (trusted.has(call.server)) this.#reportedCost(call, text)
         if (call.outcome === 'input_required') this.#questions.required(call, text)
+        if (call.endpoint.server !== '') this.#catalogue.answered(call, text)
       },
       cancel: (call, upstream, reason) => this.#cancel(call, upstream, reason),
       cancelled: (notice) => {

@@ -11,7 +11,6 @@ import { fileURLToPath } from 'node:url'
 import type { CollectorOptions } from '../collector/options.ts'
 import { hostOf, pinned, portOf } from '../config/address.ts'
 import { restartChanges } from '../config/changes.ts'
-import { moneyOptions } from '../config/price-book.ts'
 import type { Config } from '../config/schema.ts'
 import { isHosted } from '../config/transport.ts'
 import { type Log, makeLog } from '../event/log.ts'
@@ -19,6 +18,8 @@ import type { HostOptions } from '../proxy/host/options.ts'
 import type { WorkerOptions } from '../proxy/options.ts'
 import { Metrics } from '../proxy/telemetry/metrics.ts'
 import { type StoreOptions, storeProcess } from '../store/options.ts'
+import { collectorOptions } from './collector-options.ts'
+import { ConfigHistory } from './config-history.ts'
 import {
   loadSecrets,
   lockFolder,
@@ -50,6 +51,7 @@ const program = (path: string): string => {
 
 export class Supervisor {
   #config: Config
+  readonly #history = new ConfigHistory()
   readonly #parts: ReadonlySet<Part>
   readonly #secrets: Secrets
   readonly #log: Log
@@ -175,30 +177,13 @@ export class Supervisor {
   }
 
   #collectorOptions(): CollectorOptions {
-    const { store, retention, export: exported, callers, http, instance, env, log } = this.#config
-    const isEmbedded = store.url === undefined
-    const url = store.url ?? (this.#at.store || `http://${store.listen}`)
-    return {
+    return collectorOptions(this.#config, {
       listen: pinned(this.#config.console.listen, this.#at.collector),
-      instance,
-      env,
+      store: this.#at.store,
       intake_token: this.#token(),
-      store: {
-        url,
-        user: isEmbedded ? 'weir' : store.user || 'default',
-        password: isEmbedded ? this.#secrets.store : store.password,
-        database: isEmbedded ? 'weir' : store.database,
-        timeout_ms: store.timeout_ms,
-        embedded: isEmbedded,
-      },
-      retention,
-      export: exported,
-      caller_keys: Object.values(callers).flatMap((c) => c.keys.map((k) => k.sha256)),
-      allowed_hosts: http.allowed_hosts,
-      allowed_origins: http.allowed_origins,
-      log_level: log.level,
-      money: moneyOptions(this.#config),
-    }
+      store_password: this.#secrets.store,
+      alerts: this.#history.alertOptions(this.#config),
+    })
   }
 
   #startCollector(): Promise<string> {

@@ -15,6 +15,7 @@ import { ApiError, fromFramework, sendError, storeAway } from './errors.ts'
 import type { Guard } from './guard.ts'
 import type { Readiness } from './health.ts'
 import { type RatingParts, ratingRoutes } from './ratings.ts'
+import { type SilenceParts, silenceRoutes } from './silences.ts'
 import { openSlots } from './slots.ts'
 
 export type ApiParts = {
@@ -28,6 +29,7 @@ export type ApiParts = {
   metrics: Metrics
   metricsText: () => Promise<string>
   log: Log
+  silences: Pick<SilenceParts, 'reader' | 'alerts'>
 } & RatingParts
 
 /** Bodies in memory at once, and requests that wait for such a place with their bytes still in the socket. */
@@ -82,6 +84,7 @@ export function buildApi(parts: ApiParts): FastifyInstance {
   batchRoutes(app, parts, admit)
   otlpRoute(app, parts, admit)
   ratingRoutes(app, parts)
+  silenceRoutes(app, { ...parts, ...parts.silences })
   return app
 }
 
