@@ -255,6 +255,8 @@ FROM (
     LEFT JOIN {DB}.v_month AS m ON m.scope = b.scope AND m.value = b.value
     GROUP BY budget_id, scope, value, period, amount_nano, warn_at
   )
+);
+
 -- Alerts ----------------------------------------------------------------------------------------------------------------------
 -- Every alert there ever was, as it stands now; state is pending, firing, nodata, resolved or inactive. since: when it came into it.
 CREATE OR REPLACE VIEW {DB}.v_alerts AS
