@@ -29,6 +29,14 @@ const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }>
     load: () => import('./cli/unused.ts'),
   },
   query: { about: 'SQL to the store, read-only', load: () => import('./cli/query.ts') },
+  export: {
+    about: 'costs of a month for finance: weir export focus --month 2026-10',
+    load: () => import('./cli/export.ts'),
+  },
+  rerate: {
+    about: 'rate the calls of some days anew by the prices in force',
+    load: () => import('./cli/rerate.ts'),
+  },
   silence: {
     about: 'keep alerts quiet for a while: add, list, remove',
     load: () => import('./cli/silence.ts'),

@@ -4,6 +4,7 @@
  */
 
 import type { ContextConfig } from '../config/context.ts'
+import type { MoneyOptions } from '../config/price-book.ts'
 import type { LogLevel } from '../event/log.ts'
 import type { AlertOptions } from './watch/alerts/options.ts'
 
@@ -49,5 +50,7 @@ export type CollectorOptions = {
   /** Origins of browser clients besides loopback ones on a loopback listener. */
   allowed_origins: readonly string[]
   log_level: LogLevel
+  /** Prices and budgets of the config. */
+  money: MoneyOptions
   alerts: AlertOptions
 }

@@ -10,6 +10,7 @@ import { openSpanExport } from './export/otlp.ts'
 import { openBatchIntake } from './intake/batches.ts'
 import { type Log, openLog, reasonOf } from './log.ts'
 import { measuredStore, openMetrics } from './metrics.ts'
+import { openMoney } from './money/money.ts'
 import type { CollectorOptions } from './options.ts'
 import { openOtlpIntake } from './otlp/receive.ts'
 import { openReader } from './queries/client.ts'
@@ -59,6 +60,7 @@ export async function openCollector(
   }
   let inForce = options
   const guard: Guard = openGuard(options)
+  const money = openMoney(options.money, metrics, log)
   const app = buildApi({
     guard,
     batches: openBatchIntake({
@@ -66,12 +68,14 @@ export async function openCollector(
       isReady,
       metrics,
       log,
+      rate: money.rate,
       ...(spanExport ? { onStored: (events) => spanExport.enqueue(events) } : {}),
     }),
     otlp: openOtlpIntake({ store, isReady, calls_days: options.retention.calls_days, metrics, log }),
     readiness,
     metricsText,
     isReady,
+    book: () => money.book,
     store,
     metrics,
     log,
@@ -90,7 +94,14 @@ export async function openCollector(
   const watch = openWatch({
     store,
     isReady,
-    jobs: watchJobs({ store, reader: watchReader, metrics, log, options: () => inForce }),
+    jobs: watchJobs({
+      store,
+      reader: watchReader,
+      metrics,
+      log,
+      options: () => inForce,
+      book: () => money.book,
+    }),
     log,
     onRun: (job, seconds, ok) => {
       metrics.count('weir_watch_runs_total', 1, { job, result: ok ? 'ok' : 'failed' })
@@ -102,6 +113,7 @@ export async function openCollector(
     metrics: metricsText,
     reload(next) {
       inForce = next
+      money.reload(next.money)
       Object.assign(guard, openGuard({ ...next, listen: options.listen }))
     },
     async drain() {

@@ -8,6 +8,7 @@ import { context } from './context.ts'
 import { caller, captureRule, labelSource, server, serverName } from './entries.ts'
 import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
 import { INCOMING, LISTENERS, LISTENERS_MAX, listenerEntry, listenersOf } from './listeners.ts'
+import { budget, priceEntry, team } from './money.ts'
 
 export const REDACTIONS = ['email', 'card', 'iban', 'secret', 'phone', 'ip'] as const
 
@@ -44,6 +45,15 @@ export const configSchema = z.strictObject({
     .record(z.string().min(1).max(100), caller)
     .default({})
     .meta(meta('Who may call; empty: everyone on loopback is `local`')),
+  teams: z
+    .record(z.string().min(1).max(100), team)
+    .default({})
+    .meta(meta('Teams of callers: their budgets and tags')),
+  prices: z
+    .array(priceEntry)
+    .default([])
+    .meta(meta('The price book: what calls cost, since when; beside `servers.<name>.price`')),
+  budgets: z.array(budget).default([]).meta(meta('What may be spent, by whom, in which time')),
   labels: z
     .record(
       z.string().regex(/^[a-z][a-z0-9_]{0,31}$/, 'a label is a lower-case word, for example agent'),

@@ -209,6 +209,7 @@ export class Questions {
     event.method = asked.method
     event.transport = call.transport
     event.identity = call.identity
+    event.tags = call.tags
     event.session = session
     event.client_name = call.client_name || session?.client_name || ''
     event.client_version = call.client_version || session?.client_version || ''

@@ -3,6 +3,7 @@
  * Never throws and never waits: what the spool does not take is counted there.
  */
 import { createHash, type Hash, hash } from 'node:crypto'
+import { fits } from '../config/glob.ts'
 import type { Config } from '../config/schema.ts'
 import { type CallEvent, EVENT_VERSION } from '../event/fields.ts'
 import type { CallIntent } from '../event/intent.ts'
@@ -41,21 +42,6 @@ const NOTHING_KEPT: Kept = { arguments: false, results: false }
 
 /** Patterns cut at their wildcards. */
 type Rule = Kept & { tools: readonly string[]; callers: readonly string[] }
-
-/** Whether a text fits a pattern with `*` for any text. Linear: the text may come from a stranger. */
-export function fits(pattern: readonly string[], text: string): boolean {
-  const first = pattern[0]!
-  const last = pattern[pattern.length - 1]!
-  if (pattern.length === 1) return text === first
-  if (!text.startsWith(first) || !text.endsWith(last)) return false
-  let at = first.length
-  for (const part of pattern.slice(1, -1)) {
-    const found = text.indexOf(part, at)
-    if (found < 0) return false
-    at = found + part.length
-  }
-  return at <= text.length - last.length
-}
 
 /** The compiled capture section of a config. */
 export class Capture {

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { hostOf, portOf } from '../config/address.ts'
+import { moneyOptions } from '../config/price-book.ts'
 import type { Config } from '../config/schema.ts'
 import { makeLog } from '../event/log.ts'
 import type { Call } from './call.ts'
@@ -13,6 +14,7 @@ import { Downstream } from './downstream/http.ts'
 import type { Wiring } from './downstream/wiring.ts'
 import { makeKeyRing } from './identity/identity.ts'
 import { SessionSeal } from './identity/session-id.ts'
+import { readReportedCost } from './mcp/reported-cost.ts'
 import { type Cancelled, cancelledBy, OpenCalls } from './open-calls.ts'
 import { localSocket, type WorkerOptions, workerSocket } from './options.ts'
 import { plainPages } from './pages.ts'
@@ -28,6 +30,7 @@ import { SpoolWriter } from './spool/writer.ts'
 import { admit } from './stages/admit.ts'
 import { identify } from './stages/identify.ts'
 import { intend } from './stages/intend.ts'
+import { meter } from './stages/meter.ts'
 import { streamTracer, trace } from './stages/trace.ts'
 import { understand } from './stages/understand.ts'
 import { configSecrets } from './telemetry/config-secrets.ts'
@@ -81,6 +84,8 @@ export class Worker {
   readonly #deadlines = new Deadlines()
   readonly #sessions: RoofSessions
   readonly #sweep: NodeJS.Timeout
+  /** What was told once of servers that report no usable cost. */
+  readonly #toldCosts = new Set<string>()
   #upstreams = new Map<string, Upstream>()
   #wiring: Wiring
   config: Config
@@ -224,7 +229,9 @@ export class Worker {
       upstreams.set(name, isSame ? known : new Upstream(name, server, this.#options.host_socket))
     }
     this.#upstreams = upstreams
-    const target: Stage[] = config.durability === 'strict' ? [intend(this.#recorder)] : []
+    const metering = meter(moneyOptions(config).prices)
+    const target: Stage[] = metering ? [metering] : []
+    if (config.durability === 'strict') target.push(intend(this.#recorder))
     const env = this.#surroundings(config, target)
     const routes = new Map<string, Route>()
     const roof = new Roof(config, upstreams, env)
@@ -233,7 +240,7 @@ export class Worker {
       const route = new ServerEndpoint(upstream, this.#seal, env)
       routes.set(route.endpoint.path, route)
     }
-    const whoCalls = identify(makeKeyRing(config.callers))
+    const whoCalls = identify(makeKeyRing(config.callers, config.teams))
     const message = understand(this.#seal)
     const stages = config.listen.map(({ address, trace: { incoming = config.trace.incoming } }) => ({
       head: [admit(config.http, address), whoCalls],
@@ -257,6 +264,9 @@ export class Worker {
     const server = this.#server
     const recorder = this.#recorder
     const isHashing = config.capture.results === 'hash'
+    const trusted = new Set(
+      Object.keys(config.servers).filter((name) => config.servers[name]!.price?.reported),
+    )
     return {
       server,
       seal: this.#seal,
@@ -280,6 +290,7 @@ export class Worker {
       beginHash: () => recorder.capture.beginDigest(),
       sawResult: (call, text) => {
         if (recorder.capture.keeps(call).results) call.captured_result = recorder.capture.mask(text)
+        if (trusted.has(call.server)) this.#reportedCost(call, text)
         if (call.outcome === 'input_required') this.#questions.required(call, text)
         if (call.endpoint.server !== '') this.#catalogue.answered(call, text)
       },
@@ -291,6 +302,25 @@ export class Worker {
       open: this.#open,
       questions: this.#questions,
       deadlines: this.#deadlines,
+    }
+  }
+
+  /** What a trusted server says a call cost. Another currency is not converted: the call is rated as if nothing was said. */
+  #reportedCost(call: Call, text: string): void {
+    if (call.method !== 'tools/call' || call.kind !== 'request' || call.result_read === 'none') return
+    const cost = readReportedCost(text)
+    if (cost === null) return
+    const result = typeof cost === 'string' ? cost : 'taken'
+    this.#metrics.add('weir_cost_reports_total', 1, [call.server, result])
+    if (typeof cost !== 'string') {
+      call.cost_reported = true
+      call.cost_reported_nano = cost.nano
+    } else if (!this.#toldCosts.has(`${call.server} ${cost}`)) {
+      this.#toldCosts.add(`${call.server} ${cost}`)
+      this.#server.log.warn('a reported cost is not taken: such calls are rated by their price', {
+        server: call.server,
+        why: cost === 'currency' ? 'its currency is not USD' : 'it is no amount',
+      })
     }
   }
 

@@ -18,6 +18,7 @@ import type { HostOptions } from '../proxy/host/options.ts'
 import type { WorkerOptions } from '../proxy/options.ts'
 import { Metrics } from '../proxy/telemetry/metrics.ts'
 import { type StoreOptions, storeProcess } from '../store/options.ts'
+import { collectorOptions } from './collector-options.ts'
 import { ConfigHistory } from './config-history.ts'
 import {
   loadSecrets,
@@ -176,31 +177,13 @@ export class Supervisor {
   }
 
   #collectorOptions(): CollectorOptions {
-    const { store, retention, context, export: exported, callers, http, instance, env, log } = this.#config
-    const isEmbedded = store.url === undefined
-    const url = store.url ?? (this.#at.store || `http://${store.listen}`)
-    return {
+    return collectorOptions(this.#config, {
       listen: pinned(this.#config.console.listen, this.#at.collector),
-      instance,
-      env,
+      store: this.#at.store,
       intake_token: this.#token(),
-      store: {
-        url,
-        user: isEmbedded ? 'weir' : store.user || 'default',
-        password: isEmbedded ? this.#secrets.store : store.password,
-        database: isEmbedded ? 'weir' : store.database,
-        timeout_ms: store.timeout_ms,
-        embedded: isEmbedded,
-      },
-      retention,
-      context,
-      export: exported,
-      caller_keys: Object.values(callers).flatMap((c) => c.keys.map((k) => k.sha256)),
-      allowed_hosts: http.allowed_hosts,
-      allowed_origins: http.allowed_origins,
-      log_level: log.level,
+      store_password: this.#secrets.store,
       alerts: this.#history.alertOptions(this.#config),
-    }
+    })
   }
 
   #startCollector(): Promise<string> {

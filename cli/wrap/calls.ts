@@ -153,6 +153,7 @@ export class WrappedCalls {
     call.body_us = this.#arrived_us
     call.transport = 'stdio'
     call.identity = this.#options.identity
+    if (call.identity?.tags) call.tags = call.identity.tags
     return call
   }
 

@@ -14,6 +14,7 @@ import { BODY_MAX, inflate, OTLP_BODY_MAX } from './body.ts'
 import { ApiError, fromFramework, sendError, storeAway } from './errors.ts'
 import type { Guard } from './guard.ts'
 import type { Readiness } from './health.ts'
+import { type RatingParts, ratingRoutes } from './ratings.ts'
 import { type SilenceParts, silenceRoutes } from './silences.ts'
 import { openSlots } from './slots.ts'
 
@@ -29,7 +30,7 @@ export type ApiParts = {
   metricsText: () => Promise<string>
   log: Log
   silences: Pick<SilenceParts, 'reader' | 'alerts'>
-}
+} & RatingParts
 
 /** Bodies in memory at once, and requests that wait for such a place with their bytes still in the socket. */
 const BODIES = 4
@@ -82,6 +83,7 @@ export function buildApi(parts: ApiParts): FastifyInstance {
   const admit = admission(metrics)
   batchRoutes(app, parts, admit)
   otlpRoute(app, parts, admit)
+  ratingRoutes(app, parts)
   silenceRoutes(app, { ...parts, ...parts.silences })
   return app
 }

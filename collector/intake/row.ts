@@ -5,6 +5,7 @@
  */
 import { type CallEvent, EVENT_VERSION, FIELDS, type Field } from '../../event/fields.ts'
 import type { CallIntent } from '../../event/intent.ts'
+import type { Facts } from '../money/book.ts'
 
 /** Why a line did not become a row. `refused`: the store could not read it. */
 export const DEAD_REASONS = ['not_json', 'version', 'field', 'refused'] as const
@@ -139,6 +140,49 @@ export function readEvent(value: Record<string, unknown>, onUnknown: (name: stri
   const keys = Object.keys(value)
   if (keys.length > present) for (const key of keys) if (!NAMES.has(key)) onUnknown(key)
   return row
+}
+
+const COLUMN_OF = Object.fromEntries(
+  KNOWN.filter((field) => field.isColumn).map((field, i) => [field.name, i]),
+) as Record<keyof CallEvent, number>
+const at = (name: keyof Facts): number => COLUMN_OF[name]
+const AT = {
+  ts: at('ts'),
+  kind: at('kind'),
+  method: at('method'),
+  server: at('server'),
+  tool: at('tool'),
+  outcome: at('outcome'),
+  attempts: at('attempts'),
+  tokens_in: at('tokens_in'),
+  tokens_out: at('tokens_out'),
+  request_bytes: at('request_bytes'),
+  response_bytes: at('response_bytes'),
+  upstream_us: at('upstream_us'),
+  meters: at('meters'),
+  cost_reported: at('cost_reported'),
+  cost_reported_nano: at('cost_reported_nano'),
+}
+
+/** What a row of `readEvent` says about its cost: with the values as they are stored, so that a later rating sees the same. */
+export function factsOf(row: readonly unknown[]): Facts {
+  return {
+    ts: row[AT.ts],
+    kind: row[AT.kind],
+    method: row[AT.method],
+    server: row[AT.server],
+    tool: row[AT.tool],
+    outcome: row[AT.outcome],
+    attempts: row[AT.attempts],
+    tokens_in: row[AT.tokens_in],
+    tokens_out: row[AT.tokens_out],
+    request_bytes: row[AT.request_bytes],
+    response_bytes: row[AT.response_bytes],
+    upstream_us: row[AT.upstream_us],
+    meters: row[AT.meters],
+    cost_reported: row[AT.cost_reported],
+    cost_reported_nano: row[AT.cost_reported_nano],
+  } as Facts
 }
 
 export const PAYLOAD_COLUMNS = [

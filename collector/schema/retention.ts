@@ -28,8 +28,10 @@ const LIFETIMES: Readonly<Record<string, readonly [time: string, days: string]>>
   anomalies: ['started', 'ROLLUPS_DAYS'],
   alert_events: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
   alert_deliveries: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
+  cost_adjustments: ['toDateTime(ts)', 'CALLS_DAYS'],
+  ratings: ['toDateTime(written_at)', 'ROLLUPS_DAYS'],
+  cost_1d: ['d', 'ROLLUPS_DAYS'],
   slo_status: ['toDateTime(updated_at)', 'ROLLUPS_DAYS'],
-  cost_adjustments: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
   annotations: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
 }
 

@@ -112,6 +112,151 @@ WHERE i.event_id NOT IN (
   SELECT event_id FROM {DB}.calls WHERE ts >= (SELECT min(ts) - toIntervalHour(1) FROM {DB}.call_intents)
 );
 
+-- Money -----------------------------------------------------------------------------------------------------------------------
+-- Nano-dollars (10^-9 USD), integers. A call that may cost something and whose price nobody knows is unpriced, and never zero.
+
+-- One row per amount: what a call cost when it was stored (rating 0), and what each later rating took from the old price and put
+-- under the new one. Sums are what is owed now. Reaches back as far as calls do; for longer there is v_costs_1d, which agrees.
+CREATE OR REPLACE VIEW {DB}.v_costs AS
+SELECT c.ts AS ts, c.event_id AS event_id, toUInt64(0) AS rating, c.trace_id AS trace_id, c.session_id AS session_id, c.run_id AS run_id,
+  c.env AS env, c.team AS team, c.project AS project, c.caller AS caller, c.agent AS agent, c.server AS server, c.tool AS tool, c.method AS method,
+  c.tags AS tags, c.price_id AS price_id, toLowCardinality(toString(c.cost_source)) AS cost_source,
+  c.cost_nano AS cost_nano, toInt64(1) AS calls, toInt64(c.cost_source = 'unpriced') AS unpriced
+FROM {DB}.calls AS c WHERE c.kind = 'request' AND c.cost_source != 'none'
+UNION ALL
+SELECT a.ts, a.event_id, a.rating, a.trace_id, a.session_id, a.run_id,
+  a.env, a.team, a.project, a.caller, a.agent, a.server, a.tool, a.method,
+  a.tags, toLowCardinality(move.1), toLowCardinality(move.2), move.4, move.3, if(move.2 = 'unpriced', move.3, toInt64(0))
+FROM {DB}.cost_adjustments AS a
+ARRAY JOIN [(a.from_price_id, a.from_source, toInt64(-1), -a.from_nano), (a.price_id, a.cost_source, toInt64(1), a.cost_nano)] AS move
+WHERE move.2 != 'none';
+
+-- What each call costs now, and why. A call without a row has nothing to pay for. Filter by trace_id or ts: there is an index.
+CREATE OR REPLACE VIEW {DB}.v_call_costs AS
+SELECT event_id, ts, trace_id, sum(v.cost_nano) AS cost_nano,
+  argMaxIf(v.price_id, v.rating, v.calls > 0) AS price_id,
+  if(sum(v.calls) = 0, 'none', argMaxIf(toString(v.cost_source), v.rating, v.calls > 0)) AS cost_source,
+  max(v.rating) AS rating
+FROM {DB}.v_costs AS v GROUP BY event_id, ts, trace_id;
+
+-- The same costs by day: lives as long as the daily rollups.
+CREATE OR REPLACE VIEW {DB}.v_costs_1d AS
+SELECT d, env, team, project, caller, agent, server, tool, tags_id, any(r.tags) AS tags, price_id, cost_source,
+  sum(r.calls) AS calls, sum(r.cost_nano) AS cost_nano, if(cost_source = 'unpriced', calls, toInt64(0)) AS unpriced,
+  sum(r.tokens) AS tokens, sum(r.upstream_us) AS upstream_us
+FROM {DB}.cost_1d AS r GROUP BY d, env, team, project, caller, agent, server, tool, tags_id, price_id, cost_source;
+
+-- Every price there ever was; in_force: it is in the config now.
+CREATE OR REPLACE VIEW {DB}.v_prices AS
+SELECT price_id, any(p.server) AS server, any(p.tool) AS tool, any(p.valid_from) AS valid_from, any(p.valid_to) AS valid_to,
+  any(p.per_call_nano) AS per_call_nano, any(p.per_input_token_nano) AS per_input_token_nano, any(p.per_output_token_nano) AS per_output_token_nano,
+  any(p.per_byte_in_nano) AS per_byte_in_nano, any(p.per_byte_out_nano) AS per_byte_out_nano, any(p.per_second_nano) AS per_second_nano,
+  any(p.per_month_nano) AS per_month_nano, any(p.split_by) AS split_by, any(p.formula) AS formula, any(p.bill_on) AS bill_on,
+  any(p.reported) AS reported, any(p.priced) AS priced, max(p.loaded_at) AS loaded_at,
+  toUInt8(max(p.book = (SELECT argMax(b.book, b.loaded_at) FROM {DB}.prices AS b))) AS in_force
+FROM {DB}.prices AS p WHERE price_id != '' GROUP BY price_id;
+
+-- Prices of a month of a server, split among those who used it in that month (UTC), to the last nano-dollar: everybody gets the
+-- whole part of his share, and what is left goes one by one to the largest remainders. A price that holds for part of a month
+-- counts for that part. A month nobody used the server is a row without anybody: its price is due all the same. A price without
+-- valid_from counts from the first month of use. The running month is due as a whole, split by the use so far.
+CREATE OR REPLACE VIEW {DB}.v_fixed_costs AS
+WITH due AS (
+  SELECT price_id, server, split_by, month,
+    dateDiff('second', toDateTime(month, 'UTC'), toDateTime(addMonths(month, 1), 'UTC')) AS month_s,
+    greatest(0, dateDiff('second', greatest(p.valid_from, toDateTime64(month, 3, 'UTC')), least(p.valid_to, toDateTime64(addMonths(month, 1), 3, 'UTC')))) AS held_s,
+    toInt64(intDiv(toInt128(p.per_month_nano) * held_s + intDiv(month_s, 2), month_s)) AS amount_nano
+  FROM (SELECT * FROM {DB}.v_prices WHERE in_force = 1 AND per_month_nano > 0) AS p
+  LEFT JOIN (SELECT server, min(d) AS first_day FROM {DB}.cost_1d GROUP BY server) AS u USING (server)
+  ARRAY JOIN arrayMap(i -> addMonths(toStartOfMonth(if(toUnixTimestamp(p.valid_from) > 0, toDate(p.valid_from, 'UTC'), if(u.first_day = toDate(0), today(), u.first_day))), i),
+    range(toUInt32(greatest(0, 1 + dateDiff('month', if(toUnixTimestamp(p.valid_from) > 0, toDate(p.valid_from, 'UTC'), if(u.first_day = toDate(0), today(), u.first_day)), toDate(now('UTC'))))))) AS month
+  WHERE amount_nano > 0
+), used AS (
+  SELECT toStartOfMonth(d) AS month, server, price_id, env, team, project, caller, agent, tool, tags_id, any(r.tags) AS tags,
+    toInt128(multiIf(due.split_by = 'duration', sum(r.upstream_us), due.split_by = 'tokens', sum(r.tokens), sum(r.calls))) AS weight
+  FROM {DB}.cost_1d AS r INNER JOIN due ON due.server = r.server AND due.month = toStartOfMonth(r.d)
+  GROUP BY month, server, due.price_id AS price_id, due.split_by, env, team, project, caller, agent, tool, tags_id
+  HAVING weight > 0
+), shares AS (
+  SELECT due.month AS month, due.server AS server, due.price_id AS price_id, due.split_by AS split_by, due.amount_nano AS amount_nano,
+    used.env AS env, used.team AS team, used.project AS project, used.caller AS caller, used.agent AS agent, used.tool AS tool, used.tags_id AS tags_id, used.tags AS tags,
+    used.weight AS weight, sum(used.weight) OVER (PARTITION BY due.month, due.server, due.price_id) AS total,
+    if(total = 0, due.amount_nano, toInt64(intDiv(due.amount_nano * used.weight, greatest(total, 1)))) AS whole_nano,
+    if(total = 0, toInt128(0), (due.amount_nano * used.weight) % greatest(total, 1)) AS remainder
+  FROM due LEFT JOIN used ON used.month = due.month AND used.server = due.server AND used.price_id = due.price_id
+)
+SELECT month, server, price_id, split_by, amount_nano, env, team, project, caller, agent, tool, tags_id, tags,
+  toInt64(weight) AS used_amount, toUInt8(total = 0) AS unused,
+  whole_nano + toInt64(row_number() OVER (PARTITION BY month, server, price_id ORDER BY remainder DESC, env, team, project, caller, agent, tool, tags_id)
+    <= amount_nano - sum(whole_nano) OVER (PARTITION BY month, server, price_id)) AS cost_nano
+FROM shares;
+
+-- Spending by day of everything that can have a budget, and of all (scope all), over the last forty days. days: full days there
+-- are to take the pace from.
+CREATE OR REPLACE VIEW {DB}.v_spending AS
+SELECT scope, value, d, cost_nano, unpriced, least(7, dateDiff('day', min(d) OVER (PARTITION BY scope, value), toDate(now('UTC')))) AS days
+FROM (
+  SELECT s.1 AS scope, s.2 AS value, d, sum(r.cost_nano) AS cost_nano, sumIf(r.calls, r.cost_source = 'unpriced') AS unpriced
+  FROM {DB}.cost_1d AS r
+  ARRAY JOIN [('all', ''), ('team', toString(r.team)), ('project', toString(r.project)), ('caller', toString(r.caller)), ('agent', toString(r.agent)),
+    ('server', toString(r.server)), ('tool', concat(r.server, '/', r.tool))] AS s
+  WHERE d >= toDate(now('UTC')) - 40 GROUP BY scope, value, d
+);
+
+-- The same scopes in the running month (UTC). fixed_nano: the share of the prices of a month, due as a whole.
+-- forecast_nano: what is spent, and for the rest of the month the pace of the last seven full days (of fewer when the first cost
+-- is younger; of the month so far when there is no full day): weekends weigh as they do, one loud hour does not.
+CREATE OR REPLACE VIEW {DB}.v_month AS
+SELECT scope, value, used_nano, fixed_nano, unpriced, used_nano + fixed_nano AS spent_nano, {FORECAST} AS forecast_nano
+FROM (
+  SELECT scope, value, sumIf(v.cost_nano, v.d >= toStartOfMonth(today_) AND v.fixed = 0) AS used_nano, sumIf(v.cost_nano, v.fixed = 1) AS fixed_nano,
+    sumIf(v.unpriced, v.d >= toStartOfMonth(today_)) AS unpriced, sumIf(v.cost_nano, v.d >= today_ - 7 AND v.d < today_ AND v.fixed = 0) AS recent_nano,
+    max(v.days) AS full_days, toDate(now('UTC')) AS today_,
+    greatest(1, dateDiff('second', toDateTime(toStartOfMonth(today_), 'UTC'), now('UTC'))) AS elapsed_s,
+    greatest(0, dateDiff('second', now('UTC'), toDateTime(addMonths(toStartOfMonth(today_), 1), 'UTC'))) AS rest_s
+  FROM (
+    SELECT scope, value, d, cost_nano, unpriced, days, 0 AS fixed FROM {DB}.v_spending
+    UNION ALL
+    SELECT s.1, s.2, f.month, sum(f.cost_nano), 0, 0, 1 FROM {DB}.v_fixed_costs AS f
+    ARRAY JOIN [('all', ''), ('team', toString(f.team)), ('project', toString(f.project)), ('caller', toString(f.caller)), ('agent', toString(f.agent)),
+      ('server', toString(f.server)), ('tool', concat(f.server, '/', f.tool))] AS s
+    WHERE f.month = toStartOfMonth(now('UTC')) AND (f.unused = 0 OR s.1 IN ('all', 'server')) GROUP BY s.1, s.2, f.month
+  ) AS v GROUP BY scope, value
+);
+
+-- Budgets of the config in their running period (UTC; weeks from Monday), by the method of v_month; shares of monthly prices
+-- count in budgets of a month. state: exceeded (it is spent), at_risk (the forecast is beyond it), ok. reached: the largest of
+-- warn_at that is spent, 0 for none.
+CREATE OR REPLACE VIEW {DB}.v_budgets AS
+SELECT budget_id, scope, value, period, amount_nano, warn_at, period_start, period_end, spent_nano, forecast_nano, unpriced,
+  if(amount_nano = 0, if(spent_nano > 0, 1., 0.), spent_nano / amount_nano) AS spent_share,
+  arrayMax(arrayConcat([0.], arrayFilter(w -> w <= spent_share, warn_at))) AS reached,
+  multiIf(spent_nano >= amount_nano AND spent_nano > 0, 'exceeded', forecast_nano > amount_nano, 'at_risk', 'ok') AS state
+FROM (
+  SELECT *, used_nano + fixed_nano AS spent_nano, {FORECAST} AS forecast_nano
+  FROM (
+    SELECT b.budget_id AS budget_id, b.scope AS scope, b.value AS value, b.period AS period, b.amount_nano AS amount_nano, b.warn_at AS warn_at,
+      toDate(now('UTC')) AS today_,
+      multiIf(b.period = 'day', today_, b.period = 'week', toMonday(today_), toStartOfMonth(today_)) AS period_start,
+      multiIf(b.period = 'day', period_start + 1, b.period = 'week', period_start + 7, addMonths(period_start, 1)) AS period_end,
+      greatest(1, dateDiff('second', toDateTime(period_start, 'UTC'), now('UTC'))) AS elapsed_s,
+      greatest(0, dateDiff('second', now('UTC'), toDateTime(period_end, 'UTC'))) AS rest_s,
+      if(b.period = 'month', any(m.fixed_nano), toInt64(0)) AS fixed_nano,
+      sumIf(s.cost_nano, s.d >= period_start AND s.d < period_end) AS used_nano,
+      sumIf(s.unpriced, s.d >= period_start AND s.d < period_end) AS unpriced,
+      max(s.days) AS full_days,
+      sumIf(s.cost_nano, s.d >= today_ - 7 AND s.d < today_) AS recent_nano
+    FROM (
+      SELECT budget_id, scope, value, period, amount_nano, warn_at FROM {DB}.budgets
+      WHERE budget_id != '' AND book = (SELECT argMax(l.book, l.loaded_at) FROM {DB}.budgets AS l)
+      LIMIT 1 BY budget_id
+    ) AS b
+    LEFT JOIN {DB}.v_spending AS s ON s.scope = b.scope AND s.value = b.value
+    LEFT JOIN {DB}.v_month AS m ON m.scope = b.scope AND m.value = b.value
+    GROUP BY budget_id, scope, value, period, amount_nano, warn_at
+  )
+);
+
 -- Alerts ----------------------------------------------------------------------------------------------------------------------
 -- Every alert there ever was, as it stands now; state is pending, firing, nodata, resolved or inactive. since: when it came into it.
 CREATE OR REPLACE VIEW {DB}.v_alerts AS

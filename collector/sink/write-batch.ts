@@ -9,7 +9,7 @@
 import { DEFINITION_COLUMNS, LISTED_COLUMNS } from '../intake/catalogue.ts'
 import type { BatchRows, DeadLetter } from '../intake/lines.ts'
 import { INTENT_COLUMNS, PAYLOAD_COLUMNS } from '../intake/row.ts'
-import { EVENT_COLUMN_NAMES } from '../schema/columns.ts'
+import { COLUMN_NAMES } from '../schema/columns.ts'
 import { type LedgerEntry, type LedgerRow, recordBatch } from './ledger.ts'
 import { findPoison } from './poison.ts'
 import { compactLines, type Store, StoreError } from './store.ts'
@@ -23,7 +23,7 @@ export type Batch = {
 }
 export type Written = { rows: number; dead: number; refused: readonly number[] }
 
-const CALL_COLUMNS = [...EVENT_COLUMN_NAMES, 'batch_id']
+const CALL_COLUMNS = [...COLUMN_NAMES, 'batch_id']
 const DEAD_COLUMNS = ['batch_id', 'row_no', 'instance', 'reason', 'error', 'body']
 const toBuffer = (lines: readonly string[]): Buffer => Buffer.from(`${lines.join('\n')}\n`)
 

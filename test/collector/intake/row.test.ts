@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { DEAD_BODY_MAX, readLines } from '../../../collector/intake/lines.ts'
-import { EVENT_COLUMN_NAMES } from '../../../collector/schema/columns.ts'
+import { compileBook } from '../../../collector/money/book.ts'
+import { COLUMN_NAMES, EVENT_COLUMN_NAMES } from '../../../collector/schema/columns.ts'
 import type { CallEvent } from '../../../event/fields.ts'
 import { makeEvent, makeIntent } from '../support/events.ts'
 
@@ -40,6 +41,7 @@ const read = (lines: readonly (object | string)[], keepEvents = false) =>
     lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n'),
     'b-1',
     keepEvents,
+    compileBook([]).rate,
   )
 const value = (row: string, name: string): unknown =>
   (JSON.parse(row) as unknown[])[EVENT_COLUMN_NAMES.indexOf(name)]
@@ -48,7 +50,7 @@ test('an event becomes a row with a value for every column and its batch id last
   const event = makeEvent()
   const { calls } = await read([event])
   const row = JSON.parse(calls[0]!) as unknown[]
-  expect(row).toHaveLength(EVENT_COLUMN_NAMES.length + 1)
+  expect(row).toHaveLength(COLUMN_NAMES.length + 1)
   expect(row.at(-1)).toBe('b-1')
   expect(Object.fromEntries(EVENT_COLUMN_NAMES.map((name, i) => [name, row[i]]))).toEqual(
     Object.fromEntries(EVENT_COLUMN_NAMES.map((name) => [name, event[name as keyof CallEvent]])),

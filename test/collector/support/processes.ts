@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CollectorOptions } from '../../../collector/options.ts'
+import { NO_MONEY } from '../../../config/price-book.ts'
 import { configSchema } from '../../../config/schema.ts'
 import { type StoreOptions, storeProcess } from '../../../store/options.ts'
 import type { FromChild } from '../../../supervisor/link.ts'
@@ -88,6 +89,7 @@ export function collectorOptions(store_url: string, more: Partial<CollectorOptio
     allowed_hosts: [],
     allowed_origins: [],
     log_level: 'warn',
+    money: NO_MONEY,
     alerts: {
       alerts: configSchema.parse({}).alerts,
       slos: {},
