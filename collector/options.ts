@@ -3,6 +3,7 @@
  * environment: it holds secrets. Validated by config/schema.ts before it gets here.
  */
 
+import type { AnomalyOptions } from '../config/anomalies.ts'
 import type { LogLevel } from '../event/log.ts'
 
 /** Days rows live. */
@@ -37,6 +38,7 @@ export type CollectorOptions = {
   intake_token: string
   store: StoreOptions
   retention: Retention
+  anomalies: AnomalyOptions
   export: { otlp: readonly OtlpTarget[] }
   /** SHA-256 (hex) of the API keys that may send OTLP and read /metrics from elsewhere. Empty: loopback peers only. */
   caller_keys: readonly string[]

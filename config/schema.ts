@@ -3,6 +3,7 @@
  * Keys are snake_case with the unit last; unknown keys are refused; `reload: false` marks what needs a restart.
  */
 import { z } from 'zod'
+import { anomalies } from './anomalies.ts'
 import { caller, captureRule, labelSource, server, serverName } from './entries.ts'
 import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
 
@@ -256,6 +257,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .meta(meta('How long rows live')),
+  anomalies,
   export: z
     .strictObject({
       otlp: z

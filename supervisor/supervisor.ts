@@ -180,7 +180,7 @@ export class Supervisor {
   }
 
   #collectorOptions(): CollectorOptions {
-    const { store, retention, export: exported, callers, http, instance, env, log } = this.#config
+    const { store, retention, anomalies, export: exported, callers, http, instance, env, log } = this.#config
     const isEmbedded = store.url === undefined
     const url = store.url ?? (this.#at.store || `http://${store.listen}`)
     return {
@@ -197,6 +197,7 @@ export class Supervisor {
         embedded: isEmbedded,
       },
       retention,
+      anomalies,
       export: exported,
       caller_keys: Object.values(callers).flatMap((c) => c.keys.map((k) => k.sha256)),
       allowed_hosts: http.allowed_hosts,

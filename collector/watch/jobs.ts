@@ -2,6 +2,7 @@
 import type { Log } from '../log.ts'
 import type { CollectorOptions } from '../options.ts'
 import type { Store } from '../sink/store.ts'
+import { anomalyJobs } from './anomaly/jobs.ts'
 import type { Job } from './watch.ts'
 
 export type JobParts = {
@@ -12,4 +13,4 @@ export type JobParts = {
 }
 
 /** In the order they begin. */
-export const watchJobs = (_parts: JobParts): readonly Job[] => []
+export const watchJobs = (parts: JobParts): readonly Job[] => [...anomalyJobs(parts)]

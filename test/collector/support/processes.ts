@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CollectorOptions } from '../../../collector/options.ts'
+import { configSchema } from '../../../config/schema.ts'
 import { type StoreOptions, storeProcess } from '../../../store/options.ts'
 import type { FromChild } from '../../../supervisor/link.ts'
 
@@ -81,6 +82,7 @@ export function collectorOptions(store_url: string, more: Partial<CollectorOptio
     intake_token: TOKEN,
     store: { url: store_url, ...WRITER, database: 'weir', timeout_ms: 20_000, embedded: true },
     retention: { calls_days: 30, payloads_days: 7, rollups_days: 800 },
+    anomalies: configSchema.parse({}).anomalies,
     export: { otlp: [] },
     caller_keys: [],
     allowed_hosts: [],
