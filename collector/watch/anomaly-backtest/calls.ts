@@ -91,10 +91,18 @@ export function usualDay(random: Random, caller: Caller, day: number): Call[] {
     const name = `${caller.name}-${day}-${isPoller ? 0 : run++}`
     const list = caller.tools[random.int(caller.tools.length)]!
     const size = LIST_SIZES[Number(list.server.slice(1))] ?? 10
-    calls.push(call(caller, from + random.between(0, 600), { server: list.server, method: 'tools/list', run: name, list_items: size }))
+    calls.push(
+      call(caller, from + random.between(0, 600), {
+        server: list.server,
+        method: 'tools/list',
+        run: name,
+        list_items: size,
+      }),
+    )
     const count = random.poisson(caller.calls_per_hour)
     for (let i = 0; i < count; i++) {
-      const { server, tool } = isPoller || i > 0 || hour > first ? random.pick(caller.tools) : caller.tools[0]!
+      const { server, tool } =
+        isPoller || i > 0 || hour > first ? random.pick(caller.tools) : caller.tools[0]!
       const repeats = random.next() < 0.05 ? 1 + random.int(4) : 1
       const words = isPoller ? 'jobs' : `${random.int(1_000_000)}`
       const at = from + random.between(0, 3500)
@@ -113,7 +121,11 @@ export function usualDay(random: Random, caller: Caller, day: number): Call[] {
   return calls
 }
 
-export type Injected = { faults: Fault[]; calls: Call[]; sizes: { server: string; from: number; to: number; factor: number }[] }
+export type Injected = {
+  faults: Fault[]
+  calls: Call[]
+  sizes: { server: string; from: number; to: number; factor: number }[]
+}
 
 /** `each` faults of every kind between `from` and `to`, each about a caller of its own as far as they go. */
 export function plantEvents(
@@ -126,12 +138,24 @@ export function plantEvents(
   const anyone = callers.filter((c) => c.name !== POLLER)
   const days = Math.max(1, Math.round((to - from) / DAY_S))
   const note = (kind: Fault['kind'], begin: number, end: number, more: Partial<Fault>): void => {
-    out.faults.push({ kind, finds: findsOf(kind), from: begin, to: end, server: '', tool: '', caller: '', size: 1, traffic: 0, ...more })
+    out.faults.push({
+      kind,
+      finds: findsOf(kind),
+      from: begin,
+      to: end,
+      server: '',
+      tool: '',
+      caller: '',
+      size: 1,
+      traffic: 0,
+      ...more,
+    })
   }
   /** A moment in the caller's own hours, on a day on which it works. */
   const atWork = (caller: Caller, i: number): number => {
     let day = from + (i % days) * DAY_S
-    for (let k = 0; k < days && isWeekend(day) && !caller.weekends; k++) day = from + ((i + k + 1) % days) * DAY_S
+    for (let k = 0; k < days && isWeekend(day) && !caller.weekends; k++)
+      day = from + ((i + k + 1) % days) * DAY_S
     const [first, last] = caller.hours
     return Math.floor(day + random.between(first + 0.5, last - 1.5) * 3600)
   }
@@ -143,10 +167,18 @@ export function plantEvents(
     out.calls.push(call(loose, at, { server, tool: `t${TOOLS - 1}-${i}`, run: `new-${i}`, arguments: 'x' }))
 
     const night = people[(i + 3) % people.length]!
-    const begin = Math.floor(from + (i % days) * DAY_S + ((night.hours[0] - random.between(3.5, 5) + 24) % 24) * 3600)
+    const begin = Math.floor(
+      from + (i % days) * DAY_S + ((night.hours[0] - random.between(3.5, 5) + 24) % 24) * 3600,
+    )
     note('off_hours', begin, begin + 1200, { caller: night.name })
     for (let k = 0; k < 12; k++)
-      out.calls.push(call(night, begin + k * 90, { ...random.pick(night.tools), run: `night-${i}`, arguments: `${random.int(1e6)}` }))
+      out.calls.push(
+        call(night, begin + k * 90, {
+          ...random.pick(night.tools),
+          run: `night-${i}`,
+          arguments: `${random.int(1e6)}`,
+        }),
+      )
 
     const stuck = anyone[(i * 2 + 1) % anyone.length]!
     const tool = random.pick(stuck.tools)
@@ -155,7 +187,14 @@ export function plantEvents(
     const start = atWork(stuck, i)
     note('retry_storm', start, Math.floor(start + count * pace), { ...tool, caller: stuck.name, size: count })
     for (let k = 0; k < count; k++)
-      out.calls.push(call(stuck, start + k * pace, { ...tool, run: `storm-${i}`, arguments: `same-${i}`, outcome: 'tool_error' }))
+      out.calls.push(
+        call(stuck, start + k * pace, {
+          ...tool,
+          run: `storm-${i}`,
+          arguments: `same-${i}`,
+          outcome: 'tool_error',
+        }),
+      )
 
     const looping = anyone[(i * 2 + 2) % anyone.length]!
     const again = random.pick(looping.tools)
@@ -182,7 +221,9 @@ export function wholeDay(random: Random, callers: readonly Caller[], day: number
   const usual = callers.flatMap((caller) => usualDay(random, caller, day))
   const own = planted.calls.filter((c) => c.ts >= day && c.ts < day + DAY_S)
   const shrunk = (c: Call): Call => {
-    const hit = c.method === 'tools/list' && planted.sizes.find((s) => s.server === c.server && c.ts >= s.from && c.ts < s.to)
+    const hit =
+      c.method === 'tools/list' &&
+      planted.sizes.find((s) => s.server === c.server && c.ts >= s.from && c.ts < s.to)
     return hit ? { ...c, list_items: Math.floor(c.list_items * hit.factor) } : c
   }
   return [...usual, ...own].map(shrunk).sort((a, b) => a.ts - b.ts)

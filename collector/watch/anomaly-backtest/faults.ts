@@ -68,7 +68,11 @@ export function planFaults(
   for (let i = 0; i < each; i++)
     for (const kind of SERIES_FAULTS) {
       for (let tries = 0; tries < 200; tries++) {
-        const { server, tool } = tools[(i * SERIES_FAULTS.length + SERIES_FAULTS.indexOf(kind) + tries * 7 + random.int(3)) % tools.length]!
+        const { server, tool } =
+          tools[
+            (i * SERIES_FAULTS.length + SERIES_FAULTS.indexOf(kind) + tries * 7 + random.int(3)) %
+              tools.length
+          ]!
         const length = random.between(MIN_S, MAX_S)
         const start = Math.floor(random.between(from + 1_800, to - length - 1_800))
         const isFree = faults.every(
@@ -106,7 +110,7 @@ function shift(hist: Map<number, number>, part: number, steps: number, random: R
   return shifted
 }
 
-function scaleCalls(bucket: Bucket, factor: number, random: Random): Bucket {
+function scaleCalls(bucket: Bucket, factor: number, rate: number, random: Random): Bucket {
   const hist = new Map<number, number>()
   let calls = 0
   for (const [index, count] of bucket.hist) {
@@ -120,14 +124,17 @@ function scaleCalls(bucket: Bucket, factor: number, random: Random): Bucket {
     ...bucket,
     calls,
     hist,
-    faults: Math.min(calls, Math.round(bucket.faults * ratio)),
+    faults:
+      calls > bucket.calls
+        ? bucket.faults + random.binomial(calls - bucket.calls, rate)
+        : random.binomial(bucket.faults, ratio),
     cost_nano: Math.round(bucket.cost_nano * ratio),
     bytes: Math.round(bucket.bytes * ratio),
   }
 }
 
-/** The bucket as it would have been with the fault. */
-export function inject(bucket: Bucket, fault: Fault, random: Random): Bucket {
+/** The bucket as it would have been with the fault. `rate`: the usual share of faults. */
+export function inject(bucket: Bucket, fault: Fault, rate: number, random: Random): Bucket {
   const part = coverage(fault, bucket.t)
   if (part === 0) return bucket
   const mixed = 1 + (fault.size - 1) * part
@@ -147,6 +154,6 @@ export function inject(bucket: Bucket, fault: Fault, random: Random): Bucket {
     case 'result_size':
       return { ...bucket, bytes: Math.round(bucket.bytes * mixed) }
     default:
-      return scaleCalls(bucket, mixed, random)
+      return scaleCalls(bucket, mixed, rate, random)
   }
 }

@@ -6,12 +6,28 @@ import type { Bucket } from './synthetic.ts'
 
 const ROWS_MAX = 20_000
 
-async function insert(store: Store, table: string, columns: readonly string[], rows: readonly (readonly unknown[])[]): Promise<void> {
+async function insert(
+  store: Store,
+  table: string,
+  columns: readonly string[],
+  rows: readonly (readonly unknown[])[],
+): Promise<void> {
   for (let at = 0; at < rows.length; at += ROWS_MAX)
     await store.insert(table, columns, compactLines(rows.slice(at, at + ROWS_MAX)), randomUUID())
 }
 
-const BUCKET_COLUMNS = ['t', 'server', 'tool', 'method', 'calls', 'ok', 'faults', 'cost_nano', 'response_bytes', 'hist']
+const BUCKET_COLUMNS = [
+  't',
+  'server',
+  'tool',
+  'method',
+  'calls',
+  'ok',
+  'faults',
+  'cost_nano',
+  'response_bytes',
+  'hist',
+]
 
 export const feedBuckets = (store: Store, buckets: readonly Bucket[]): Promise<void> =>
   insert(
@@ -34,7 +50,25 @@ export const feedBuckets = (store: Store, buckets: readonly Bucket[]): Promise<v
       ]),
   )
 
-const CALL_COLUMNS = ['event_id', 'ts', 'kind', 'trace_id', 'run_id', 'caller', 'team', 'method', 'server', 'tool', 'outcome', 'owner', 'error_type', 'error_fingerprint', 'arguments_hash', 'duration_us', 'list_items']
+const CALL_COLUMNS = [
+  'event_id',
+  'ts',
+  'kind',
+  'trace_id',
+  'run_id',
+  'caller',
+  'team',
+  'method',
+  'server',
+  'tool',
+  'outcome',
+  'owner',
+  'error_type',
+  'error_fingerprint',
+  'arguments_hash',
+  'duration_us',
+  'list_items',
+]
 
 const hash = (text: string): string => createHash('md5').update(text).digest('hex')
 

@@ -58,7 +58,11 @@ async function findingsOf(store: Store): Promise<Found[]> {
   )
 }
 
-const quiet = (): void => {}
+/** Tables in place, and nothing ages: history is as old as it is. */
+async function prepare(store: Store): Promise<void> {
+  await migrate({ store, retention: RETENTION, log: () => {} })
+  await store.command(`ALTER TABLE ${store.database}.baselines REMOVE TTL`)
+}
 
 /** Faults in series. The last `days` of the history get them. */
 export async function backtestSeries(
@@ -67,27 +71,48 @@ export async function backtestSeries(
   { days, each }: { days: number; each: number },
   { options, seed, say }: Parts,
 ): Promise<Backtest> {
-  await migrate({ store, retention: RETENTION, log: quiet })
+  await prepare(store)
   const random = openRandom(seed ^ 0x5eed)
   const from = history.start + (history.days - days) * DAY_S
   const to = history.start + history.days * DAY_S
   let faults: Fault[] = []
-  const usual = new Map<string, number>()
+  const usual = new Map<string, { calls: number; faults: number }>()
+  const keyOf = (b: { server: string; tool: string }): string => JSON.stringify([b.server, b.tool])
+  const rateOf = (b: Bucket): number => {
+    const { calls, faults: bad } = usual.get(keyOf(b)) ?? { calls: 0, faults: 0 }
+    return bad / Math.max(1, calls)
+  }
   for (let day = history.start; day < to; day += DAY_S) {
     let buckets = await history.day(day)
     if (day === from) {
       const tools = [...usual.keys()].sort().map((key) => JSON.parse(key) as [string, string])
-      faults = planFaults(random, tools.map(([server, tool]) => ({ server, tool })), { from, to, each })
+      faults = planFaults(
+        random,
+        tools.map(([server, tool]) => ({ server, tool })),
+        { from, to, each },
+      )
     }
     if (day >= from) {
       for (const fault of faults) {
-        const own = buckets.filter((b) => b.server === fault.server && b.tool === fault.tool && b.t + BUCKET_S > fault.from && b.t < fault.to)
+        const own = buckets.filter(
+          (b) =>
+            b.server === fault.server &&
+            b.tool === fault.tool &&
+            b.t + BUCKET_S > fault.from &&
+            b.t < fault.to,
+        )
         if (own.length > 0) fault.traffic = (own.reduce((sum, b) => sum + b.calls, 0) / own.length) * 3
       }
       buckets = buckets.map((b) =>
-        faults.filter((f) => f.server === b.server && f.tool === b.tool).reduce((now, f) => inject(now, f, random), b),
+        faults
+          .filter((f) => f.server === b.server && f.tool === b.tool)
+          .reduce((now, f) => inject(now, f, rateOf(b), random), b),
       )
-    } else for (const b of buckets) usual.set(JSON.stringify([b.server, b.tool]), b.calls)
+    } else
+      for (const b of buckets) {
+        const { calls, faults: bad } = usual.get(keyOf(b)) ?? { calls: 0, faults: 0 }
+        usual.set(keyOf(b), { calls: calls + b.calls, faults: bad + b.faults })
+      }
     await feedBuckets(store, buckets)
     await closeRange(store, options, day, day + DAY_S, (day + DAY_S) * 1000)
     if (day < from) continue
@@ -100,8 +125,12 @@ export async function backtestSeries(
 }
 
 /** Faults among single calls, in a database of its own; every bucket is judged by itself, as the watch does it. */
-export async function backtestEvents(store: Store, size: Size, { options, seed, say }: Parts): Promise<Backtest> {
-  await migrate({ store, retention: RETENTION, log: quiet })
+export async function backtestEvents(
+  store: Store,
+  size: Size,
+  { options, seed, say }: Parts,
+): Promise<Backtest> {
+  await prepare(store)
   const random = openRandom(seed ^ 0xca115)
   const callers = makeCallers(random, size.callers)
   const days = 28
@@ -113,7 +142,15 @@ export async function backtestEvents(store: Store, size: Size, { options, seed, 
   }
   const onlyEvents: AnomalyOptions = {
     ...options,
-    kinds: { ...options.kinds, latency: 'off', errors: 'off', volume: 'off', silence: 'off', cost: 'off', result_size: 'off' },
+    kinds: {
+      ...options.kinds,
+      latency: 'off',
+      errors: 'off',
+      volume: 'off',
+      silence: 'off',
+      cost: 'off',
+      result_size: 'off',
+    },
   }
   for (let day = from; day < to; day += DAY_S) {
     const calls = wholeDay(random, callers, day, planted)

@@ -1,6 +1,6 @@
 /** Findings against faults: recall, precision and delay by kind. Pure. */
 import { familyOf } from '../anomaly/follow.ts'
-import { type Fault, type FaultKind, EVENT_FAULTS, SERIES_FAULTS } from './faults.ts'
+import { EVENT_FAULTS, type Fault, type FaultKind, SERIES_FAULTS } from './faults.ts'
 
 export type Found = {
   kind: string
@@ -59,9 +59,7 @@ export function score(faults: readonly Fault[], findings: readonly Found[], lag_
     const found = hits.filter((h) => h.by.length > 0)
     const judgeable = hits.filter((h) => h.fault.traffic === 0 || h.fault.traffic >= JUDGEABLE)
     const wrong = ofKind.filter((f) => !faults.some((fault) => explains(f, fault)))
-    const delays = found.map(
-      (h) => (Math.min(...h.by.map((f) => f.detected_at)) + lag_s - h.fault.from) / 60,
-    )
+    const delays = found.map((h) => (Math.min(...h.by.map((f) => f.detected_at)) + lag_s - h.fault.from) / 60)
     const delay = median(delays)
     return {
       fault: name,
@@ -87,5 +85,14 @@ export function score(faults: readonly Fault[], findings: readonly Found[], lag_
         !faults.some((fault) => explains(f, fault)),
     )
   }
-  return [...kinds.map((kind) => line(kind, faults.filter((f) => f.kind === kind), ofKind(kind))), line('all', faults, findings)]
+  return [
+    ...kinds.map((kind) =>
+      line(
+        kind,
+        faults.filter((f) => f.kind === kind),
+        ofKind(kind),
+      ),
+    ),
+    line('all', faults, findings),
+  ]
 }

@@ -82,7 +82,8 @@ export function makeBucket(random: Random, tool: Tool, t: number, drift: Drift):
     const index = Math.ceil(log2 * 8) - 1
     hist.set(index, (hist.get(index) ?? 0) + 1)
   }
-  const around = (spread: number): number => (calls === 0 ? 1 : Math.exp((spread * random.normal()) / Math.sqrt(calls)))
+  const around = (spread: number): number =>
+    calls === 0 ? 1 : Math.exp((spread * random.normal()) / Math.sqrt(calls))
   return {
     t,
     server: tool.server,

@@ -4,7 +4,6 @@
  * Bounds: `series_max` series, busiest first; reads only the window and the last week of metric_5m.
  * Safe to run twice: a bucket made again replaces what was there.
  */
-import { quantileSql } from '../../schema/figures.ts'
 import type { Store } from '../../sink/store.ts'
 import { BUCKET_S } from './metrics.ts'
 
@@ -17,20 +16,26 @@ const KNOWN_DAYS = 7
 
 export const seconds = (t: number): string => `toDateTime(${Math.trunc(t)}, 'UTC')`
 
-const FIGURES = `sum(r.calls) AS n, sum(r.faults) AS bad, sumMap(r.hist) AS h, sum(r.cost_nano) AS cost, toInt64(sum(r.calls)) - sum(r.unpriced) AS priced, sum(r.response_bytes) AS bytes`
-const COLUMNS = 'scope, series, t, n, bad, p95, p50, cost, priced, bytes'
-const QUANTILES = `log(greatest(1, ${quantileSql('h', 0.95)})) AS p95, log(greatest(1, ${quantileSql('h', 0.5)})) AS p50`
+const COLUMNS = 'scope, series, t, n, n15, bad, p95, mid, cost, priced, bytes'
+/** Mean of log(us): the middle of each bucket of the histogram, in octaves. */
+const MID = `arraySum((i, k) -> k * (i + 0.5), mapKeys(h), mapValues(h)) / 8 * log(2) / greatest(arraySum(mapValues(h)), 1)`
+/** As quantileSql, but within its bucket the rank is placed by proportion: steps of 9 % would look like changes. */
+const P95 = `arraySort(x -> x.1, arrayZip(mapKeys(h15), mapValues(h15))) AS sorted, arrayCumSum(x -> toInt64(x.2), sorted) AS sums, 0.95 * sums[-1] AS place, arrayFirstIndex(x -> x >= place, sums) AS at,
+  if(at = 0, 0., (sorted[at].1 + (place - sums[at] + sorted[at].2) / sorted[at].2) / 8 * log(2)) AS p95`
 
-/** Rollup rows as series of one scope. */
+/** Rollup rows as series of one scope. Each row counts for its own bucket and, in `h15`, for the two after it. */
 const rolledUp = (db: string, scope: string, series: string, where: string): string =>
-  `SELECT ${COLUMNS.replace('p95, p50', QUANTILES)} FROM (
-    SELECT '${scope}' AS scope, ${series} AS series, r.t AS t, ${FIGURES}
-    FROM ${db}.tool_5m AS r WHERE r.t >= {from:DateTime('UTC')} AND r.t < {to:DateTime('UTC')} AND ${where} GROUP BY series, t)`
+  `SELECT ${COLUMNS.replace('p95, mid', `p95, ${MID} AS mid`)} FROM (SELECT *, ${P95} FROM (
+    SELECT '${scope}' AS scope, ${series} AS series, r.t + k * ${BUCKET_S} AS t, sumIf(r.calls, k = 0) AS n, sum(r.calls) AS n15, sumIf(r.faults, k = 0) AS bad,
+      sumMapIf(r.hist, k = 0) AS h, sumMap(r.hist) AS h15, sumIf(r.cost_nano, k = 0) AS cost, toInt64(n) - sumIf(r.unpriced, k = 0) AS priced, sumIf(r.response_bytes, k = 0) AS bytes
+    FROM ${db}.tool_5m AS r ARRAY JOIN [0, 1, 2] AS k
+    WHERE r.t >= {from:DateTime('UTC')} - ${2 * BUCKET_S} AND r.t < {to:DateTime('UTC')} AND ${where}
+    GROUP BY series, t HAVING t >= {from:DateTime('UTC')} AND t < {to:DateTime('UTC')} AND n > 0))`
 
 /** Teams and callers are in no five-minute rollup: counted from the rows of the window. */
 const counted = (db: string, scope: 'team' | 'caller'): string =>
-  `SELECT '${scope}' AS scope, toString(c.${scope}) AS series, toStartOfFiveMinutes(toDateTime(c.ts, 'UTC')) AS t, count() AS n, countIf(c.fault) AS bad,
-    0. AS p95, 0. AS p50, sum(c.cost_nano) AS cost, countIf(c.cost_source != 'unpriced')::Int64 AS priced, sum(c.response_bytes) AS bytes
+  `SELECT '${scope}' AS scope, toString(c.${scope}) AS series, toStartOfFiveMinutes(toDateTime(c.ts, 'UTC')) AS t, count() AS n, n AS n15, countIf(c.fault) AS bad,
+    0. AS p95, 0. AS mid, sum(c.cost_nano) AS cost, countIf(c.cost_source != 'unpriced')::Int64 AS priced, sum(c.response_bytes) AS bytes
   FROM ${db}.v_calls AS c WHERE c.ts >= {from:DateTime('UTC')} AND c.ts < {to:DateTime('UTC')} AND c.${scope} != '' GROUP BY series, t`
 
 const SERIES_OF_TOOL = "concat(toString(r.server), '/', toString(r.tool))"
@@ -58,11 +63,11 @@ known AS (
 grid AS (
   SELECT scope, series, t FROM known
   CROSS JOIN (SELECT {from:DateTime('UTC')} + number * ${BUCKET_S} AS t FROM numbers({buckets:UInt32})) AS b WHERE t >= first)
-SELECT g.scope, f.1, g.series, g.t, if(f.1 = 'cost', toUInt64(greatest(a.priced, 0)), a.n), a.bad, f.2, {made_at:DateTime64(3, 'UTC')}
+SELECT g.scope, f.1, g.series, g.t, multiIf(f.1 = 'cost', toUInt64(greatest(a.priced, 0)), f.1 = 'p95', a.n15, a.n), a.bad, f.2, {made_at:DateTime64(3, 'UTC')}
 FROM grid AS g LEFT JOIN agg AS a ON a.scope = g.scope AND a.series = g.series AND a.t = g.t
 ARRAY JOIN arrayFilter(f -> f.1 = 'vol' OR (a.n > 0 AND (f.1 = 'err' OR (a.n >= ${CALLS_MIN} AND (
-    (f.1 IN ('p95', 'p50', 'size') AND g.scope IN ('tool', 'server')) OR (f.1 = 'cost' AND a.cost > 0 AND a.priced > 0 AND g.scope != 'all'))))),
-  [('vol', toFloat64(a.n)), ('err', a.bad / greatest(a.n, 1)), ('p95', a.p95), ('p50', a.p50),
+    (f.1 IN ('p95', 'mid', 'size') AND g.scope IN ('tool', 'server')) OR (f.1 = 'cost' AND a.cost > 0 AND a.priced > 0 AND g.scope != 'all'))))),
+  [('vol', toFloat64(a.n)), ('err', a.bad / greatest(a.n, 1)), ('p95', a.p95), ('mid', a.mid),
    ('cost', log(greatest(1, a.cost / greatest(a.priced, 1)))), ('size', log(1 + a.bytes / greatest(a.n, 1)))]) AS f`
 }
 

@@ -34,6 +34,8 @@ export type Open = {
 
 export type Step = { opened: Open[]; continued: Open[]; ended: Open[] }
 
+/** Families whose parts add up. */
+const COUNTED = new Set(['volume', 'errors'])
 const CONFIRM = 2
 const OF = 3
 const CALM = 3
@@ -143,8 +145,9 @@ export class Follower {
       const entry = counts.get(keyOf(j))
       if (!entry || j.verdict.direction === 0) continue
       const same = j.verdict.direction > 0 ? entry.up : entry.down
-      // No child stands out by itself: the change is spread thin, and only the sum shows it.
-      own.set(keyOf(j), same === 0 || (same >= 2 && same >= entry.all / 2))
+      // Nothing stands out but the sum. Of counts that is a change spread thin; a mean also moves when the mix of its parts does.
+      const isThin = same === 0 && COUNTED.has(familyOf(j.kind))
+      own.set(keyOf(j), isThin || (same >= 2 && same >= entry.all / 2))
     }
     return own
   }

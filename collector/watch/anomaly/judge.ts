@@ -64,8 +64,6 @@ const GAP = 4
 /** Two hours: before that nothing is said about a new series. */
 const LEARN_MIN = 24
 const HALF_LIFE = 24
-/** Errors need some calls even where other figures would be judged by fewer. */
-const ERROR_CALLS_MIN = 10
 const ERRORS_MIN = 4
 const ERROR_RATE_MIN = 0.002
 const ERROR_RISE_MIN = 0.02
@@ -79,6 +77,10 @@ const fromVolume = (v: number): number => Math.max(0, (Math.max(v, 0) / 2) ** 2 
 
 /** The 15 minutes that end with bucket `t`. Null when a bucket of volume is missing, or there was no call to measure. */
 export function windowAt({ metric, points }: Series, t: number): Window | null {
+  if (metric === 'p95') {
+    const point = points.get(t)
+    return point ? { n: point.n, bad: 0, v: point.x } : null
+  }
   let n = 0
   let bad = 0
   let sum = 0
@@ -178,15 +180,25 @@ function usualErrors(
   return seen < LEARN_MIN / 2 || n < 50 ? null : { rate: bad / n, spread: 1, method: 'learning' }
 }
 
+/**
+ * How surprising `bad` of `n` is when `rate` is usual, in standard deviations: the signed root of the likelihood ratio, which
+ * keeps its meaning for rates near zero and few calls, where (observed - expected) / deviation does not.
+ */
+export function surprise(bad: number, n: number, rate: number): number {
+  const part = (seen: number, expected: number): number => (seen === 0 ? 0 : seen * Math.log(seen / expected))
+  const ratio = 2 * (part(bad, n * rate) + part(n - bad, n * (1 - rate)))
+  return Math.sign(bad - n * rate) * Math.sqrt(Math.max(0, ratio))
+}
+
 function judgeErrors(series: Series, t: number, limits: Limits): Verdict | null {
   const now = windowAt(series, t)
-  if (!now || now.n < Math.min(limits.min_calls, ERROR_CALLS_MIN)) return null
+  if (!now || now.n < limits.min_calls * RULES.err.calls_factor) return null
   const usual = usualErrors(series, t)
   if (!usual) return null
   const rule = RULES.err
   const rate = Math.max(usual.rate, ERROR_RATE_MIN)
   const deviation = Math.sqrt(Math.max(now.n * rate * (1 - rate), 0.05)) * usual.spread
-  const z = (now.bad - now.n * rate) / deviation
+  const z = surprise(now.bad, now.n, rate) / usual.spread
   const limit = (usual.method === 'weekly' ? rule.z : rule.z_learning) * STRICTNESS[limits.sensitivity]
   const isHigh = z > limit && now.bad >= ERRORS_MIN && now.v - usual.rate >= ERROR_RISE_MIN
   const reach = (BAND * deviation) / now.n
@@ -212,7 +224,7 @@ export function judge(series: Series, t: number, limits: Limits): Verdict | null
   const rule = RULES[series.metric]
   const now = windowAt(series, t)
   const isVolume = series.metric === 'vol'
-  if (!now || (!isVolume && now.n < limits.min_calls)) return null
+  if (!now || (!isVolume && now.n < limits.min_calls * rule.calls_factor)) return null
   const usual = usualAt(series, t, now, rule)
   if (!usual) return null
   const natural = isVolume ? fromVolume : Math.exp

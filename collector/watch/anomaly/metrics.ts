@@ -15,8 +15,8 @@ const MONDAY_S = 345_600
 /** Five minutes of the week, from Monday 00:00 UTC. */
 export const slotOf = (t: number): number => Math.floor((t - MONDAY_S) / BUCKET_S) % SLOTS
 
-/** `p95` and `p50`: log of us. `cost`: log of nano-dollars per priced call. `size`: log of bytes per call. */
-export const METRICS = ['p95', 'p50', 'err', 'vol', 'cost', 'size'] as const
+/** `p95`: log of us, of 15 minutes. `mid`: mean of the log of us, what a call typically takes. `cost`: log of nano-dollars per priced call. `size`: log of bytes per call. */
+export const METRICS = ['p95', 'mid', 'err', 'vol', 'cost', 'size'] as const
 export type Metric = (typeof METRICS)[number]
 
 /** `all` is the whole installation. */
@@ -34,6 +34,8 @@ export type MetricRule = {
   readonly sigma_min: number
   readonly sigma_min_learning: number
   readonly directions: readonly (1 | -1)[]
+  /** Calls it takes, as a multiple of `min_calls`: a 95th percentile of twenty calls is one call. */
+  readonly calls_factor: number
 }
 
 export const RULES: Readonly<Record<Metric, MetricRule>> = {
@@ -43,29 +45,32 @@ export const RULES: Readonly<Record<Metric, MetricRule>> = {
     z: 7,
     z_learning: 8,
     ratio_min: 1.25,
-    sigma_min: 0.03,
-    sigma_min_learning: 0.08,
+    sigma_min: 0.04,
+    sigma_min_learning: 0.1,
     directions: [1],
+    calls_factor: 5,
   },
-  p50: {
+  mid: {
     kind: 'latency',
     unit: 'us',
-    z: 7,
-    z_learning: 8,
-    ratio_min: 1.25,
+    z: 6,
+    z_learning: 7,
+    ratio_min: 1.2,
     sigma_min: 0.03,
     sigma_min_learning: 0.08,
     directions: [1],
+    calls_factor: 1,
   },
   err: {
     kind: 'errors',
     unit: 'share',
-    z: 5,
-    z_learning: 6,
+    z: 4.3,
+    z_learning: 4.8,
     ratio_min: 1,
     sigma_min: 1,
     sigma_min_learning: 1,
     directions: [1],
+    calls_factor: 0.5,
   },
   vol: {
     kind: 'volume',
@@ -76,6 +81,7 @@ export const RULES: Readonly<Record<Metric, MetricRule>> = {
     sigma_min: 0.7,
     sigma_min_learning: 1.2,
     directions: [1, -1],
+    calls_factor: 1,
   },
   cost: {
     kind: 'cost',
@@ -86,6 +92,7 @@ export const RULES: Readonly<Record<Metric, MetricRule>> = {
     sigma_min: 0.02,
     sigma_min_learning: 0.04,
     directions: [1, -1],
+    calls_factor: 1,
   },
   size: {
     kind: 'result_size',
@@ -96,6 +103,7 @@ export const RULES: Readonly<Record<Metric, MetricRule>> = {
     sigma_min: 0.03,
     sigma_min_learning: 0.08,
     directions: [1, -1],
+    calls_factor: 1,
   },
 }
 

@@ -29,7 +29,7 @@ export function clock(t: number, now: number): string {
 
 const MEASURES: Readonly<Record<string, string>> = {
   p95: 'p95',
-  p50: 'median',
+  mid: 'typical duration',
   err: 'faults',
   vol: 'calls in 15 minutes:',
   cost: 'cost per call',
