@@ -24,6 +24,10 @@ const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }>
   tail: { about: 'calls as they come', load: () => import('./cli/tail.ts') },
   top: { about: 'tools by calls, errors and latency, now', load: () => import('./cli/top.ts') },
   trace: { about: 'one trace as a waterfall', load: () => import('./cli/trace.ts') },
+  anomalies: {
+    about: 'what is unlike it usually is, and how well the detectors find it',
+    load: () => import('./cli/anomalies.ts'),
+  },
   query: { about: 'SQL to the store, read-only', load: () => import('./cli/query.ts') },
   doctor: {
     about: 'look at everything that can be wrong: ports, versions, servers, spool, store',

@@ -6,8 +6,10 @@ import type { AnomalyOptions } from '../../../config/anomalies.ts'
 import { migrate } from '../../schema/migrate.ts'
 import type { Store } from '../../sink/store.ts'
 import { DAY_S, HISTORY_DAYS } from '../anomaly/baseline.ts'
+import { judgeEvents } from '../anomaly/events.ts'
+import { readFindings } from '../anomaly/findings.ts'
 import { BUCKET_S } from '../anomaly/metrics.ts'
-import { closeRange, judgeRange, keepBaselines, LAG_S } from '../anomaly/tick.ts'
+import { closeRange, judgeRange, keepBaselines, LAG_S, REMEMBER_S } from '../anomaly/tick.ts'
 import { makeCallers, plantEvents, wholeDay } from './calls.ts'
 import { type Fault, inject, planFaults } from './faults.ts'
 import { feedBuckets, feedCalls } from './feed.ts'
@@ -16,7 +18,7 @@ import { type Found, type Line, score } from './score.ts'
 import { type Bucket, makeDay, makeTools } from './synthetic.ts'
 
 const RETENTION = { calls_days: 3650, payloads_days: 3650, rollups_days: 3650 }
-/** Thursday to Sunday at the end of a made-up history that begins on a Monday: weekends are in it. */
+/** A Monday. */
 export const SYNTHETIC_START_S = Date.UTC(2026, 0, 5) / 1000
 
 export type Size = {
@@ -30,8 +32,11 @@ export type Size = {
   event_each: number
 }
 
+/** Ends with a Saturday: off-hours use knows weekends. */
+const EVENT_HISTORY_DAYS = 27
+
 export const SIZES = {
-  full: { tools: 40, days: 7, each: 32, callers: 20, event_days: 4, event_each: 12 },
+  full: { tools: 40, days: 7, each: 32, callers: 20, event_days: 2, event_each: 10 },
   small: { tools: 12, days: 2, each: 4, callers: 10, event_days: 1, event_each: 4 },
 } as const satisfies Record<string, Size>
 
@@ -133,24 +138,12 @@ export async function backtestEvents(
   await prepare(store)
   const random = openRandom(seed ^ 0xca115)
   const callers = makeCallers(random, size.callers)
-  const days = 28
+  const days = EVENT_HISTORY_DAYS
   const to = SYNTHETIC_START_S + days * DAY_S
   const from = to - size.event_days * DAY_S
   const planted = plantEvents(random, callers, { from, to, each: size.event_each })
   for (let day = SYNTHETIC_START_S; day < to; day += DAY_S) {
     if (day < from) await feedCalls(store, wholeDay(random, callers, day, planted))
-  }
-  const onlyEvents: AnomalyOptions = {
-    ...options,
-    kinds: {
-      ...options.kinds,
-      latency: 'off',
-      errors: 'off',
-      volume: 'off',
-      silence: 'off',
-      cost: 'off',
-      result_size: 'off',
-    },
   }
   for (let day = from; day < to; day += DAY_S) {
     const calls = wholeDay(random, callers, day, planted)
@@ -160,7 +153,8 @@ export async function backtestEvents(
       const due = calls.slice(at, end < 0 ? undefined : end)
       at = end < 0 ? calls.length : end
       if (due.length > 0) await feedCalls(store, due)
-      await judgeRange(store, onlyEvents, t, t + BUCKET_S, (t + BUCKET_S) * 1000)
+      const known = await readFindings(store, t - REMEMBER_S)
+      await judgeEvents(store, options, known, { from: t, to: t + BUCKET_S, now_ms: (t + BUCKET_S) * 1000 })
     }
     say(`  single calls: day ${Math.round((day - from) / DAY_S) + 1} of ${size.event_days}`)
   }

@@ -70,11 +70,13 @@ export async function judgeEvents(
   known: readonly Finding[],
   { from, to, now_ms }: EventRange,
 ): Promise<Finding[]> {
-  const hits: Hit[] = []
-  for (const [kind, detector] of DETECTORS) {
-    const sensitivity = sensitivityOf(options, kind)
-    if (sensitivity) hits.push(...(await detector(store, { from, to, sensitivity })))
-  }
+  const found = await Promise.all(
+    DETECTORS.map(([kind, detector]) => {
+      const sensitivity = sensitivityOf(options, kind)
+      return sensitivity ? detector(store, { from, to, sensitivity }) : []
+    }),
+  )
+  const hits = found.flat()
   const own = known.filter((f) => !isOfSeries(f))
   const open = new Map(own.filter((f) => f.ended === 0).map((f) => [keyOf(f), f]))
   const written = new Map<string, Finding>()

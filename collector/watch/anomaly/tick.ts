@@ -18,7 +18,7 @@ const JUDGE_MAX_S = 1_800
 /** Rows that come late make their bucket again, up to this age. */
 const LATE_MAX_S = DAY_S
 /** Findings about single events are not found again for this long after they ended. */
-const REMEMBER_S = 2 * DAY_S
+export const REMEMBER_S = 2 * DAY_S
 
 export const bucketOf = (seconds: number): number => Math.floor(seconds / BUCKET_S) * BUCKET_S
 
