@@ -36,7 +36,7 @@ export type AnomalyRow = {
 
 const COLUMNS = `id, kind, scope, series, server, tool, team, caller, toString(v.started) AS started, if(v.is_open, '', toString(v.ended)) AS ended, toUInt8(v.is_open) AS is_open,
   toString(v.last_seen) AS last_seen, toString(v.detected_at) AS detected_at, method, value, expected, lower, upper, unit, score, toFloat64(v.n) AS n, contributor, contributor_share,
-  arrayMap(d -> map('dimension', d.1, 'value', d.2), v.differs) AS words, arrayMap(d -> d.3, v.differs) AS shares, arrayMap(d -> d.4, v.differs) AS usuals, evidence, traces, summary`
+  differs, evidence, traces, summary`
 
 export const sql = `SELECT ${COLUMNS} FROM v_anomalies AS v
 WHERE v.started < {to:DateTime64(3)} AND (v.is_open OR v.last_seen >= {from:DateTime64(3)})
@@ -62,33 +62,21 @@ export type AnomalyFilter = {
   limit?: number
 }
 
-type Raw = Omit<AnomalyRow, 'differs'> & {
-  words: { dimension: string; value: string }[]
-  shares: number[]
-  usuals: number[]
-}
-
-const toRow = ({ words, shares, usuals, ...row }: Raw): AnomalyRow => ({
-  ...row,
-  differs: words.map((word, i) => ({ ...word, share: shares[i] ?? 0, usual: usuals[i] ?? 0 })),
-})
-
 export async function run(reader: Reader, filter: AnomalyFilter): Promise<AnomalyRow[]> {
   const { from_ms, to_ms, state = 'all', limit = 200 } = filter
   const words = { kind: '', server: '', tool: '', caller: '', team: '' }
   for (const name of Object.keys(words) as (keyof typeof words)[]) words[name] = filter[name] ?? ''
-  const rows = await reader.rows<Raw>(sql, {
+  return reader.rows<AnomalyRow>(sql, {
     ...words,
     state,
     limit,
     from: moment(from_ms),
     to: moment(to_ms),
   })
-  return rows.map(toRow)
 }
 
 /** By id, or the beginning of one; null when there is none. */
 export async function one(reader: Reader, id: string): Promise<AnomalyRow | null> {
-  const [row] = await reader.rows<Raw>(oneSql, { id, limit: 1 })
-  return row ? toRow(row) : null
+  const [row] = await reader.rows<AnomalyRow>(oneSql, { id, limit: 1 })
+  return row ?? null
 }

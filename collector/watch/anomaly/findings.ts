@@ -103,7 +103,7 @@ export async function writeFindings(
     Math.round(f.n),
     f.contributor,
     finite(f.contributor_share),
-    f.differs.map((d) => [d.dimension, d.value, finite(d.share), finite(d.usual)]),
+    f.differs.map((d) => ({ ...d, share: finite(d.share), usual: finite(d.usual) })),
     f.evidence,
     f.traces,
     f.summary,
@@ -114,26 +114,15 @@ export async function writeFindings(
   await store.insert('anomalies', COLUMNS, lines, `anomalies:${token}`)
 }
 
-type Row = Omit<Finding, 'differs'> & {
-  differs: (Difference | [string, string, number, number])[]
-}
-
-const isKind = (kind: string): kind is AnomalyKind => (ANOMALY_KINDS as readonly string[]).includes(kind)
+const isKind = (kind: string): boolean => (ANOMALY_KINDS as readonly string[]).includes(kind)
 
 /** Open findings, and those of single events that ended after `since` (seconds): they are not to be found again. */
 export async function readFindings(store: Store, since: number): Promise<Finding[]> {
-  const rows = await store.rows<Row>(
+  const rows = await store.rows<Finding>(
     `SELECT id, kind, scope, series, server, tool, team, caller, toUInt32(v.started) AS started, toUInt32(v.ended) AS ended, toUInt32(v.last_seen) AS last_seen,
        toInt64(toUnixTimestamp64Milli(v.detected_at))::Float64 AS detected_at_ms, method, value, expected, lower, upper, unit, score, toFloat64(v.n) AS n, contributor, contributor_share, differs, evidence, traces, summary
      FROM ${store.database}.v_anomalies AS v
      WHERE v.is_open OR v.ended >= toDateTime(${Math.trunc(since)}, 'UTC')`,
   )
-  return rows
-    .filter((row) => isKind(row.kind))
-    .map((row) => ({
-      ...row,
-      differs: row.differs.map((d) =>
-        Array.isArray(d) ? { dimension: d[0], value: d[1], share: d[2], usual: d[3] } : d,
-      ),
-    }))
+  return rows.filter((row) => isKind(row.kind))
 }

@@ -44,7 +44,7 @@ const sql = (
   only: boolean,
 ): string => `
 SELECT p.scope AS scope, p.metric AS metric, p.series AS series, toUInt8(${isWeekly ? 1 : 0}) AS weekly,
-  ${isWeekly ? 'arrayMap(i -> if(length(b.centers) = 1, b.centers[1], b.centers[i + 1]), {slots:Array(UInt16)})' : '[]::Array(Float32)'} AS centers,
+  ${isWeekly ? 'arraySlice(arrayConcat(b.centers, b.centers), {first:UInt32}, {count:UInt32})' : '[]::Array(Float32)'} AS centers,
   ${isWeekly ? 'b.shift AS shift, b.sigma AS sigma, b.traffic AS traffic' : '0. AS shift, 0. AS sigma, 0. AS traffic'},
   p.t AS t, p.n AS n, p.bad AS bad, p.x AS x, p.late AS late
 FROM (
@@ -95,7 +95,8 @@ export async function loadSeries(source: Source, database: string, range: LoadRa
   const slots: number[] = []
   for (let t = first; t < to && slots.length < SLOTS; t += BUCKET_S) slots.push(slotOf(t))
   const back = first - (WINDOW - 1) * BUCKET_S
-  const params = { slots, ...only }
+  // A range of slots may go over the end of the week.
+  const params = { first: (slots[0] ?? 0) + 1, count: slots.length, ...only }
   const learning_from = first - DAY_S - 8 * BUCKET_S
   const [weekly, learning] = await Promise.all([
     baselines
