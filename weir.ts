@@ -29,6 +29,10 @@ const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }>
     load: () => import('./cli/anomalies.ts'),
   },
   query: { about: 'SQL to the store, read-only', load: () => import('./cli/query.ts') },
+  silence: {
+    about: 'keep alerts quiet for a while: add, list, remove',
+    load: () => import('./cli/silence.ts'),
+  },
   doctor: {
     about: 'look at everything that can be wrong: ports, versions, servers, spool, store',
     load: () => import('./cli/doctor.ts'),

@@ -5,6 +5,7 @@
 
 import type { AnomalyOptions } from '../config/anomalies.ts'
 import type { LogLevel } from '../event/log.ts'
+import type { AlertOptions } from './watch/alerts/options.ts'
 
 /** Days rows live. */
 export type Retention = { calls_days: number; payloads_days: number; rollups_days: number }
@@ -47,4 +48,5 @@ export type CollectorOptions = {
   /** Origins of browser clients besides loopback ones on a loopback listener. */
   allowed_origins: readonly string[]
   log_level: LogLevel
+  alerts: AlertOptions
 }

@@ -29,6 +29,7 @@ const LIFETIMES: Readonly<Record<string, readonly [time: string, days: string]>>
   caller_habits_1d: ['d', 'ROLLUPS_DAYS'],
   alert_events: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
   alert_deliveries: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
+  slo_status: ['toDateTime(updated_at)', 'ROLLUPS_DAYS'],
   cost_adjustments: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
   annotations: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
 }
@@ -54,5 +55,12 @@ export async function applyRetention(store: Store, retention: Retention): Promis
 }
 
 /** Tables whose lifetime is their own: what the config says now, and baselines, which are made anew every night. */
-export const UNAGED_TABLES: readonly string[] = ['baselines', 'budgets', 'prices', 'silences', 'watch_lock']
+export const UNAGED_TABLES: readonly string[] = [
+  'alert_rules',
+  'baselines',
+  'budgets',
+  'prices',
+  'silences',
+  'watch_lock',
+]
 export const RETAINED_TABLES: readonly string[] = Object.keys(LIFETIMES)

@@ -59,10 +59,12 @@ FROM (
   GROUP BY server, tool, method
 );
 
+-- Use by day. A key may have several rows until the store has merged them, so add up what you select: grouping here as well
+-- would make every question over a month pay for it twice.
 CREATE OR REPLACE VIEW {DB}.v_usage_1d AS
 SELECT d, env, team, project, server, tool, method,
-  {FIGURE_SUMS}
-FROM {DB}.usage_1d AS r GROUP BY d, env, team, project, server, tool, method;
+  {FIGURE_ROWS}
+FROM {DB}.usage_1d AS r;
 
 CREATE OR REPLACE VIEW {DB}.v_callers_1d AS
 SELECT d, env, caller, team, project, agent,
@@ -122,3 +124,47 @@ SELECT id, started, argMax(a.kind, a.updated_at) AS kind, argMax(a.scope, a.upda
   argMax(a.evidence, a.updated_at) AS evidence, argMax(a.traces, a.updated_at) AS traces, argMax(a.summary, a.updated_at) AS summary,
   max(a.updated_at) AS changed_at
 FROM {DB}.anomalies AS a GROUP BY id, started;
+-- Alerts ----------------------------------------------------------------------------------------------------------------------
+-- Every alert there ever was, as it stands now; state is pending, firing, nodata, resolved or inactive. since: when it came into it.
+CREATE OR REPLACE VIEW {DB}.v_alerts AS
+SELECT fingerprint, max(e.ts) AS ts, argMax(e.rule, (e.epoch, e.ts)) AS rule, argMax(e.labels, (e.epoch, e.ts)) AS labels,
+  argMax(e.annotations, (e.epoch, e.ts)) AS annotations, argMax(e.severity, (e.epoch, e.ts)) AS severity,
+  argMax(e.to_state, (e.epoch, e.ts)) AS state, argMax(e.value, (e.epoch, e.ts)) AS value,
+  argMax(e.starts_at, (e.epoch, e.ts)) AS starts_at, argMax(e.ends_at, (e.epoch, e.ts)) AS ends_at,
+  argMax(e.since, (e.epoch, e.ts)) AS since, argMax(e.clear_since, (e.epoch, e.ts)) AS clear_since,
+  argMax(e.silenced, (e.epoch, e.ts)) AS silenced, argMax(e.silenced_by, (e.epoch, e.ts)) AS silenced_by,
+  countIf(e.to_state = 'firing' AND e.from_state != 'firing') AS times_fired
+FROM {DB}.alert_events AS e GROUP BY fingerprint;
+
+-- The rules in force, and how their last evaluation went.
+CREATE OR REPLACE VIEW {DB}.v_alert_rules AS
+SELECT rule, argMax(r.kind, r.updated_at) AS kind, argMax(r.severity, r.updated_at) AS severity, argMax(r.about, r.updated_at) AS about,
+  argMax(r.state, r.updated_at) AS state, argMax(r.detail, r.updated_at) AS detail, max(r.updated_at) AS evaluated_at
+FROM {DB}.alert_rules AS r GROUP BY rule HAVING argMax(r.removed, r.updated_at) = 0;
+
+-- Messages to receivers as they stand: queued (not yet out), sent, failed.
+CREATE OR REPLACE VIEW {DB}.v_alert_deliveries AS
+SELECT key, argMax(d.receiver, d.ts) AS receiver, anyIf(d.group_key, d.status = 'queued') AS group_key, argMax(d.rule, d.ts) AS rule,
+  min(d.ts) AS queued_at, max(d.ts) AS ts, multiIf(countIf(d.status = 'sent') > 0, 'sent', countIf(d.status = 'failed') > 0, 'failed', 'queued') AS status,
+  countIf(d.status != 'queued') AS attempts, argMax(d.http_status, (d.status != 'queued', d.ts)) AS http_status,
+  argMax(d.error, (d.status != 'queued', d.ts)) AS error, anyIf(d.fingerprints, d.status = 'queued') AS fingerprints,
+  anyIf(d.resolved, d.status = 'queued') AS resolved
+FROM {DB}.alert_deliveries AS d GROUP BY key;
+
+-- Silences that were not removed before they began; active says whether one holds now.
+CREATE OR REPLACE VIEW {DB}.v_silences AS
+SELECT id, argMax(s.matchers, s.updated_at) AS matchers, argMax(s.starts_at, s.updated_at) AS starts_at, argMax(s.ends_at, s.updated_at) AS ends_at,
+  argMax(s.created_by, s.updated_at) AS created_by, argMax(s.comment, s.updated_at) AS comment, max(s.updated_at) AS updated_at,
+  toUInt8(starts_at <= now64(3) AND ends_at > now64(3)) AS active
+FROM {DB}.silences AS s GROUP BY id HAVING ends_at > starts_at;
+
+-- Service level objectives as last evaluated. budget_left: share of the errors allowed in the window that is still there, below 0
+-- when there were more. A burn rate of 1 uses the budget up exactly at the end of the window; NULL: too few calls to say.
+CREATE OR REPLACE VIEW {DB}.v_slos AS
+SELECT slo, server, tool, team, argMax(s.objective, s.updated_at) AS objective, argMax(s.target, s.updated_at) AS target,
+  argMax(s.window_days, s.updated_at) AS window_days, argMax(s.under, s.updated_at) AS under, argMax(s.total, s.updated_at) AS total,
+  argMax(s.bad, s.updated_at) AS bad, if(total = 0, NULL, 1 - bad / total) AS good_share, argMax(s.budget_left, s.updated_at) AS budget_left,
+  nullIf(argMax(s.burn_5m, s.updated_at), -1) AS burn_5m, nullIf(argMax(s.burn_30m, s.updated_at), -1) AS burn_30m,
+  nullIf(argMax(s.burn_1h, s.updated_at), -1) AS burn_1h, nullIf(argMax(s.burn_6h, s.updated_at), -1) AS burn_6h,
+  nullIf(argMax(s.burn_3d, s.updated_at), -1) AS burn_3d, max(s.updated_at) AS evaluated_at
+FROM {DB}.slo_status AS s GROUP BY slo, server, tool, team HAVING argMax(s.removed, s.updated_at) = 0;

@@ -60,7 +60,7 @@ export function toFinding(open: Open, ended: number, before: Finding | undefined
     lower: verdict.lower,
     upper: verdict.upper,
     unit: RULES[open.metric as keyof typeof RULES].unit,
-    score: verdict.z,
+    score: Math.abs(verdict.z),
     n: verdict.n,
     differs: before?.differs ?? [],
   }

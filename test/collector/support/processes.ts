@@ -88,6 +88,11 @@ export function collectorOptions(store_url: string, more: Partial<CollectorOptio
     allowed_hosts: [],
     allowed_origins: [],
     log_level: 'warn',
+    alerts: {
+      alerts: configSchema.parse({}).alerts,
+      slos: {},
+      config: { taken_ms: 1_700_000_000_000, changed: [] },
+    },
     ...more,
   }
 }
