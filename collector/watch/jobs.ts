@@ -4,8 +4,8 @@ import type { Metrics } from '../metrics.ts'
 import type { CollectorOptions } from '../options.ts'
 import type { Reader } from '../queries/client.ts'
 import type { Store } from '../sink/store.ts'
-import { anomalyJobs } from './anomaly/jobs.ts'
 import { alertJobs } from './alerts/jobs.ts'
+import { anomalyJobs } from './anomaly/jobs.ts'
 import type { Job } from './watch.ts'
 
 export type JobParts = {

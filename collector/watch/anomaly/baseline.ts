@@ -73,8 +73,8 @@ FROM p INNER JOIN z ON z.scope = p.scope AND z.series = p.series INNER JOIN sinc
 const SCOPES: readonly (readonly [scope: string, metrics: readonly Metric[]])[] = [
   ['tool', METRICS.filter((m) => m !== 'err')],
   ['server', METRICS.filter((m) => m !== 'err')],
-  ['team', ['vol', 'cost']],
-  ['caller', ['vol', 'cost']],
+  ['team', ['vol']],
+  ['caller', ['vol']],
   ['all', ['vol']],
 ]
 

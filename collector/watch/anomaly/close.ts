@@ -66,7 +66,7 @@ grid AS (
 SELECT g.scope, f.1, g.series, g.t, multiIf(f.1 = 'cost', toUInt64(greatest(a.priced, 0)), f.1 = 'p95', a.n15, a.n), a.bad, f.2, {made_at:DateTime64(3, 'UTC')}
 FROM grid AS g LEFT JOIN agg AS a ON a.scope = g.scope AND a.series = g.series AND a.t = g.t
 ARRAY JOIN arrayFilter(f -> f.1 = 'vol' OR (a.n > 0 AND (f.1 = 'err' OR (a.n >= ${CALLS_MIN} AND (
-    (f.1 IN ('p95', 'mid', 'size') AND g.scope IN ('tool', 'server')) OR (f.1 = 'cost' AND a.cost > 0 AND a.priced > 0 AND g.scope != 'all'))))),
+    (f.1 IN ('p95', 'mid', 'size') AND g.scope IN ('tool', 'server')) OR (f.1 = 'cost' AND a.cost > 0 AND a.priced > 0 AND g.scope IN ('tool', 'server')))))),
   [('vol', toFloat64(a.n)), ('err', a.bad / greatest(a.n, 1)), ('p95', a.p95), ('mid', a.mid),
    ('cost', log(greatest(1, a.cost / greatest(a.priced, 1)))), ('size', log(1 + a.bytes / greatest(a.n, 1)))]) AS f`
 }

@@ -16,6 +16,16 @@ const SHARE_MIN = 0.5
 /** How much more of the change than of the traffic. */
 const LIFT_MIN = 0.25
 const VALUES_MAX = 5
+/** Dimensions whose values stay: a new one is news. New runs and new arguments are not. */
+const LASTING = new Set([
+  'caller',
+  'error_fingerprint',
+  'outcome',
+  'client',
+  'upstream',
+  'server_protocol',
+  'team',
+])
 
 /** Name → expression on `v_calls`. The shape of arguments: their size to the power of two, and the very same ones. */
 const DIMENSIONS: Readonly<Record<string, string>> = {
@@ -77,9 +87,9 @@ export function rank(groups: readonly Group[], kind: AnomalyKind, scale: number)
     for (const g of own) {
       if (g.value === '') continue
       const share = Math.min(1, change(g) / total)
-      // A value that was not there before has all of its share to its credit, however many calls it has now.
+      // A version or an error that was not there before has all of its share to its credit, however many calls it has now.
       const usual =
-        g.n_before === 0 && calls_before > 0
+        g.n_before === 0 && calls_before > 0 && LASTING.has(dimension)
           ? 0
           : isOfCalls(kind)
             ? g.n_before / Math.max(1, calls_before)

@@ -97,10 +97,12 @@ export class Follower {
       if (this.#isOfParent(j, parents)) continue
       if (parents.get(key) === false) continue
       const stoodOut = this.#recent.filter((f) => f.directions.get(key) === direction)
-      if (stoodOut.length < CONFIRM) continue
+      // Silence is two empty buckets already.
+      const { isSilent } = j.verdict
+      if (stoodOut.length < (isSilent ? 1 : CONFIRM)) continue
       step.opened.push({
         ...withoutVerdict(j),
-        started: stoodOut[0]!.t,
+        started: stoodOut[0]!.t - (isSilent && stoodOut.length === 1 ? BUCKET_S : 0),
         last: t,
         direction,
         verdict: j.verdict,
@@ -112,7 +114,9 @@ export class Follower {
 
   #goOn(t: number, key: string, finding: Open, now: Judged | undefined, step: Step): void {
     if (now && now.verdict.direction === finding.direction) {
-      Object.assign(finding, { last: t, verdict: now.verdict, kind: now.kind, metric: now.metric })
+      // Silence stays silence while its last minutes leave the window.
+      const kind = finding.kind === 'silence' ? finding.kind : now.kind
+      Object.assign(finding, { last: t, verdict: now.verdict, kind, metric: now.metric })
       step.continued.push(finding)
       return
     }

@@ -52,7 +52,7 @@ export type Verdict = {
   upper: number
   /** Calls in the 15 minutes. */
   n: number
-  /** No call in the last ten minutes. */
+  /** No call in the last ten minutes, where that is far from usual. */
   isSilent: boolean
 }
 
@@ -234,21 +234,26 @@ export function judge(series: Series, t: number, limits: Limits): Verdict | null
   const limit = (usual.method === 'weekly' ? rule.z : rule.z_learning) * STRICTNESS[limits.sensitivity]
   const value = isVolume ? now.n : natural(now.v)
   const ratio = Math.max(value, 1e-9) / Math.max(expected, 1e-9)
-  const sign = z > 0 ? 1 : -1
   const isLarge = Math.max(ratio, 1 / ratio) >= rule.ratio_min
-  // From 100 calls to none is a dozen deviations, from 15 to none only seven: nothing at all is judged more readily.
-  const isGone = isVolume && now.n === 0 && z < -limit * 0.7
-  const isFar = (Math.abs(z) > limit || isGone) && isLarge && rule.directions.includes(sign)
+  // Nothing at all for ten minutes is told by those ten minutes; the five before would only delay it.
+  const isSilent = isVolume && isZero(series, t) && isZero(series, t - BUCKET_S)
+  const z_silent = isSilent ? (toVolume(0) - toVolume((expected * 2) / 3)) / usual.sigma : 0
+  const isGone = z_silent < -limit * 0.7
+  const sign = z > 0 && !isGone ? 1 : -1
+  // Who uses less is no matter of concern: what it used less of is.
+  const isUser = series.scope === 'caller' || series.scope === 'team'
+  const isMeant = rule.directions.includes(sign) && !(isUser && sign < 0)
+  const isFar = isGone ? isMeant : Math.abs(z) > limit && isLarge && isMeant
   return {
-    z,
+    z: isGone ? Math.min(z, z_silent) : z,
     direction: isFar ? sign : 0,
-    isCalm: Math.abs(z) < limit / 2 || !rule.directions.includes(sign),
+    isCalm: !isFar && (Math.abs(z) < limit / 2 || !isMeant),
     method: usual.method,
     value,
     expected,
     lower: natural(usual.center - BAND * usual.sigma),
     upper: natural(usual.center + BAND * usual.sigma),
     n: now.n,
-    isSilent: isVolume && isZero(series, t) && isZero(series, t - BUCKET_S),
+    isSilent: isGone,
   }
 }

@@ -28,6 +28,8 @@ export function survey(series: readonly Series[], t: number, options: AnomalyOpt
     const sensitivity = sensitivityOf(options, base)
     const silence = base === 'volume' ? sensitivityOf(options, 'silence') : null
     const strict = sensitivity ?? silence
+    // Errors of callers and teams are those of the tools they use.
+    if (base === 'errors' && (one.scope === 'caller' || one.scope === 'team')) continue
     if (!strict || (one.scope === 'all' && (base !== 'volume' || isLate))) continue
     if (isStill && base === 'volume' && one.scope !== 'all') continue
     const verdict = judge(one, t, { sensitivity: strict, min_calls: options.min_calls })
