@@ -28,6 +28,10 @@ const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }>
     about: 'tools that cost context and are never called, and what leaving them out saves',
     load: () => import('./cli/unused.ts'),
   },
+  anomalies: {
+    about: 'what is unlike it usually is, and how well the detectors find it',
+    load: () => import('./cli/anomalies.ts'),
+  },
   query: { about: 'SQL to the store, read-only', load: () => import('./cli/query.ts') },
   export: {
     about: 'costs of a month for finance: weir export focus --month 2026-10',

@@ -3,6 +3,7 @@
  * environment: it holds secrets. Validated by config/schema.ts before it gets here.
  */
 
+import type { AnomalyOptions } from '../config/anomalies.ts'
 import type { ContextConfig } from '../config/context.ts'
 import type { MoneyOptions } from '../config/price-book.ts'
 import type { LogLevel } from '../event/log.ts'
@@ -42,6 +43,7 @@ export type CollectorOptions = {
   retention: Retention
   /** What a token in a model's context costs. */
   context: ContextConfig
+  anomalies: AnomalyOptions
   export: { otlp: readonly OtlpTarget[] }
   /** SHA-256 (hex) of the API keys that may send OTLP and read /metrics from elsewhere. Empty: loopback peers only. */
   caller_keys: readonly string[]

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { alertsSchema, slosSchema } from './alerts.ts'
+import { anomalies } from './anomalies.ts'
 import { context } from './context.ts'
 import { caller, captureRule, labelSource, server, serverName } from './entries.ts'
 import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
@@ -285,6 +286,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .meta(meta('How long rows live')),
+  anomalies,
   export: z
     .strictObject({
       otlp: z

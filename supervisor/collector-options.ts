@@ -27,6 +27,7 @@ export function collectorOptions(config: Config, around: Surroundings): Collecto
     },
     retention,
     context,
+    anomalies: config.anomalies,
     export: exported,
     caller_keys: Object.values(callers).flatMap((c) => c.keys.map((k) => k.sha256)),
     allowed_hosts: http.allowed_hosts,

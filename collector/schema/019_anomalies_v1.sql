@@ -1,4 +1,4 @@
--- Findings. id is made of detector, series and start, so finding the same again updates the row; ended is 0 while it goes on.
+-- Findings. id is made of kind, series and start, so finding the same again updates the row; ended is 0 while it goes on.
 -- evidence is the SQL that shows it; contributor says what differs (dimension=value), share how much of it that explains.
 CREATE TABLE IF NOT EXISTS {DB}.anomalies (
   id String,
@@ -11,7 +11,9 @@ CREATE TABLE IF NOT EXISTS {DB}.anomalies (
   caller LowCardinality(String),
   started DateTime('UTC'),
   ended DateTime('UTC'),
+  last_seen DateTime('UTC'),
   detected_at DateTime64(3, 'UTC'),
+  method LowCardinality(String),
   value Float64,
   expected Float64,
   lower Float64,
@@ -21,6 +23,7 @@ CREATE TABLE IF NOT EXISTS {DB}.anomalies (
   n UInt64,
   contributor String,
   contributor_share Float64,
+  differs Array(Tuple(dimension String, value String, share Float64, usual Float64)),
   evidence String,
   traces Array(String),
   summary String,

@@ -26,6 +26,8 @@ const LIFETIMES: Readonly<Record<string, readonly [time: string, days: string]>>
   tool_lists: ['toDateTime(last_seen)', 'ROLLUPS_DAYS'],
   metric_5m: ['t', 'TOOL_5M_DAYS'],
   anomalies: ['started', 'ROLLUPS_DAYS'],
+  caller_tools: ['last_seen', 'ROLLUPS_DAYS'],
+  caller_habits_1d: ['d', 'ROLLUPS_DAYS'],
   alert_events: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
   alert_deliveries: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
   cost_adjustments: ['toDateTime(ts)', 'CALLS_DAYS'],

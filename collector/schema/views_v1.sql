@@ -432,3 +432,16 @@ FROM (
   FROM {DB}.tool_5m AS r ARRAY JOIN mapKeys(r.overhead_hist) AS bucket, mapValues(r.overhead_hist) AS n
   GROUP BY t, env, server, tool, method, bucket
 );
+
+-- Findings, each once, newest state. is_open: still going on. What it needs to be looked into stands in the row itself.
+CREATE OR REPLACE VIEW {DB}.v_anomalies AS
+SELECT id, started, argMax(a.kind, a.updated_at) AS kind, argMax(a.scope, a.updated_at) AS scope, argMax(a.series, a.updated_at) AS series,
+  argMax(a.server, a.updated_at) AS server, argMax(a.tool, a.updated_at) AS tool, argMax(a.team, a.updated_at) AS team, argMax(a.caller, a.updated_at) AS caller,
+  argMax(a.ended, a.updated_at) AS ended, ended = toDateTime(0, 'UTC') AS is_open, argMax(a.last_seen, a.updated_at) AS last_seen, min(a.detected_at) AS detected_at,
+  argMax(a.method, a.updated_at) AS method, argMax(a.value, a.updated_at) AS value, argMax(a.expected, a.updated_at) AS expected,
+  argMax(a.lower, a.updated_at) AS lower, argMax(a.upper, a.updated_at) AS upper, argMax(a.unit, a.updated_at) AS unit,
+  argMax(a.score, a.updated_at) AS score, argMax(a.n, a.updated_at) AS n,
+  argMax(a.contributor, a.updated_at) AS contributor, argMax(a.contributor_share, a.updated_at) AS contributor_share, argMax(a.differs, a.updated_at) AS differs,
+  argMax(a.evidence, a.updated_at) AS evidence, argMax(a.traces, a.updated_at) AS traces, argMax(a.summary, a.updated_at) AS summary,
+  max(a.updated_at) AS changed_at
+FROM {DB}.anomalies AS a GROUP BY id, started;

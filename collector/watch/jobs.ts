@@ -6,6 +6,7 @@ import type { CollectorOptions } from '../options.ts'
 import type { Reader } from '../queries/client.ts'
 import type { Store } from '../sink/store.ts'
 import { alertJobs } from './alerts/jobs.ts'
+import { anomalyJobs } from './anomaly/jobs.ts'
 import { contextPrices } from './context-prices.ts'
 import { moneyJob } from './money.ts'
 import type { Job } from './watch.ts'
@@ -22,9 +23,10 @@ export type JobParts = {
   book(): Book
 }
 
-/** In the order they begin. */
+/** In the order they begin: findings before alerts, for a rule may be about them. */
 export const watchJobs = (parts: JobParts): readonly Job[] => [
   moneyJob(parts),
   contextPrices(parts.store, () => parts.options().context),
+  ...anomalyJobs(parts),
   ...alertJobs(parts),
 ]

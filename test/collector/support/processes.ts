@@ -84,6 +84,7 @@ export function collectorOptions(store_url: string, more: Partial<CollectorOptio
     store: { url: store_url, ...WRITER, database: 'weir', timeout_ms: 20_000, embedded: true },
     retention: { calls_days: 30, payloads_days: 7, rollups_days: 800 },
     context: { teams: {} },
+    anomalies: configSchema.parse({}).anomalies,
     export: { otlp: [] },
     caller_keys: [],
     allowed_hosts: [],
