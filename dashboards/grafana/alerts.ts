@@ -124,10 +124,7 @@ export const RULES: readonly Rule[] = [
     uid: 'weir-tool-changed',
     title: 'WeirToolDefinitionChanged',
     sql: `
-      SELECT server, tool, count() AS value FROM (
-        SELECT server, tool, hash, min(first_seen) AS seen, row_number() OVER (PARTITION BY server, tool ORDER BY seen) AS version
-        FROM tool_definitions GROUP BY server, tool, hash
-      ) WHERE version > 1 AND $__timeFilter_ms(seen) GROUP BY server, tool ORDER BY server, tool`,
+      SELECT server, tool, count() AS value FROM v_tool_changes WHERE $__timeFilter_ms(ts) GROUP BY server, tool ORDER BY server, tool`,
     above: 0,
     window_s: 3600,
     for: '0s',
@@ -135,6 +132,19 @@ export const RULES: readonly Rule[] = [
     summary: '{{ $labels.server }} {{ $labels.tool }}: the definition that models read is another one',
     board: 'weir-security',
     panel: 'Tool definitions that changed',
+  },
+  {
+    uid: 'weir-budget',
+    title: 'WeirBudget',
+    sql: 'SELECT budget_id AS budget, scope, b.value AS name, spent_share AS value FROM v_budgets AS b ORDER BY budget',
+    above: 0.8,
+    window_s: 3600,
+    for: '0s',
+    severity: 'ticket',
+    summary:
+      'budget {{ $labels.budget }} of {{ $labels.scope }} {{ $labels.name }}: {{ humanizePercentage $values.A.Value }} is spent',
+    board: 'weir-cost',
+    panel: 'Budgets',
   },
 ]
 

@@ -22,23 +22,18 @@ export const ANNOTATIONS: readonly Annotation[] = [
     color: 'yellow',
     shown: true,
     sql: `
-      SELECT first_seen AS time, concat(server, ' ', tool, ' changed') AS title,
+      SELECT ts AS time, concat(server, ' ', tool, ' changed') AS title,
         concat('The definition of ', tool, ' is another than before: ', hash) AS text, concat('tool_definition,', server, ',', tool) AS tags
-      FROM (
-        SELECT server, tool, hash, min(first_seen) AS first_seen,
-          row_number() OVER (PARTITION BY server, tool ORDER BY first_seen) AS version
-        FROM tool_definitions GROUP BY server, tool, hash
-      )
-      WHERE version > 1 AND $__timeFilter_ms(first_seen) ORDER BY time LIMIT 500`,
+      FROM v_tool_changes WHERE $__timeFilter_ms(ts) ORDER BY time LIMIT 500`,
   },
   {
     name: 'Anomalies',
     color: 'orange',
     shown: true,
     sql: `
-      SELECT started AS time, if(ended = 0, now('UTC'), ended) AS timeEnd, concat(kind, ': ', series) AS title, summary AS text,
+      SELECT started AS time, if(is_open, now('UTC'), ended) AS timeEnd, concat(kind, ': ', series) AS title, summary AS text,
         concat('anomaly,', kind) AS tags
-      FROM anomalies FINAL WHERE $__timeFilter(started) ORDER BY time LIMIT 500`,
+      FROM v_anomalies WHERE $__timeFilter(started) ORDER BY time LIMIT 500`,
   },
   {
     name: 'Alerts',
@@ -46,6 +41,6 @@ export const ANNOTATIONS: readonly Annotation[] = [
     shown: true,
     sql: `
       SELECT ts AS time, rule AS title, concat(severity, ': ', annotations['summary']) AS text, concat('alert,', severity) AS tags
-      FROM alert_events WHERE $__timeFilter_ms(ts) AND to_state = 'firing' ORDER BY time LIMIT 500`,
+      FROM alert_events WHERE $__timeFilter_ms(ts) AND to_state = 'firing' AND from_state != 'firing' ORDER BY time LIMIT 500`,
   },
 ]

@@ -34,14 +34,14 @@ export const cost: Board = {
           description:
             'Cost from the first of the month in which the range ends. Calls without a price are not in it.',
           unit: 'currencyUSD',
-          w: 6,
+          w: 4,
           sql: `SELECT ${usd('sum(cost_nano)')} AS cost FROM v_usage_1d WHERE ${MONTH}`,
         }),
         stat({
           title: 'In the range',
           description: 'Cost of all days of the range.',
           unit: 'currencyUSD',
-          w: 6,
+          w: 4,
           sql: `SELECT ${usd('sum(cost_nano)')} AS cost FROM v_usage_1d WHERE ${WHERE}`,
         }),
         stat({
@@ -49,7 +49,7 @@ export const cost: Board = {
           description:
             'Calls in the range that could cost something and that no price names: unknown, not free.',
           unit: 'short',
-          w: 6,
+          w: 4,
           bounds: { warn: 1, bad: 1e9 },
           sql: `SELECT sum(unpriced) AS unpriced FROM v_usage_1d WHERE ${WHERE}`,
         }),
@@ -57,9 +57,52 @@ export const cost: Board = {
           title: 'Cost of a call',
           description: 'Mean over all calls of the range, unpriced ones as zero.',
           unit: 'currencyUSD',
-          w: 6,
+          w: 4,
           none: 'no calls',
           sql: `SELECT if(sum(calls) = 0, NULL, ${usd('sum(cost_nano)')} / sum(calls)) AS cost FROM v_usage_1d WHERE ${WHERE}`,
+        }),
+        stat({
+          title: 'Forecast',
+          description:
+            'This month with the pace of the last seven full days, shares of monthly prices included. Of everything: answers no choice.',
+          unit: 'currencyUSD',
+          w: 4,
+          none: 'nothing spent this month',
+          sql: `SELECT if(count() = 0, NULL, ${usd('sum(forecast_nano)')}) AS forecast FROM v_month WHERE scope = 'all'`,
+        }),
+        stat({
+          title: 'Budgets in trouble',
+          description: 'Budgets that are spent, or will be before their period ends.',
+          unit: 'short',
+          w: 4,
+          bounds: { warn: 1, bad: 2 },
+          sql: "SELECT countIf(state != 'ok') AS budgets FROM v_budgets",
+        }),
+        table({
+          title: 'Budgets',
+          description:
+            'Spent and forecast of the running period (UTC) against the amount. Of everything: answers no choice.',
+          none: 'no budgets are configured',
+          sql: `
+            SELECT budget_id, scope, value, period, ${usd('amount_nano')} AS amount, ${usd('spent_nano')} AS spent, spent_share, ${usd('forecast_nano')} AS forecast,
+              state, unpriced FROM v_budgets ORDER BY spent_share DESC, budget_id LIMIT 200`,
+          columns: {
+            amount: { unit: 'currencyUSD' },
+            spent: { unit: 'currencyUSD' },
+            forecast: { unit: 'currencyUSD' },
+            spent_share: { unit: 'percentunit', gauge: true },
+          },
+        }),
+        table({
+          title: 'Prices of a month, split by use',
+          description:
+            'What a server costs a month, and how it is shared among those who used it. A month of nobody is due all the same.',
+          none: 'no server has a monthly price',
+          sql: `
+            SELECT month, server, team, project, tool, split_by, ${usd('sum(cost_nano)')} AS cost FROM v_fixed_costs
+            WHERE month >= toStartOfMonth(toDate($__fromTime)) AND month <= toDate($__toTime) ${CHOSEN}
+            GROUP BY month, server, team, project, tool, split_by ORDER BY month DESC, cost DESC, server, team, tool LIMIT 200`,
+          columns: { cost: { unit: 'currencyUSD' } },
         }),
       ],
     },
@@ -118,6 +161,16 @@ export const cost: Board = {
             SELECT caller, agent, team, project, ${usd('sum(v.cost_nano)')} AS cost, sum(v.calls) AS calls, sum(v.unpriced) AS unpriced
             FROM v_callers_1d AS v WHERE ${CALLERS} GROUP BY caller, agent, team, project ORDER BY cost DESC, calls DESC, caller, agent LIMIT 200`,
           columns: { ...MONEY, team: narrow('team'), project: narrow('project') },
+        }),
+        table({
+          title: 'Where prices come from',
+          description:
+            'Cost and calls by source of the price: reported by the server, a formula, the tool, the server, the default. unpriced is unknown.',
+          sql: `
+            SELECT cost_source, price_id, ${usd('sum(v.cost_nano)')} AS cost, sum(v.calls) AS calls
+            FROM v_costs_1d AS v WHERE ${WHERE} ${picked(['caller', 'agent'])} GROUP BY cost_source, price_id HAVING calls != 0 OR cost != 0
+            ORDER BY cost DESC, cost_source, price_id LIMIT 100`,
+          columns: { ...MONEY },
         }),
         table({
           title: 'Moved most',

@@ -94,6 +94,28 @@ export const health: Board = {
       ],
     },
     {
+      title: 'Does the watch run?',
+      panels: [
+        table({
+          title: 'Alert rules',
+          description: 'Rules in force, when each was evaluated last and how that went.',
+          none: 'no rules are configured',
+          sql: `
+            SELECT rule, kind, severity, state, detail, evaluated_at, greatest(0, dateDiff('second', evaluated_at, now64(3))) AS age
+            FROM v_alert_rules ORDER BY state, rule LIMIT 200`,
+          columns: { age: { unit: 's' } },
+        }),
+        table({
+          title: 'Notifications',
+          description: 'Messages of the range to receivers, failed and waiting ones first.',
+          none: 'nothing was sent',
+          sql: `
+            SELECT queued_at, receiver, rule, status, attempts, http_status, error FROM v_alert_deliveries WHERE $__timeFilter_ms(queued_at)
+            ORDER BY status = 'sent', queued_at DESC LIMIT 200`,
+        }),
+      ],
+    },
+    {
       title: 'Is it fast?',
       panels: [
         series({

@@ -77,19 +77,17 @@ export const overview: Board = {
         }),
         stat({
           title: 'Alerts firing',
-          description: 'Alerts whose newest change of state was to firing.',
+          description: 'Alerts of Weir that fire now, silenced ones included.',
           unit: 'short',
           bounds: { warn: 1, bad: 3 },
-          sql: `
-            SELECT countIf(state = 'firing') AS firing
-            FROM (SELECT rule, fingerprint, argMax(to_state, ts) AS state FROM alert_events GROUP BY rule, fingerprint)`,
+          sql: "SELECT countIf(state = 'firing') AS firing FROM v_alerts",
         }),
         stat({
           title: 'Open anomalies',
           description: 'Findings of the detectors that have not ended.',
           unit: 'short',
           bounds: { warn: 1, bad: 5 },
-          sql: 'SELECT countIf(ended = 0) AS open FROM anomalies FINAL',
+          sql: 'SELECT countIf(is_open) AS open FROM v_anomalies',
         }),
         stat({
           title: 'Events lost',
@@ -214,14 +212,17 @@ export const overview: Board = {
           },
         }),
         table({
-          title: 'Open anomalies and firing alerts',
-          description: 'What the detectors found and has not ended, and alerts whose newest state is firing.',
+          title: 'Anomalies, alerts, budgets',
+          description:
+            'What the detectors found and has not ended, alerts that fire, budgets that are spent or will be by the end of their period.',
           none: 'all quiet',
           sql: `
-            SELECT 'anomaly' AS what, started AS since, concat(kind, ' ', series) AS name, summary FROM anomalies FINAL WHERE ended = 0
+            SELECT 'anomaly' AS what, started AS since, concat(kind, ' ', series) AS name, summary FROM v_anomalies WHERE is_open
             UNION ALL
-            SELECT 'alert' AS what, argMax(starts_at, ts) AS since, rule AS name, argMax(annotations, ts)['summary'] AS summary
-            FROM alert_events GROUP BY rule, fingerprint HAVING argMax(to_state, ts) = 'firing'
+            SELECT 'alert' AS what, starts_at AS since, rule AS name, annotations['summary'] AS summary FROM v_alerts WHERE state = 'firing'
+            UNION ALL
+            SELECT 'budget' AS what, toDateTime(period_start) AS since, concat(state, ' ', budget_id) AS name,
+              concat(toString(round(spent_share * 100)), ' % spent') AS summary FROM v_budgets WHERE state != 'ok'
             ORDER BY since DESC LIMIT 50`,
         }),
       ],

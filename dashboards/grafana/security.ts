@@ -63,11 +63,7 @@ export const security: Board = {
             'Tools whose definition became another one in the range: what the model reads is not what was reviewed.',
           unit: 'short',
           bounds: { warn: 1, bad: 10 },
-          sql: `
-            SELECT count() AS changes FROM (
-              SELECT server, tool, hash, min(first_seen) AS seen, row_number() OVER (PARTITION BY server, tool ORDER BY seen) AS version
-              FROM tool_definitions WHERE 1 = 1 ${picked(['server', 'tool'])} GROUP BY server, tool, hash
-            ) WHERE version > 1 AND $__timeFilter_ms(seen)`,
+          sql: `SELECT count() AS changes FROM v_tool_changes WHERE $__timeFilter_ms(ts) ${picked(['server', 'tool'])}`,
         }),
         series({
           title: 'Refused calls per second',
@@ -112,12 +108,8 @@ export const security: Board = {
             'A definition is name, description, schemas and annotations: a changed one may carry instructions nobody reviewed.',
           none: 'no definition changed',
           sql: `
-            SELECT seen, server, tool, before AS hash_before, hash, tokens, tokens_before, destructive, read_only FROM (
-              SELECT server, tool, hash, min(first_seen) AS seen, max(d.tokens) AS tokens, max(d.destructive) AS destructive, max(d.read_only) AS read_only,
-                lagInFrame(hash) OVER w AS before, lagInFrame(tokens) OVER w AS tokens_before, row_number() OVER w AS version
-              FROM tool_definitions AS d WHERE 1 = 1 ${picked(['server', 'tool'])} GROUP BY server, tool, hash
-              WINDOW w AS (PARTITION BY server, tool ORDER BY seen ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
-            ) WHERE version > 1 AND $__timeFilter_ms(seen) ORDER BY seen DESC LIMIT 100`,
+            SELECT ts, server, tool, version, tokens, tokens_before, hash, hash_before, definition, definition_before FROM v_tool_changes
+            WHERE $__timeFilter_ms(ts) ${picked(['server', 'tool'])} ORDER BY ts DESC LIMIT 100`,
         }),
         table({
           title: 'Callers first seen',
@@ -135,8 +127,10 @@ export const security: Board = {
             'What the detectors found in the range, open ones first: new tools of a caller, loops, odd volume.',
           none: 'nothing found',
           sql: `
-            SELECT started, if(ended = 0, NULL, ended) AS ended, kind, server, tool, team, caller, value, expected, unit, summary
-            FROM anomalies FINAL WHERE $__timeFilter(started) ${picked(['server', 'tool', 'team', 'caller'])} ORDER BY anomalies.ended = 0 DESC, started DESC LIMIT 100`,
+            SELECT started, if(is_open, NULL, v.ended) AS ended, kind, server, tool, team, caller, value, expected, unit, contributor, summary,
+              if(empty(traces), '', traces[1]) AS trace_id, ${linkColumns('started')}
+            FROM v_anomalies AS v WHERE $__timeFilter(started) ${picked(['server', 'tool', 'team', 'caller'])} ORDER BY is_open DESC, started DESC LIMIT 100`,
+          columns: { trace_id: { link: TRACE_LINK } },
         }),
         table({
           title: 'At night and on weekends',

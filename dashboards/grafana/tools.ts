@@ -85,6 +85,27 @@ export const tools: Board = {
       ],
     },
     {
+      title: 'Objectives',
+      panels: [
+        table({
+          title: 'Service level objectives',
+          description:
+            'As last evaluated: share of good calls, what is left of the budget of errors, and how fast it burns (1: used up at the end of the window).',
+          none: 'no objectives are configured',
+          w: 24,
+          h: 6,
+          sql: `
+            SELECT slo, server, tool, team, objective, target, window_days, good_share, budget_left, burn_5m, burn_1h, burn_6h, burn_3d, total, evaluated_at
+            FROM v_slos WHERE 1 = 1 ${picked(['server', 'tool'])} ORDER BY budget_left, slo, server, tool LIMIT 200`,
+          columns: {
+            target: { unit: 'percentunit' },
+            good_share: { unit: 'percentunit' },
+            budget_left: { unit: 'percentunit' },
+          },
+        }),
+      ],
+    },
+    {
       title: 'Duration, taken apart',
       panels: [
         series({

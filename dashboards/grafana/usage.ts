@@ -1,7 +1,7 @@
 /** Tool usage: which tools are taken up, by whom, which are dead weight in the context, which teach models nothing. For product. */
 import type { Board } from './board.ts'
 import { series, stat, TOOL_LINK, table } from './panel.ts'
-import { LAST_DAY, picked } from './query.ts'
+import { LAST_DAY, picked, usd } from './query.ts'
 
 const ALL = ['env', 'team', 'project', 'server', 'tool'] as const
 const WHERE = `$__dateFilter(d) ${picked(ALL)}`
@@ -28,13 +28,11 @@ export const usage: Board = {
         stat({
           title: 'Tools listed and never called',
           description:
-            'Seen in a list of tools within the range, no call in it: their definitions cost context all the same.',
+            'Listed in the range and called by nobody: their definitions cost context all the same. Answers server and tool.',
           unit: 'short',
           w: 6,
           bounds: { warn: 20, bad: 100 },
-          sql: `
-            SELECT uniqExact(server, tool) AS unused FROM tool_definitions WHERE last_seen >= $__fromTime ${picked(['server', 'tool'])}
-              AND (server, tool) NOT IN (SELECT server, tool FROM v_usage_1d WHERE ${WHERE} AND calls > 0)`,
+          sql: `SELECT uniqExact(server, tool) AS unused FROM v_unused_tools(from = $__fromTime, to = $__toTime) WHERE 1 = 1 ${picked(['server', 'tool'])}`,
         }),
         stat({
           title: 'Callers',
@@ -115,13 +113,40 @@ export const usage: Board = {
         table({
           title: 'Listed and never called',
           description:
-            'Definitions seen within the range of tools without a call in it, and the tokens each costs every list that holds it.',
+            'Tools listed in the range and called by nobody: tokens of a definition, sessions that read it, and what that cost. Answers server and tool.',
           none: 'every listed tool was called',
           sql: `
-            SELECT server, tool, max(t.tokens) AS tokens, max(t.last_seen) AS last_listed FROM tool_definitions AS t
-            WHERE t.last_seen >= $__fromTime ${picked(['server', 'tool'])}
-              AND (server, tool) NOT IN (SELECT server, tool FROM v_usage_1d WHERE ${WHERE} AND calls > 0)
-            GROUP BY server, tool ORDER BY tokens DESC, server, tool LIMIT 200`,
+            SELECT server, tool, tokens, sessions, context_tokens, ${usd('cost_nano')} AS cost, unpriced_tokens, arrayStringConcat(teams, ', ') AS of_teams
+            FROM v_unused_tools(from = $__fromTime, to = $__toTime) WHERE 1 = 1 ${picked(['server', 'tool'])}
+            ORDER BY context_tokens DESC, server, tool LIMIT 200`,
+          columns: { cost: { unit: 'currencyUSD' } },
+        }),
+      ],
+    },
+    {
+      title: 'What lists of tools cost',
+      panels: [
+        series({
+          title: 'Tokens of definitions read per day by server',
+          description:
+            'What sessions read when they listed tools: name, description and schema. Answers team and project.',
+          unit: 'short',
+          named: true,
+          stacked: true,
+          step: '1d',
+          sql: `
+            SELECT toDateTime(day) AS time, if(server = '', '(Weir)', toString(server)) AS name, sum(v.tokens) AS value
+            FROM v_context_costs AS v WHERE $__dateFilter(day) ${picked(['team', 'project', 'server'])} GROUP BY time, name ORDER BY time`,
+        }),
+        table({
+          title: 'By team',
+          description:
+            'Sessions, tokens of definitions they read, and what those cost where a price of context is configured.',
+          none: 'no lists were read',
+          sql: `
+            SELECT team, server, sum(v.sessions) AS sessions, sum(v.tokens) AS tokens, ${usd('sum(v.cost_nano)')} AS cost, sum(v.listings) AS listings
+            FROM v_context_costs AS v WHERE $__dateFilter(day) ${picked(['team', 'project', 'server'])} GROUP BY team, server ORDER BY tokens DESC, team, server LIMIT 200`,
+          columns: { cost: { unit: 'currencyUSD' } },
         }),
       ],
     },
