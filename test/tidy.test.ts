@@ -12,6 +12,7 @@ const ROOMS = [
   'store',
   'collector',
   'cli',
+  'dashboards',
   'docs',
   'demo',
   'bench',
@@ -63,6 +64,8 @@ const MAY_USE: Record<Room, readonly string[]> = {
   store: ['store/', 'event/', 'supervisor/link.ts'],
   collector: ['collector/', 'config/', 'event/', 'supervisor/link.ts'],
   cli: ['cli/', 'config/', 'event/', 'supervisor/', 'collector/queries/', 'collector/sink/', 'proxy/'],
+  // The console knows the types of the collector's answers, nothing of its code: see the test below.
+  dashboards: ['dashboards/', 'event/', 'collector/queries/'],
   docs: ['config/', 'event/'],
   demo: ['demo/', 'cli/', 'collector/queries/', 'supervisor/'],
   bench: ['bench/', 'proxy/', 'event/', 'config/', 'supervisor/', 'collector/', 'store/'],
@@ -79,6 +82,10 @@ const OWNERS: Record<string, RegExp> = {
   'prom-client': /^(collector\/|test\/)/,
   '@modelcontextprotocol/': /^(demo|test|bench)\//,
   yaml: /^(config\/|cli\/|test\/)/,
+  preact: /^dashboards\/console\//,
+  htm: /^dashboards\/console\//,
+  uplot: /^dashboards\/console\//,
+  '@tanstack/': /^dashboards\/console\//,
   zod: /^(config\/|docs\/|test\/)/,
 }
 
@@ -117,6 +124,16 @@ describe('the house', () => {
       )
       return owner && !isType && !owner[1].test(file)
     })
+    expect(wrong.map((i) => `${i.file} → ${i.target}`)).toEqual([])
+  })
+
+  it('gives the browser types of the collector, and nothing of Node', () => {
+    const wrong = imports.filter(
+      ({ file, target, isType }) =>
+        file.startsWith('dashboards/console/') &&
+        !isType &&
+        (target.startsWith('collector/') || target.startsWith('node:')),
+    )
     expect(wrong.map((i) => `${i.file} → ${i.target}`)).toEqual([])
   })
 

@@ -4,16 +4,21 @@
  */
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import { INTAKE_HEADERS } from '../../event/segment.ts'
+import type { Console } from '../console/assets.ts'
+import { pageRoutes } from '../console/pages.ts'
 import type { BatchIntake } from '../intake/batches.ts'
 import { readLosses, writeLosses } from '../intake/losses.ts'
 import { type Log, reasonOf } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { OtlpIntake } from '../otlp/receive.ts'
+import type { ConsoleReader } from '../queries/client.ts'
 import { type Store, StoreError } from '../sink/store.ts'
+import { askRoutes } from './ask.ts'
 import { BODY_MAX, inflate, OTLP_BODY_MAX } from './body.ts'
 import { ApiError, fromFramework, sendError, storeAway } from './errors.ts'
 import type { Guard } from './guard.ts'
 import type { Readiness } from './health.ts'
+import { openLogins } from './logins.ts'
 import { openSlots } from './slots.ts'
 
 export type ApiParts = {
@@ -27,6 +32,8 @@ export type ApiParts = {
   metrics: Metrics
   metricsText: () => Promise<string>
   log: Log
+  console: Console
+  reader: ConsoleReader
 }
 
 /** Bodies in memory at once, and requests that wait for such a place with their bytes still in the socket. */
@@ -80,6 +87,8 @@ export function buildApi(parts: ApiParts): FastifyInstance {
   const admit = admission(metrics)
   batchRoutes(app, parts, admit)
   otlpRoute(app, parts, admit)
+  pageRoutes(app, parts.console)
+  askRoutes(app, { ...parts, logins: openLogins(), around: { metrics: parts.metricsText } })
   return app
 }
 

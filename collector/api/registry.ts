@@ -1,0 +1,19 @@
+/** All questions of the console by name: the one place where the entries of the areas (`questions-<area>.ts`) come together. */
+import type { Question } from './questions.ts'
+import { CALL_QUESTIONS } from './questions-calls.ts'
+import { HEALTH_QUESTIONS } from './questions-health.ts'
+
+/** Areas, in any order. A name may be taken once. */
+const AREAS: readonly Readonly<Record<string, Question>>[] = [CALL_QUESTIONS, HEALTH_QUESTIONS]
+
+function join(): Record<string, Question> {
+  const all: Record<string, Question> = {}
+  for (const area of AREAS)
+    for (const [name, question] of Object.entries(area)) {
+      if (Object.hasOwn(all, name)) throw new Error(`two questions are called ${name}`)
+      all[name] = question
+    }
+  return all
+}
+
+export const QUESTIONS: Readonly<Record<string, Question>> = join()
