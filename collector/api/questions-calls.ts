@@ -1,10 +1,13 @@
 /** Questions about calls: figures, series, tools, what changed, what failed. */
+import * as callers from '../queries/callers.ts'
 import * as costToday from '../queries/cost-today.ts'
 import * as figures from '../queries/figures.ts'
 import * as fingerprints from '../queries/fingerprints.ts'
+import * as latency from '../queries/latency.ts'
 import * as movers from '../queries/movers.ts'
 import { FILTERS, type Scope } from '../queries/scope.ts'
 import * as series from '../queries/series.ts'
+import * as servers from '../queries/servers.ts'
 import { type Asked, integerOf, oneOf, type Question, rangeOf } from './questions.ts'
 
 const SCOPE = ['from', 'to', ...FILTERS] as const
@@ -50,6 +53,21 @@ export const CALL_QUESTIONS: Readonly<Record<string, Question>> = {
         outcome: asked.outcome ?? '',
         limit: Math.min(1_000, integerOf(asked, 'limit', 100)),
       }),
+  },
+  latency: {
+    about: 'How durations spread over time: calls by step and bucket of the histogram',
+    params: SCOPE,
+    run: (reader, asked) => latency.run(reader, scopeOf(asked)),
+  },
+  callers: {
+    about: 'Who called',
+    params: SCOPE,
+    run: (reader, asked) => callers.run(reader, scopeOf(asked)),
+  },
+  servers: {
+    about: 'Servers: health, what they speak, how long they take',
+    params: ['from', 'to', 'server'],
+    run: (reader, asked) => servers.run(reader, scopeOf(asked)),
   },
   'cost-today': {
     about: 'What calls cost since midnight UTC',

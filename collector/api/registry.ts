@@ -1,10 +1,15 @@
 /** All questions of the console by name: the one place where the entries of the areas (`questions-<area>.ts`) come together. */
 import type { Question } from './questions.ts'
 import { CALL_QUESTIONS } from './questions-calls.ts'
+import { EVENT_QUESTIONS } from './questions-events.ts'
 import { HEALTH_QUESTIONS } from './questions-health.ts'
 
 /** Areas, in any order. A name may be taken once. */
-const AREAS: readonly Readonly<Record<string, Question>>[] = [CALL_QUESTIONS, HEALTH_QUESTIONS]
+const AREAS: readonly Readonly<Record<string, Question>>[] = [
+  CALL_QUESTIONS,
+  EVENT_QUESTIONS,
+  HEALTH_QUESTIONS,
+]
 
 function join(): Record<string, Question> {
   const all: Record<string, Question> = {}

@@ -26,7 +26,7 @@ export type FingerprintRow = {
 export const sql = `WITH found AS (
   SELECT v.error_fingerprint AS error_fingerprint, v.outcome AS outcome, v.owner AS owner, v.error_type AS error_type, v.server AS server, v.tool AS tool,
     v.method AS method, count() AS failures, uniqExact(v.caller) AS callers, max(v.ts) AS last_ts, argMax(v.error_message, v.ts) AS message,
-    argMax(v.trace_id, v.ts) AS newest_trace, argMax(v.span_id, v.ts) AS newest_span, arrayMap(x -> x.2, arrayReverseSort(groupArraySorted(5)((-toUnixTimestamp64Micro(v.ts), v.trace_id)))) AS traces
+    argMax(v.trace_id, v.ts) AS newest_trace, argMax(v.span_id, v.ts) AS newest_span, arrayMap(x -> x.2, groupArraySorted(5)((-toUnixTimestamp64Micro(v.ts), v.trace_id))) AS traces
   FROM v_failures AS v WHERE ${IN_CALLS} AND ({outcome:String} = '' OR v.outcome = {outcome:String})
   GROUP BY error_fingerprint, outcome, owner, error_type, server, tool, method
   ORDER BY failures DESC, last_ts DESC LIMIT {limit:UInt32})
