@@ -11,13 +11,21 @@ export function count(n: number): string {
   return size < 10 && !Number.isInteger(n) ? n.toFixed(size < 1 ? 2 : 1) : GROUPED.format(n)
 }
 
-/** Calls a second, as few digits as say something. */
-export function rate(per_s: number): string {
+/** Calls a second → `12.5/s`, `3.0/min`, `2.0/h`: whichever says something. */
+export function perTime(per_s: number): string {
   if (per_s === 0) return '0'
-  if (per_s >= 100) return GROUPED.format(per_s)
-  if (per_s >= 0.1) return per_s.toFixed(per_s >= 10 ? 1 : 2)
-  return per_s * 60 >= 0.1 ? `${(per_s * 60).toFixed(1)}/min` : `${(per_s * 3600).toFixed(1)}/h`
+  const { unit, times } = pace([per_s])
+  return `${plain(per_s * times)}/${{ 'a second': 's', 'a minute': 'min', 'an hour': 'h' }[unit]}`
 }
+
+/** The unit in which a series of rates (calls a second) reads best: one for a whole chart. */
+export function pace(rates: readonly (number | null)[]): { unit: string; times: number } {
+  const top = Math.max(0, ...rates.map((r) => r ?? 0))
+  if (top >= 0.5 || top === 0) return { unit: 'a second', times: 1 }
+  return top * 60 >= 0.5 ? { unit: 'a minute', times: 60 } : { unit: 'an hour', times: 3600 }
+}
+export const plain = (n: number): string =>
+  n === 0 ? '0' : n >= 100 ? count(Math.round(n)) : n.toFixed(n >= 10 ? 1 : 2)
 
 /** Microseconds → `850 µs`, `12.3 ms`, `4.21 s`, `2 m 5 s`. */
 export function duration(us: number): string {

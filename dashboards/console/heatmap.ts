@@ -1,5 +1,5 @@
 /** How latency spreads over time: columns are steps, rows are buckets of the histogram, darkness is the number of calls. */
-import { useEffect, useRef } from 'preact/hooks'
+import { useEffect, useMemo, useRef } from 'preact/hooks'
 import uPlot from 'uplot'
 import { timeMarks } from './chart.ts'
 import { duration } from './format.ts'
@@ -8,6 +8,8 @@ import { readPalette, useThemeVersion } from './palette.ts'
 
 /** Bucket i counts durations in (2^(i/8), 2^((i+1)/8)] microseconds. */
 export type HeatCell = { t_ms: number; bucket: number; calls: number }
+/** Buckets in a row of the picture: a quarter of an octave is as fine as an eye compares. */
+const ROW = 2
 
 type HeatProps = {
   label: string
@@ -19,13 +21,24 @@ type HeatProps = {
 
 const lower = (bucket: number): number => 2 ** (bucket / 8)
 
+function joined(cells: readonly HeatCell[]): HeatCell[] {
+  const rows = new Map<string, HeatCell>()
+  for (const { t_ms, bucket, calls } of cells) {
+    const low = Math.floor(bucket / ROW) * ROW
+    const key = `${t_ms} ${low}`
+    rows.set(key, { t_ms, bucket: low, calls: calls + (rows.get(key)?.calls ?? 0) })
+  }
+  return [...rows.values()]
+}
+
 export function Heatmap(props: HeatProps) {
-  const { cells, step_ms } = props
+  const { step_ms } = props
+  const cells = useMemo(() => joined(props.cells), [props.cells])
   const box = useRef<HTMLDivElement>(null)
   const version = useThemeVersion()
   const buckets = cells.map((c) => c.bucket)
-  const low = Math.min(...buckets) - 1
-  const high = Math.max(...buckets) + 2
+  const low = Math.min(...buckets) - ROW
+  const high = Math.max(...buckets) + 2 * ROW
   const busiest = Math.max(...cells.map((c) => c.calls))
   useEffect(() => {
     const element = box.current!
@@ -37,7 +50,7 @@ export function Heatmap(props: HeatProps) {
         const left = u.valToPos(cell.t_ms / 1000, 'x', true)
         const right = u.valToPos((cell.t_ms + step_ms) / 1000, 'x', true)
         const bottom = u.valToPos(cell.bucket, 'y', true)
-        const top = u.valToPos(cell.bucket + 1, 'y', true)
+        const top = u.valToPos(cell.bucket + ROW, 'y', true)
         // By the logarithm: one slow call must stay visible beside ten thousand quick ones.
         ctx.globalAlpha = 0.18 + 0.82 * (Math.log1p(cell.calls) / Math.log1p(busiest))
         ctx.fillStyle = palette.of('c1')
@@ -91,7 +104,7 @@ export function Heatmap(props: HeatProps) {
     }
   }, [version, cells, props.from_ms, props.to_ms])
   return html`<figure class="chart">
-    <div ref=${box} class="plot" role="img" aria-label=${`${props.label}. ${summary(cells)}`}></div>
+    <div ref=${box} class="plot" role="img" aria-label=${`${props.label}. ${summary(props.cells)}`}></div>
   </figure>`
 }
 

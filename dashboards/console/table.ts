@@ -56,7 +56,7 @@ export function Table<Row>(props: TableProps<Row>) {
   const pages = Math.max(1, Math.ceil(all.length / page_size))
   const page = Math.min(pages, Math.max(1, Number(params[`page_${id}`]) || 1))
   const shown = all.slice((page - 1) * page_size, page * page_size)
-  return html`<div class="table-box" tabindex="0" role="region" aria-label=${props.caption}>
+  return html`<div class="table-box" tabindex="0" role="region" aria-label=${`${props.caption}: table`}>
       <table>
         <caption class="unseen">${props.caption}</caption>
         <thead><tr>${columns.map((column) => html`<${Head} key=${column.key} id=${id} column=${column} sorted=${sorted} />`)}</tr></thead>

@@ -1,7 +1,13 @@
 /** Which view an address shows. The paths are those the collector serves the page at (collector/console/pages.ts). */
 import type { FunctionComponent } from 'preact'
+import { Audit } from './views/audit.ts'
 import { Awaited } from './views/awaited.ts'
+import { Callers } from './views/callers.ts'
+import { Health } from './views/health.ts'
 import { Overview } from './views/overview.ts'
+import { Servers } from './views/servers.ts'
+import { Tools } from './views/tools.ts'
+import { Trace } from './views/trace.ts'
 
 /** `rest`: what follows the first word of the path, decoded segments. */
 export type ViewProps = { rest: readonly string[] }
@@ -25,13 +31,13 @@ const view = (
 
 export const VIEWS: readonly View[] = [
   view('', 'Overview', 'o', Overview),
-  view('tools', 'Tools', 't', Awaited),
+  view('tools', 'Tools', 't', Tools),
   view('runs', 'Runs', 'r', Awaited),
   view('cost', 'Cost', 'c', Awaited),
-  view('callers', 'Callers', 'l', Awaited),
-  view('servers', 'Servers', 's', Awaited),
-  view('audit', 'Audit', 'a', Awaited),
+  view('callers', 'Callers', 'l', Callers),
+  view('servers', 'Servers', 's', Servers),
+  view('audit', 'Audit', 'a', Audit),
   view('alerts', 'Alerts', 'e', Awaited),
-  view('health', 'Weir health', 'h', Awaited),
-  view('trace', 'Trace', '', Awaited, false),
+  view('health', 'Weir health', 'h', Health),
+  view('trace', 'Trace', '', Trace, false),
 ]

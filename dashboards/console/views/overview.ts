@@ -5,9 +5,10 @@ import type { FingerprintRow } from '../../../collector/queries/fingerprints.ts'
 import type { Freshness } from '../../../collector/queries/freshness.ts'
 import type { MoverRow } from '../../../collector/queries/movers.ts'
 import { type Answer, useAnswer } from '../answer.ts'
+import { CallChart } from '../call-chart.ts'
 import { TimeSeries } from '../chart.ts'
 import { FilterBar } from '../filters.ts'
-import { count, duration, money, percent, rate, seconds } from '../format.ts'
+import { count, duration, money, percent, perTime, seconds } from '../format.ts'
 import { html } from '../html.ts'
 import { Outcome, ToolLink, toolName, traceHref, When } from '../names.ts'
 import { Panel, Stat } from '../panel.ts'
@@ -38,7 +39,7 @@ function Figures({ figures, span_s }: { figures: Answer<FigureRow[]>; span_s: nu
   const dash = '–'
   if (figures.error) return html`<${Panel} title="Figures" answer=${figures} />`
   return html`<div class="stats" role="group" aria-label="Figures" aria-busy=${f ? 'false' : 'true'}>
-    <${Stat} name="Calls" value=${f ? count(f.calls) : dash} note=${f ? `${rate(f.calls / span_s)}${f.calls / span_s >= 0.1 ? '/s' : ''}` : ''} href=${to('/audit')} />
+    <${Stat} name="Calls" value=${f ? count(f.calls) : dash} note=${f ? perTime(f.calls / span_s) : ''} href=${to('/audit')} />
     <${Stat} name="Failed" value=${f ? percent(share) : dash} tone=${share > 0.05 ? 'bad' : share > 0.01 ? 'warn' : ''} note=${f ? `${count(f.failed)} calls, ${count(f.faults)} not the client's` : ''} href=${to('/audit', { outcome: 'failed' })} />
     <${Stat} name="p50" value=${f?.calls ? duration(f.p50_us) : dash} />
     <${Stat} name="p95" value=${f?.calls ? duration(f.p95_us) : dash} note=${f?.calls ? `p99 ${duration(f.p99_us)}` : ''} />
@@ -53,14 +54,10 @@ function Charts({ series }: { series: Answer<SeriesAnswer> }) {
   const steps = rows ? stepsOf(rows) : null
   const shared = rows ? { t: steps!.t, from_ms: rows.from_ms, to_ms: rows.to_ms, sync: 'overview' } : null
   const isEmpty = rows?.rows.length === 0
-  const per_s = (n: number): number => n / rows!.step_s
   return html`<${Panel} title="Calls" class="half" answer=${series} isEmpty=${isEmpty} empty=${html`<${Nothing} />`}>
       ${
         steps &&
-        html`<${TimeSeries} ...${shared} kind="stacked" label="Calls a second" format=${rate} series=${[
-          { name: 'failed', color: 'bad', values: steps.of((r) => per_s(r.failed), 0) },
-          { name: 'fine', color: 'c1', values: steps.of((r) => per_s(r.calls - r.failed), 0) },
-        ]} />`
+        html`<${CallChart} steps=${steps} from_ms=${rows!.from_ms} to_ms=${rows!.to_ms} sync="overview" />`
       }
     </${Panel}>
     <${Panel} title="Duration" class="half" answer=${series} isEmpty=${isEmpty} empty=${html`<${Nothing} />`}>
