@@ -1,7 +1,7 @@
 /** A question of a view and how it stands: asked, answered, refused. Asks again when its parameters or the pulse change. */
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { address, ask, type Params, Refused } from './api.ts'
-import { took } from './live.ts'
+import { took, usePulse } from './live.ts'
 
 export type Answer<T> = {
   /** The last answer to this question, kept while the next is on its way. */
@@ -23,8 +23,11 @@ export const whenLoginIsNeeded = (act: () => void): void => {
   onLoginNeeded = act
 }
 
-/** `key` names what is asked without the moving edge of time: when it changes, old rows are dropped. */
-export function useAnswer<T>(question: string, params: Params | null, key = ''): Answer<T> {
+/**
+ * `key` names what is asked without the moving edge of time: when it changes, old rows are dropped. A question about a time is
+ * asked again when that time moves, any other with every beat, unless `isStill`: what is past does not change.
+ */
+export function useAnswer<T>(question: string, params: Params | null, key = '', isStill = false): Answer<T> {
   const path = params === null ? '' : address(question, params)
   const [state, setState] = useState<State<T>>({
     path: '',
@@ -35,6 +38,8 @@ export function useAnswer<T>(question: string, params: Params | null, key = ''):
   })
   const [again, setAgain] = useState(0)
   const running = useRef<{ abort: AbortController; key: string } | null>(null)
+  const { now_ms, forced } = usePulse()
+  const beat = isStill || (params !== null && 'to' in params) ? 0 : now_ms
   const identity = `${question} ${key}`
   const shown = useRef(identity)
   useEffect(() => {
@@ -74,7 +79,7 @@ export function useAnswer<T>(question: string, params: Params | null, key = ''):
         })
       },
     )
-  }, [path, identity, again])
+  }, [path, identity, again, forced, beat])
   useEffect(() => () => running.current?.abort.abort(), [])
   return {
     rows: shown.current === identity ? state.rows : null,

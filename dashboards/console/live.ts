@@ -10,6 +10,7 @@ const SLACK = 8
 let now_ms = Date.now()
 let isPaused = false
 let slowest_ms = 0
+let forced = 0
 let timer = 0
 const listeners = new Set<() => void>()
 
@@ -38,6 +39,7 @@ export const took = (ms: number): void => {
   slowest_ms = Math.max(slowest_ms, ms)
 }
 export function refresh(): void {
+  forced++
   now_ms = Date.now()
   tell()
   schedule()
@@ -49,13 +51,13 @@ export function setPaused(paused: boolean): void {
   tell()
 }
 
-/** The moment of the last beat, the same for everything on the page. */
-export function usePulse(): { now_ms: number; isPaused: boolean } {
+/** The moment of the last beat, the same for everything on the page; `forced` counts the times somebody asked for one. */
+export function usePulse(): { now_ms: number; isPaused: boolean; forced: number } {
   const [, redraw] = useState({})
   useEffect(() => {
     const listener = (): void => redraw({})
     listeners.add(listener)
     return () => void listeners.delete(listener)
   }, [])
-  return { now_ms, isPaused }
+  return { now_ms, isPaused, forced }
 }

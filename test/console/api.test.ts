@@ -6,10 +6,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { toCsv } from '../../collector/api/csv.ts'
 import { openLogins } from '../../collector/api/logins.ts'
 import { QUESTIONS } from '../../collector/api/registry.ts'
+import { openConsoleReader, openReader } from '../../collector/queries/client.ts'
 import * as figures from '../../collector/queries/figures.ts'
 import * as latency from '../../collector/queries/latency.ts'
 import { bound } from '../../collector/queries/scope.ts'
 import * as series from '../../collector/queries/series.ts'
+import { makeEvent, newBatchId, nowUs, segmentOf, sendBatch } from '../collector/support/events.ts'
+import { WRITER } from '../collector/support/processes.ts'
 import { waitFor } from '../support/wait.ts'
 import { FORMULA, KEY, startWorld, type World } from './support/seeded.ts'
 
@@ -192,9 +195,25 @@ describe('answers agree', () => {
   })
 
   test('a server is down when faults follow each other and nothing went well since', async () => {
-    const states = await rowsOf<{ server: string; state: string }[]>('/api/servers')
-    expect(states.map((s) => s.state)).toContain('fine')
-    expect(states).toHaveLength(4)
+    const send = async (more: object, back_us: number): Promise<void> => {
+      const event = makeEvent({ server: 'shaky', tool: 'x', ts: nowUs() - back_us, ...more })
+      expect((await sendBatch(world.address, newBatchId(), segmentOf([event]))).status).toBe(200)
+    }
+    const state = async (): Promise<string> => {
+      const servers = await rowsOf<{ server: string; state: string }[]>('/api/servers?server=shaky')
+      return servers.map((s) => s.state).join()
+    }
+    const fault = { outcome: 'upstream_error', owner: 'upstream', error_message: 'gone' }
+    await send({}, 60e6)
+    expect(await state()).toBe('fine')
+    for (const back_us of [50e6, 40e6]) await send(fault, back_us)
+    expect(await state()).toBe('failing')
+    await send(fault, 30e6)
+    expect(await state()).toBe('down')
+    await send({ outcome: 'tool_error', owner: 'client' }, 20e6)
+    expect(await state()).toBe('down')
+    await send({}, 10e6)
+    expect(await state()).toBe('failing')
   })
 })
 
@@ -237,11 +256,12 @@ describe('files', () => {
 })
 
 test('a question whose asker left ends in the store', async () => {
+  // Only the writer may see what runs.
+  const writer = openReader({ url: world.store, ...WRITER, database: 'weir', timeout_ms: 20_000 })
   const running = (): Promise<{ n: number }[]> =>
-    world.reader.rows<{ n: number }>(
+    writer.rows<{ n: number }>(
       "SELECT count() AS n FROM system.processes WHERE query LIKE '%SLOW_QUESTION%' AND query NOT LIKE '%system.processes%'",
     )
-  const { openConsoleReader } = await import('../../collector/queries/client.ts')
   const reader = openConsoleReader({ url: world.store, user: 'reader', password: '', database: 'weir' })
   const gone = new AbortController()
   const asked = reader
@@ -254,4 +274,5 @@ test('a question whose asker left ends in the store', async () => {
   await waitFor('the question has ended', async () => (await running())[0]!.n === 0)
   await expect(reader.asking(new AbortController().signal, 5).rows('DROP TABLE calls')).rejects.toThrow()
   await reader.close()
+  await writer.close()
 })

@@ -186,6 +186,7 @@ function OneEvent({ id }: { id: string }) {
     'calls',
     { event_id: id, columns: 'all', from: 1, limit: 1 },
     id,
+    true,
   )
   const event = answer.rows?.rows[0]
   const pairs = Object.entries(event ?? {}).filter(

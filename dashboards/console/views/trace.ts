@@ -48,7 +48,7 @@ function FindForm({ id }: { id: string }) {
 }
 
 function Found({ id }: { id: string }) {
-  const found = useAnswer<FoundTrace[]>('find', { id }, id)
+  const found = useAnswer<FoundTrace[]>('find', { id }, id, true)
   const rows = found.rows ?? []
   return html`<${Panel} title="Traces found" answer=${found} isEmpty=${rows.length === 0} empty=${html`Nothing has this id. Every call is in <a href=${to('/audit')}>Audit</a>.`}>
     <${Table} id="found" caption="Traces found" rows=${rows} columns=${[
@@ -75,7 +75,7 @@ function Found({ id }: { id: string }) {
 
 function Waterfall({ id }: { id: string }) {
   const { params } = usePlace()
-  const answer = useAnswer<TraceAnswer>('trace', { trace_id: id }, id)
+  const answer = useAnswer<TraceAnswer>('trace', { trace_id: id }, id, true)
   const { rows } = answer
   const spans = rows?.spans ?? []
   const nodes = useMemo(() => treeOf(spans), [rows])
