@@ -5,7 +5,7 @@
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import { INTAKE_HEADERS } from '../../event/segment.ts'
 import type { Console } from '../console/assets.ts'
-import { pageRoutes } from '../console/pages.ts'
+import { pageRoutes, sendMissing } from '../console/pages.ts'
 import type { BatchIntake } from '../intake/batches.ts'
 import { readLosses, writeLosses } from '../intake/losses.ts'
 import { type Log, reasonOf } from '../log.ts'
@@ -71,7 +71,8 @@ export function buildApi(parts: ApiParts): FastifyInstance {
         new ApiError(500, 'internal', 'this is a defect of the collector', 'its log has the reason', 5),
     )
   })
-  app.setNotFoundHandler((_request, reply) =>
+  app.setNotFoundHandler((request, reply) => {
+    if (sendMissing(request, reply, parts.console)) return
     sendError(
       reply,
       new ApiError(
@@ -80,8 +81,8 @@ export function buildApi(parts: ApiParts): FastifyInstance {
         'there is nothing at this path',
         'see the documentation of the collector',
       ),
-    ),
-  )
+    )
+  })
   app.addHook('onRequest', async (request) => guard.checkOrigin(request))
   healthRoutes(app, parts)
   const admit = admission(metrics)

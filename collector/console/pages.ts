@@ -57,6 +57,14 @@ function send(request: FastifyRequest, reply: FastifyReply, asset: Asset, cache:
   return reply.type(asset.type).send(asset.bytes[encoding])
 }
 
+/** The page at an address that nobody knows, when a browser asks: it says so, and leads back. False: somebody else asks. */
+export function sendMissing(request: FastifyRequest, reply: FastifyReply, { page }: Console): boolean {
+  const isBrowser = request.method === 'GET' && String(request.headers.accept ?? '').includes('text/html')
+  if (!isBrowser || request.headers['if-none-match'] !== undefined) return false
+  send(request, reply.code(404), page, 'no-store')
+  return true
+}
+
 export function pageRoutes(app: FastifyInstance, { page, files }: Console): void {
   for (const path of VIEW_PATHS)
     app.get(path, async (request, reply) => send(request, reply, page, 'no-cache'))

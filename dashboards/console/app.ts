@@ -22,11 +22,14 @@ function App() {
   if (state && !state.open) return html`<${Login} onDone=${look} />`
   const [word = '', ...rest] = place.path.split('/').slice(1).map(decodeURIComponent)
   const view = VIEWS.find((v) => v.word === word) ?? null
-  const title = view ? [view.name, ...rest].join(' / ') : 'Not found'
+  const title = view ? [view.name, ...rest.map(shorten)].join(' / ') : 'Not found'
   return html`<${Layout} view=${view} title=${title} isLoggedIn=${state?.logged_in ?? false}>
     ${view ? html`<${view.component} key=${view.word} rest=${rest} />` : html`<${Panel} title="Nothing here" isEmpty=${true} empty=${html`There is no view at this address. <a href=${to('/')}>Overview</a>`} />`}
   </${Layout}>`
 }
+
+/** Ids are told apart by their beginning. */
+const shorten = (text: string): string => (/^[0-9a-f]{32}$/.test(text) ? `${text.slice(0, 12)}…` : text)
 
 function Login({ onDone }: { onDone(): void }) {
   const [error, setError] = useState('')

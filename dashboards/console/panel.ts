@@ -54,8 +54,10 @@ function Asking({ answer, isFirst }: { answer: Answer<unknown>; isFirst: boolean
     const timer = setInterval(() => setElapsed((performance.now() - answer.asked_at) / 1000), 500)
     return () => clearInterval(timer)
   }, [answer.asked_at])
-  if (elapsed_s < 1) return isFirst ? html`<div class="state skeleton" role="status">Asking …</div>` : null
-  return html`<div class="state working" role="status">
+  // Beside what is shown already it waits a little longer, and moves nothing.
+  if (elapsed_s < (isFirst ? 1 : 3))
+    return isFirst ? html`<div class="state skeleton" role="status">Asking …</div>` : null
+  return html`<div class=${`state working ${isFirst ? '' : 'over'}`} role="status">
     <span class="spinner" aria-hidden="true"></span> Still asking, ${Math.floor(elapsed_s)} s
     <button type="button" class="small" onClick=${answer.cancel}>Cancel</button>
   </div>`

@@ -69,7 +69,7 @@ export function Table<Row>(props: TableProps<Row>) {
         </tbody>
       </table>
     </div>
-    ${pages > 1 && html`<${Pages} id=${id} page=${page} pages=${pages} rows=${all.length} />`}`
+    ${pages > 1 && html`<${Pages} id=${id} caption=${props.caption} page=${page} pages=${pages} rows=${all.length} />`}`
 }
 
 const classOf = (column: Column<never>): string => `${column.isNumber ? 'number' : ''} ${column.class ?? ''}`
@@ -102,10 +102,22 @@ function Head({
   </th>`
 }
 
-function Pages({ id, page, pages, rows }: { id: string; page: number; pages: number; rows: number }) {
+function Pages({
+  id,
+  caption,
+  page,
+  pages,
+  rows,
+}: {
+  id: string
+  caption: string
+  page: number
+  pages: number
+  rows: number
+}) {
   const turn = (n: number) => () =>
     go(here({ [`page_${id}`]: n === 1 ? null : String(n) }), { replace: true })
-  return html`<nav class="pages" aria-label="Pages">
+  return html`<nav class="pages" aria-label=${`Pages of ${caption}`}>
     <button type="button" class="small" disabled=${page === 1} onClick=${turn(page - 1)}>Earlier rows</button>
     <span>Page ${page} of ${pages} · ${rows} rows</span>
     <button type="button" class="small" disabled=${page === pages} onClick=${turn(page + 1)}>More rows</button>

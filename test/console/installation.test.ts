@@ -19,7 +19,9 @@ describe.skipIf(!CHROMIUM)('the console of an installation (needs Chromium)', ()
     upstream = await startUpstream({ sessions: false })
     weir = await startObserved({
       servers: { stub: { url: upstream.url } },
-      callers: { reader: { team: 'ops', keys: [{ sha256: createHash('sha256').update(KEY).digest('hex') }] } },
+      callers: {
+        reader: { team: 'ops', keys: [{ sha256: createHash('sha256').update(KEY).digest('hex') }] },
+      },
       capture: { keep: [{ tools: '*', arguments: true, result: true }] },
     })
     await weir.weir.storing()
@@ -40,7 +42,12 @@ describe.skipIf(!CHROMIUM)('the console of an installation (needs Chromium)', ()
         'content-type': 'application/json',
         accept: 'application/json, text/event-stream',
       },
-      body: JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'echo', arguments: { text } } }),
+      body: JSON.stringify({
+        jsonrpc: '2.0',
+        id,
+        method: 'tools/call',
+        params: { name: 'echo', arguments: { text } },
+      }),
     })
 
   test('prints its address', () => {
@@ -82,7 +89,9 @@ describe.skipIf(!CHROMIUM)('the console of an installation (needs Chromium)', ()
     await weir.events("request_id = 'paused-1'", 1)
     expect(asked).toBe(0)
     await page.keyboard.press('r')
-    await looking.until("[...document.querySelectorAll('tbody tr')].some((tr) => tr.cells[2].textContent === '2')")
+    await looking.until(
+      "[...document.querySelectorAll('tbody tr')].some((tr) => tr.cells[2].textContent === '2')",
+    )
     expect(asked).toBeGreaterThan(0)
     await looking.close()
   })

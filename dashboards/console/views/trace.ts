@@ -134,7 +134,7 @@ function Rows({ nodes, calls, begin, total, chosen }: RowsProps) {
     buttons[buttons.indexOf(document.activeElement as HTMLElement) + step]?.focus()
     event.preventDefault()
   }
-  return html`<div class="waterfall" onKeyDown=${onKey}>
+  return html`<div class="waterfall" onKeyDown=${onKey}><div class="waterfall-inner">
     <div class="ruler" aria-hidden="true">${[0, 0.25, 0.5, 0.75].map((at) => html`<span key=${at} style=${{ left: `${at * 100}%` }}>${duration(total * at)}</span>`)}</div>
     <ul aria-label="Spans">
     ${shown.slice(0, max).map(({ span, depth, children }) => {
@@ -155,7 +155,7 @@ function Rows({ nodes, calls, begin, total, chosen }: RowsProps) {
         <div class="lane"><${Bar} span=${span} begin=${begin} total=${total} isBad=${isBad} /></div>
       </li>`
     })}
-    </ul>
+    </ul></div>
     ${shown.length > max && html`<button type="button" class="small" onClick=${() => setMax(max + 1_000)}>Show ${Math.min(1_000, shown.length - max)} of ${shown.length - max} more spans</button>`}
   </div>`
 }
