@@ -33,6 +33,8 @@ export function restartChanges(before: Config, after: Config): string[] {
         path ? `${path}.${key}` : key,
       )
   }
-  walk(configSchema as unknown as Node, before, after, '')
+  // Of a listener only its place is fixed.
+  const fixed = ({ listen, ...rest }: Config) => ({ ...rest, listen: listen.map((one) => one.address) })
+  walk(configSchema as unknown as Node, fixed(before), fixed(after), '')
   return found
 }

@@ -199,29 +199,43 @@ function crossCheck(
     for (const [name, server] of Object.entries(config.servers))
       if (server.memory_max_bytes !== undefined)
         warnings.push(`servers.${name}.memory_max_bytes has no effect here: memory is watched on Linux only`)
-  const listeners = [
-    [['listen'], config.listen],
-    [['console', 'listen'], config.console.listen],
-    ...(config.store.url ? [] : [[['store', 'listen'], config.store.listen] as const]),
-  ] as const
-  const taken = new Map<string, string>()
-  for (const [path, at] of listeners) {
-    if (at.endsWith(':0')) continue
-    const other = taken.get(at)
-    if (other !== undefined)
-      add([...path], `${at} is already used by \`${other}\``, 'give each listener a port of its own')
-    taken.set(at, path.join('.'))
-  }
-  if (!isLoopback(hostOf(config.listen)) && Object.keys(config.callers).length === 0)
-    add(
-      ['listen'],
-      'listening beyond this machine without `callers` would let anyone in',
-      'add callers with keys, or listen on 127.0.0.1',
-    )
+  checkListeners(config, add)
   if (config.store.url && config.store.database !== 'weir' && !/^\w+$/.test(config.store.database))
     add(['store', 'database'], 'is not an identifier', 'use letters, digits and _')
   if (Object.keys(config.servers).length === 0) warnings.push('no servers are configured: /mcp will be empty')
   return warnings
+}
+
+/** No place twice, and none open to the network without keys. */
+function checkListeners(
+  { listen, console: collector, store, callers }: Config,
+  add: (path: PropertyKey[], message: string, fix: string) => void,
+): void {
+  const own = listen.map(({ address }, i): [PropertyKey[], string] => [
+    listen.length === 1 ? ['listen'] : ['listen', i],
+    address,
+  ])
+  const places: [PropertyKey[], string][] = [
+    ...own,
+    [['console', 'listen'], collector.listen],
+    ...(store.url ? [] : [[['store', 'listen'], store.listen] as [PropertyKey[], string]]),
+  ]
+  const taken = new Map<string, string>()
+  for (const [path, at] of places) {
+    if (at.endsWith(':0')) continue
+    const other = taken.get(at)
+    if (other !== undefined)
+      add(path, `${at} is already used by \`${other}\``, 'give each listener a port of its own')
+    taken.set(at, pathText(path))
+  }
+  if (Object.keys(callers).length > 0) return
+  for (const [path, at] of own)
+    if (!isLoopback(hostOf(at)))
+      add(
+        path,
+        'listening beyond this machine without `callers` would let anyone in',
+        'add callers with keys, or listen on 127.0.0.1',
+      )
 }
 
 function deepFreeze<T>(value: T): T {

@@ -5,12 +5,22 @@
 import { z } from 'zod'
 import { caller, captureRule, labelSource, server, serverName } from './entries.ts'
 import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
+import { INCOMING, LISTENERS, LISTENERS_MAX, listenerEntry, listenersOf } from './listeners.ts'
 
 export const REDACTIONS = ['email', 'card', 'iban', 'secret', 'phone', 'ip'] as const
 
 /** Shape of weir.yaml. */
 export const configSchema = z.strictObject({
-  listen: address.default('127.0.0.1:7332').meta(meta('Where clients connect', restart)),
+  listen: z
+    .union(
+      [address, z.array(listenerEntry).min(1).max(LISTENERS_MAX)],
+      'expected host:port, or a list of listeners, for example 127.0.0.1:7332',
+    )
+    .default('127.0.0.1:7332')
+    .transform(listenersOf)
+    .meta(
+      meta('Where clients connect: an address, or a list of listeners', { ...restart, example: LISTENERS }),
+    ),
   instance: z
     .string()
     .max(100)
@@ -46,7 +56,7 @@ export const configSchema = z.strictObject({
   trace: z
     .strictObject({
       incoming: z
-        .enum(['parent', 'link', 'ignore'])
+        .enum(INCOMING)
         .default('parent')
         .meta(meta("What a client's trace context becomes: the parent, a link, or nothing")),
       run_gap_ms: ms(

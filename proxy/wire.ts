@@ -3,6 +3,7 @@
  * servers that did not change keep their connections. No globals, no container.
  */
 import { readFileSync } from 'node:fs'
+import { hostOf, portOf } from '../config/address.ts'
 import type { Config } from '../config/schema.ts'
 import { makeLog } from '../event/log.ts'
 import type { Call } from './call.ts'
@@ -12,7 +13,7 @@ import type { Wiring } from './downstream/wiring.ts'
 import { makeKeyRing } from './identity/identity.ts'
 import { SessionSeal } from './identity/session-id.ts'
 import { type Cancelled, cancelledBy, OpenCalls } from './open-calls.ts'
-import { type WorkerOptions, workerSocket } from './options.ts'
+import { localSocket, type WorkerOptions, workerSocket } from './options.ts'
 import { plainPages } from './pages.ts'
 import { runStages, type Stage } from './pipeline.ts'
 import { type News, Questions } from './questions.ts'
@@ -134,10 +135,17 @@ export class Worker {
     )
   }
 
-  /** Listens for clients and for other workers. Resolves with the port. */
-  async listen(host: string, port: number): Promise<number> {
-    await this.#downstream.listen({ path: workerSocket(this.#options.run_folder, this.#options.slot) })
-    return this.#downstream.listen({ host, port })
+  /** Listens for clients, at every listener of the config and for `weir connect`, and for other workers. Resolves with the ports. */
+  async listen(): Promise<number[]> {
+    const { run_folder, slot } = this.#options
+    await this.#downstream.listen({ kind: 'workers', path: workerSocket(run_folder, slot) })
+    await this.#downstream.listen({ kind: 'local', path: localSocket(run_folder) })
+    const ports: number[] = []
+    for (const [listener, { address }] of this.config.listen.entries()) {
+      const at = { host: hostOf(address), port: portOf(address), listener }
+      ports.push(await this.#downstream.listen({ kind: 'tcp', ...at }))
+    }
+    return ports
   }
 
   /** Swaps in a new config whole, or throws and keeps the old one. */
@@ -215,12 +223,17 @@ export class Worker {
       const route = new ServerEndpoint(upstream, this.#seal, env)
       routes.set(route.endpoint.path, route)
     }
-    const head: Stage[] = [admit(config), identify(makeKeyRing(config.callers))]
-    const params: Stage[] = [understand(this.#seal), trace(config, this.#runs)]
+    const whoCalls = identify(makeKeyRing(config.callers))
+    const message = understand(this.#seal)
+    const stages = config.listen.map(({ address, trace: { incoming = config.trace.incoming } }) => ({
+      head: [admit(config.http, address), whoCalls],
+      params: [message, trace(config, this.#runs, incoming)],
+      target,
+    }))
     const free = Math.floor((descriptorLimit() - DESCRIPTOR_RESERVE) / 2)
     return {
       routes,
-      stages: { head, params, target },
+      stages,
       body_max_bytes: config.http.body_max_bytes,
       batch_max: config.http.batch_max,
       streams_max: Math.max(1, Math.min(config.http.streams_max, free)),

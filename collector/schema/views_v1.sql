@@ -59,10 +59,12 @@ FROM (
   GROUP BY server, tool, method
 );
 
+-- Use by day. A key may have several rows until the store has merged them, so add up what you select: grouping here as well
+-- would make every question over a month pay for it twice.
 CREATE OR REPLACE VIEW {DB}.v_usage_1d AS
 SELECT d, env, team, project, server, tool, method,
-  {FIGURE_SUMS}
-FROM {DB}.usage_1d AS r GROUP BY d, env, team, project, server, tool, method;
+  {FIGURE_ROWS}
+FROM {DB}.usage_1d AS r;
 
 CREATE OR REPLACE VIEW {DB}.v_callers_1d AS
 SELECT d, env, caller, team, project, agent,

@@ -6,9 +6,10 @@ import { wallUs } from '../telemetry/clock.ts'
 import { newEventId } from '../telemetry/random.ts'
 import { compileLabels, type InferredRuns, readLabels, traceCall } from '../telemetry/trace.ts'
 
-export function trace(config: Config, runs: InferredRuns): Stage {
+/** `incoming`: what becomes of the context that clients of a listener send. */
+export function trace(config: Config, runs: InferredRuns, incoming: Config['trace']['incoming']): Stage {
   const rules = compileLabels(config.labels)
-  const { incoming, run_gap_ms } = config.trace
+  const { run_gap_ms } = config.trace
   return {
     name: 'trace',
     why: 'needs the message; from here on every exit can be found by its trace',
