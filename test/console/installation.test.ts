@@ -22,7 +22,7 @@ describe.skipIf(!CHROMIUM)('the console of an installation (needs Chromium)', ()
       callers: {
         reader: { team: 'ops', keys: [{ sha256: createHash('sha256').update(KEY).digest('hex') }] },
       },
-      capture: { keep: [{ tools: '*', arguments: true, result: true }] },
+      capture: { keep: [{ tools: '*', arguments: true, results: true }] },
     })
     await weir.weir.storing()
     console_ = weir.weir.addresses.collector

@@ -39,7 +39,7 @@ export async function look(browser: Browser, options: BrowserContextOptions = {}
     if (response.status() >= 400) wrong.push(`${response.status()}: ${response.url()}`)
   })
   await page.addInitScript(
-    "document.addEventListener('securitypolicyviolation', (e) => console.error('policy: ' + e.violatedDirective + ' ' + e.blockedURI))",
+    "document.addEventListener('securitypolicyviolation', (e) => console['error']('policy: ' + e.violatedDirective + ' ' + e.blockedURI))",
   )
   const until = async (condition: string): Promise<void> => {
     await waitFor(condition, () => page.evaluate<boolean>(condition))
