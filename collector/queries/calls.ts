@@ -130,6 +130,21 @@ FROM calls AS c WHERE ${where.join('\n  AND ')}
 ORDER BY ${order} LIMIT {limit:UInt32}`
 }
 
+/** Without any filter but the time. */
+export const sql = sqlOf({
+  from_ms: 0,
+  to_ms: 0,
+  fields: {},
+  labels: {},
+  tags: {},
+  text: '',
+  min_us: 0,
+  before: '',
+  limit: 0,
+  order: 'newest',
+  isWhole: false,
+})
+
 function paramsOf(filter: CallFilter, from_ms: number): Record<string, unknown> {
   const [before_us = '0', before_id = ''] = filter.before.split('_')
   const pairs = (['labels', 'tags'] as const).flatMap((map) =>
@@ -155,7 +170,7 @@ const HOUR_MS = 3_600_000
 
 /** `next`: the cursor of the following page, '' when this is the last. */
 export async function run(reader: Reader, filter: CallFilter): Promise<{ rows: CallRow[]; next: string }> {
-  const sql = sqlOf(filter)
+  const statement = sqlOf(filter)
   const end_ms = filter.before ? Number(filter.before.split('_')[0]) / 1000 : filter.to_ms
   // Narrow times first: the newest are nearly always near the end, and the table may hold years.
   const starts =
@@ -164,7 +179,7 @@ export async function run(reader: Reader, filter: CallFilter): Promise<{ rows: C
       : [HOUR_MS, 24 * HOUR_MS].map((ms) => end_ms - ms).filter((ms) => ms > filter.from_ms)
   let rows: (CallRow & { at_us: number })[] = []
   for (const from_ms of [...starts, filter.from_ms]) {
-    rows = await reader.rows(sql, paramsOf(filter, from_ms))
+    rows = await reader.rows(statement, paramsOf(filter, from_ms))
     if (rows.length >= filter.limit) break
   }
   const last = rows.at(-1)

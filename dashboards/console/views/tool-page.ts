@@ -90,7 +90,7 @@ function ToolCharts({ scope }: { scope: ViewScope }) {
     <${Panel} title="Phases" note="mean of a call, stacked" class="half" answer=${series} isEmpty=${isEmpty} empty=${empty}>
       ${steps && html`<${TimeSeries} ...${shared} kind="stacked" label="Mean time of a call by phase" format=${duration} series=${phasesOf(steps)} />`}
     </${Panel}>
-    <${Panel} title="Latency" note="darker: more calls" class="half" answer=${latency} isEmpty=${latency.rows?.rows.length === 0} empty=${empty}>
+    <${Panel} title="Latency" note="stronger colour: more calls" class="half" answer=${latency} isEmpty=${latency.rows?.rows.length === 0} empty=${empty}>
       ${latency.rows && html`<${Heatmap} label="Latency over time" cells=${latency.rows.rows} from_ms=${latency.rows.from_ms} to_ms=${latency.rows.to_ms} step_ms=${latency.rows.step_s * 1000} />`}
     </${Panel}>`
 }
