@@ -24,7 +24,15 @@ const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }>
   tail: { about: 'calls as they come', load: () => import('./cli/tail.ts') },
   top: { about: 'tools by calls, errors and latency, now', load: () => import('./cli/top.ts') },
   trace: { about: 'one trace as a waterfall', load: () => import('./cli/trace.ts') },
+  unused: {
+    about: 'tools that cost context and are never called, and what leaving them out saves',
+    load: () => import('./cli/unused.ts'),
+  },
   query: { about: 'SQL to the store, read-only', load: () => import('./cli/query.ts') },
+  silence: {
+    about: 'keep alerts quiet for a while: add, list, remove',
+    load: () => import('./cli/silence.ts'),
+  },
   doctor: {
     about: 'look at everything that can be wrong: ports, versions, servers, spool, store',
     load: () => import('./cli/doctor.ts'),

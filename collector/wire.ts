@@ -13,7 +13,7 @@ import { type Log, openLog, reasonOf } from './log.ts'
 import { measuredStore, openMetrics } from './metrics.ts'
 import type { CollectorOptions, StoreOptions } from './options.ts'
 import { openOtlpIntake } from './otlp/receive.ts'
-import { openConsoleReader } from './queries/client.ts'
+import { openConsoleReader, openReader } from './queries/client.ts'
 import { SchemaError } from './schema/columns.ts'
 import { migrate } from './schema/migrate.ts'
 import { openStore, type Store, StoreError } from './sink/store.ts'
@@ -51,6 +51,7 @@ export async function openCollector(
   const consoleFiles = await readConsole()
   const reader = openConsoleReader(readerOf(options.store))
   const store = measuredStore(openStore(options.store), metrics)
+  const watchReader = openReader(options.store)
   const schema = bringUp(store, options, log)
   const isReady = (): boolean => schema.state().ok
   const spanExport = openSpanExport(options.export.otlp, metrics, log)
@@ -59,6 +60,7 @@ export async function openCollector(
     metrics.set('weir_collector_ready', (await readiness()).ready ? 1 : 0)
     return metrics.text()
   }
+  let inForce = options
   const guard: Guard = openGuard(options)
   const app = buildApi({
     guard,
@@ -78,22 +80,22 @@ export async function openCollector(
     log,
     console: consoleFiles,
     reader,
+    silences: { reader: watchReader, alerts: () => inForce.alerts },
   })
   let address: string
   try {
     address = await app.listen(splitAddress(options.listen))
   } catch (error) {
     schema.stop()
-    await Promise.allSettled([spanExport?.close(0), store.close(), reader.close()])
+    await Promise.allSettled([spanExport?.close(0), store.close(), reader.close(), watchReader.close()])
     metrics.close()
     throw error
   }
   log('info', 'collector listens', { address })
-  let inForce = options
   const watch = openWatch({
     store,
     isReady,
-    jobs: watchJobs({ store, log, options: () => inForce }),
+    jobs: watchJobs({ store, reader: watchReader, metrics, log, options: () => inForce }),
     log,
     onRun: (job, seconds, ok) => {
       metrics.count('weir_watch_runs_total', 1, { job, result: ok ? 'ok' : 'failed' })
@@ -113,6 +115,7 @@ export async function openCollector(
       await app.close()
       await spanExport?.close(EXPORT_DRAIN_MS)
       await reader.close()
+      await watchReader.close()
       await store.close()
       metrics.close()
     },

@@ -7,6 +7,7 @@ import { hostname } from 'node:os'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import { isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml'
 import { hostOf, isLoopback } from './address.ts'
+import { checkAlerts } from './alerts-check.ts'
 import { explain, explainYaml, flatten } from './explain.ts'
 import { type Config, configSchema } from './schema.ts'
 
@@ -195,6 +196,9 @@ function crossCheck(
       add(['servers', name], `differs from \`${twin}\` only in case`, 'choose names that differ')
     lower.set(name.toLowerCase(), name)
   }
+  const teams = new Set(Object.values(config.callers).map((caller) => caller.team))
+  for (const team of Object.keys(config.context.teams))
+    if (!teams.has(team)) warnings.push(`context.teams.${team}: no caller belongs to this team`)
   if (process.platform !== 'linux')
     for (const [name, server] of Object.entries(config.servers))
       if (server.memory_max_bytes !== undefined)
@@ -202,6 +206,7 @@ function crossCheck(
   checkListeners(config, add)
   if (config.store.url && config.store.database !== 'weir' && !/^\w+$/.test(config.store.database))
     add(['store', 'database'], 'is not an identifier', 'use letters, digits and _')
+  warnings.push(...checkAlerts(config, add))
   if (Object.keys(config.servers).length === 0) warnings.push('no servers are configured: /mcp will be empty')
   return warnings
 }

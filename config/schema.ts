@@ -3,6 +3,8 @@
  * Keys are snake_case with the unit last; unknown keys are refused; `reload: false` marks what needs a restart.
  */
 import { z } from 'zod'
+import { alertsSchema, slosSchema } from './alerts.ts'
+import { context } from './context.ts'
 import { caller, captureRule, labelSource, server, serverName } from './entries.ts'
 import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
 import { INCOMING, LISTENERS, LISTENERS_MAX, listenerEntry, listenersOf } from './listeners.ts'
@@ -76,9 +78,16 @@ export const configSchema = z.strictObject({
         .default([...REDACTIONS])
         .meta(meta('What is masked in kept payloads and error texts')),
       max_bytes: byteCount(65_536, 1, 'Longest kept payload; the rest is cut'),
+      definitions: z
+        .boolean()
+        .default(true)
+        .meta(
+          meta('Whether the text of tool definitions is kept, masked; their sizes and hashes always are'),
+        ),
     })
     .prefault({})
     .meta(meta('Arguments and results')),
+  context,
   http: z
     .strictObject({
       allowed_hosts: z
@@ -294,6 +303,8 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .meta(meta('Spans for others')),
+  alerts: alertsSchema.prefault({}).meta(meta('Who is told when something is wrong, and what that is')),
+  slos: slosSchema.default({}).meta(meta('Service level objectives, by name')),
   log: z
     .strictObject({
       level: z

@@ -7,6 +7,7 @@ import { hostOf, portOf } from '../config/address.ts'
 import type { Config } from '../config/schema.ts'
 import { makeLog } from '../event/log.ts'
 import type { Call } from './call.ts'
+import { Catalogue, type CatalogueOptions } from './catalogue.ts'
 import { hopToOwner } from './downstream/hop.ts'
 import { Downstream } from './downstream/http.ts'
 import type { Wiring } from './downstream/wiring.ts'
@@ -70,6 +71,7 @@ export class Worker {
   readonly #metrics = new Metrics()
   readonly #figures = new ProcessFigures()
   readonly #recorder: Recorder
+  readonly #catalogue: Catalogue
   readonly #server: Server
   readonly #downstream: Downstream
   readonly #seal: SessionSeal
@@ -106,6 +108,7 @@ export class Worker {
       this.#metrics,
       this.#capture(config),
     )
+    this.#catalogue = new Catalogue(this.#spool, this.#catalogueOptions(config))
     this.#server = new Server(
       this.#recorder,
       this.#metrics,
@@ -156,6 +159,7 @@ export class Worker {
     this.config = config
     this.#sessions.per_caller_max = config.http.sessions_per_caller_max
     this.#recorder.capture = this.#capture(config)
+    this.#catalogue.options = this.#catalogueOptions(config)
     // Calls that were on their way when the config changed still go to the server they were meant for.
     for (const [name, upstream] of before)
       if (this.#upstreams.get(name) !== upstream)
@@ -195,6 +199,7 @@ export class Worker {
     // Calls that were cut are recorded as their sockets close; the spool is the last to go.
     await new Promise((resolve) => setTimeout(resolve, CUT_MS))
     this.#questions.drain()
+    this.#catalogue.finish()
     this.#spool.close()
   }
 
@@ -204,6 +209,11 @@ export class Worker {
       makeRedactor(config.capture.redact, configSecrets(config)),
       this.#options.secrets.hash,
     )
+  }
+
+  /** After the recorder: what is masked in payloads is masked in definitions. */
+  #catalogueOptions(config: Config): CatalogueOptions {
+    return { redact: this.#recorder.capture.redact, keepsText: config.capture.definitions }
   }
 
   #wire(config: Config): Wiring {
@@ -252,6 +262,7 @@ export class Worker {
       seal: this.#seal,
       cursorKey: Buffer.from(this.#options.secrets.session, 'hex'),
       sessions: this.#sessions,
+      catalogue: this.#catalogue,
       slot: this.#options.slot,
       hop: (call, owner) => hopToOwner(call, workerSocket(this.#options.run_folder, owner)),
       passTarget: (call) => runStages(target, call),
@@ -270,6 +281,7 @@ export class Worker {
       sawResult: (call, text) => {
         if (recorder.capture.keeps(call).results) call.captured_result = recorder.capture.mask(text)
         if (call.outcome === 'input_required') this.#questions.required(call, text)
+        if (call.endpoint.server !== '') this.#catalogue.answered(call, text)
       },
       cancel: (call, upstream, reason) => this.#cancel(call, upstream, reason),
       cancelled: (notice) => {

@@ -18,6 +18,7 @@ import type { HostOptions } from '../proxy/host/options.ts'
 import type { WorkerOptions } from '../proxy/options.ts'
 import { Metrics } from '../proxy/telemetry/metrics.ts'
 import { type StoreOptions, storeProcess } from '../store/options.ts'
+import { ConfigHistory } from './config-history.ts'
 import {
   loadSecrets,
   lockFolder,
@@ -49,6 +50,7 @@ const program = (path: string): string => {
 
 export class Supervisor {
   #config: Config
+  readonly #history = new ConfigHistory()
   readonly #parts: ReadonlySet<Part>
   readonly #secrets: Secrets
   readonly #log: Log
@@ -174,7 +176,7 @@ export class Supervisor {
   }
 
   #collectorOptions(): CollectorOptions {
-    const { store, retention, export: exported, callers, http, instance, env, log } = this.#config
+    const { store, retention, context, export: exported, callers, http, instance, env, log } = this.#config
     const isEmbedded = store.url === undefined
     const url = store.url ?? (this.#at.store || `http://${store.listen}`)
     return {
@@ -192,11 +194,13 @@ export class Supervisor {
         reader_password: store.reader_password,
       },
       retention,
+      context,
       export: exported,
       caller_keys: Object.values(callers).flatMap((c) => c.keys.map((k) => k.sha256)),
       allowed_hosts: http.allowed_hosts,
       allowed_origins: http.allowed_origins,
       log_level: log.level,
+      alerts: this.#history.alertOptions(this.#config),
     }
   }
 

@@ -64,7 +64,8 @@ const MAY_USE: Record<Room, readonly string[]> = {
   store: ['store/', 'event/', 'supervisor/link.ts'],
   collector: ['collector/', 'config/', 'event/', 'supervisor/link.ts'],
   cli: ['cli/', 'config/', 'event/', 'supervisor/', 'collector/queries/', 'collector/sink/', 'proxy/'],
-  // The console knows the types of the collector's answers, nothing of its code: see the test below.
+  // Boards ask by SQL and metric names; they are data for Grafana and Prometheus. The console knows the types of the collector's
+  // answers, nothing of its code: see the test below.
   dashboards: ['dashboards/', 'event/', 'collector/queries/'],
   docs: ['config/', 'event/'],
   demo: ['demo/', 'cli/', 'collector/queries/', 'supervisor/'],
@@ -81,7 +82,8 @@ const OWNERS: Record<string, RegExp> = {
   '@opentelemetry/': /^(collector\/|test\/)/,
   'prom-client': /^(collector\/|test\/)/,
   '@modelcontextprotocol/': /^(demo|test|bench)\//,
-  yaml: /^(config\/|cli\/|test\/)/,
+  yaml: /^(config\/|cli\/|dashboards\/grafana\/build\.ts|test\/)/,
+  '@grafana/': /^(dashboards\/|test\/)/,
   preact: /^dashboards\/console\//,
   htm: /^dashboards\/console\//,
   uplot: /^dashboards\/console\//,

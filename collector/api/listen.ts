@@ -19,6 +19,7 @@ import { ApiError, fromFramework, sendError, storeAway } from './errors.ts'
 import type { Guard } from './guard.ts'
 import type { Readiness } from './health.ts'
 import { openLogins } from './logins.ts'
+import { type SilenceParts, silenceRoutes } from './silences.ts'
 import { openSlots } from './slots.ts'
 
 export type ApiParts = {
@@ -34,6 +35,7 @@ export type ApiParts = {
   log: Log
   console: Console
   reader: ConsoleReader
+  silences: Pick<SilenceParts, 'reader' | 'alerts'>
 }
 
 /** Bodies in memory at once, and requests that wait for such a place with their bytes still in the socket. */
@@ -90,6 +92,7 @@ export function buildApi(parts: ApiParts): FastifyInstance {
   otlpRoute(app, parts, admit)
   pageRoutes(app, parts.console)
   askRoutes(app, { ...parts, logins: openLogins(), around: { metrics: parts.metricsText } })
+  silenceRoutes(app, { ...parts, ...parts.silences })
   return app
 }
 

@@ -53,6 +53,6 @@ export const HEALTH_QUESTIONS: Readonly<Record<string, Question>> = {
   collector: {
     about: "This collector's own metrics",
     params: [],
-    run: async (_reader, _asked, around) => metricRows(await around.metrics()),
+    run: async (_reader, _asked, around) => metricRows((await around?.metrics()) ?? ''),
   },
 }

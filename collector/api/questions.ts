@@ -15,7 +15,7 @@ export type Question = {
   /** Names it understands; any other is refused. */
   readonly params: readonly string[]
   /** Throws ApiError 400 for a parameter that cannot be. The answer is an array of flat rows, or an object of such arrays. */
-  run(reader: Reader, asked: Asked, around: Around): Promise<unknown>
+  run(reader: Reader, asked: Asked, around?: Around): Promise<unknown>
 }
 
 /** What a question may know besides the store. */

@@ -1,12 +1,16 @@
 /** All questions of the console by name: the one place where the entries of the areas (`questions-<area>.ts`) come together. */
 import type { Question } from './questions.ts'
+import { ALERT_QUESTIONS } from './questions-alerts.ts'
 import { CALL_QUESTIONS } from './questions-calls.ts'
+import { CONTEXT_QUESTIONS } from './questions-context.ts'
 import { EVENT_QUESTIONS } from './questions-events.ts'
 import { HEALTH_QUESTIONS } from './questions-health.ts'
 
 /** Areas, in any order. A name may be taken once. */
 const AREAS: readonly Readonly<Record<string, Question>>[] = [
+  ALERT_QUESTIONS,
   CALL_QUESTIONS,
+  CONTEXT_QUESTIONS,
   EVENT_QUESTIONS,
   HEALTH_QUESTIONS,
 ]
