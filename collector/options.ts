@@ -9,6 +9,12 @@ import type { MoneyOptions } from '../config/price-book.ts'
 import type { LogLevel } from '../event/log.ts'
 import type { AlertOptions } from './watch/alerts/options.ts'
 
+/** How to fork the collector: what strips the types off the console's sources is still called experimental. */
+export const collectorProcess: { execArgv: string[]; stdio: ('ignore' | 'inherit' | 'ipc')[] } = {
+  execArgv: ['--disable-warning=ExperimentalWarning'],
+  stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+}
+
 /** Days rows live. */
 export type Retention = { calls_days: number; payloads_days: number; rollups_days: number }
 
@@ -21,6 +27,8 @@ export type StoreOptions = {
   /** How long one insert may take. */
   timeout_ms: number
   embedded: boolean
+  /** Of the embedded store's reader, as whom the console asks; '' when it needs none. */
+  reader_password: string
 }
 
 /** One OTLP/HTTP endpoint that gets Weir's spans. */

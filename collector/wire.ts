@@ -6,14 +6,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Guard, openGuard } from './api/guard.ts'
 import { openReadiness, type SchemaState } from './api/health.ts'
 import { buildApi } from './api/listen.ts'
+import { readConsole } from './console/assets.ts'
 import { openSpanExport } from './export/otlp.ts'
 import { openBatchIntake } from './intake/batches.ts'
 import { type Log, openLog, reasonOf } from './log.ts'
 import { measuredStore, openMetrics } from './metrics.ts'
 import { openMoney } from './money/money.ts'
-import type { CollectorOptions } from './options.ts'
+import type { CollectorOptions, StoreOptions } from './options.ts'
 import { openOtlpIntake } from './otlp/receive.ts'
-import { openReader } from './queries/client.ts'
+import { openConsoleReader, openReader } from './queries/client.ts'
 import { SchemaError } from './schema/columns.ts'
 import { migrate } from './schema/migrate.ts'
 import { openStore, type Store, StoreError } from './sink/store.ts'
@@ -48,6 +49,8 @@ export async function openCollector(
   log: Log = openLog(options.log_level),
 ): Promise<Collector> {
   const metrics = openMetrics()
+  const consoleFiles = await readConsole()
+  const reader = openConsoleReader(readerOf(options.store))
   const store = measuredStore(openStore(options.store), metrics)
   const watchReader = openReader(options.store)
   const schema = bringUp(store, options, log)
@@ -79,6 +82,8 @@ export async function openCollector(
     store,
     metrics,
     log,
+    console: consoleFiles,
+    reader,
     silences: { reader: watchReader, alerts: () => inForce.alerts },
   })
   let address: string
@@ -86,7 +91,7 @@ export async function openCollector(
     address = await app.listen(splitAddress(options.listen))
   } catch (error) {
     schema.stop()
-    await Promise.allSettled([spanExport?.close(0), store.close(), watchReader.close()])
+    await Promise.allSettled([spanExport?.close(0), store.close(), reader.close(), watchReader.close()])
     metrics.close()
     throw error
   }
@@ -121,12 +126,17 @@ export async function openCollector(
       await watch.stop()
       await app.close()
       await spanExport?.close(EXPORT_DRAIN_MS)
+      await reader.close()
       await watchReader.close()
       await store.close()
       metrics.close()
     },
   }
 }
+
+/** As whom the console asks: the embedded store's reader; of a server the collector knows one user only. */
+const readerOf = ({ url, database, user, password, embedded, reader_password }: StoreOptions) =>
+  embedded ? { url, database, user: 'reader', password: reader_password } : { url, database, user, password }
 
 /** Migrates, and tries again until it worked. */
 function bringUp(

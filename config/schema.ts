@@ -226,10 +226,10 @@ export const configSchema = z.strictObject({
     .strictObject({
       listen: address
         .default('127.0.0.1:7333')
-        .meta(meta('Where the collector serves intake, OTLP, /metrics and health', restart)),
+        .meta(meta('Where the collector serves the console, intake, OTLP, /metrics and health', restart)),
     })
     .prefault({})
-    .meta(meta('The collector')),
+    .meta(meta('The collector and its console')),
   store: z
     .strictObject({
       listen: address

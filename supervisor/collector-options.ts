@@ -24,6 +24,7 @@ export function collectorOptions(config: Config, around: Surroundings): Collecto
       database: isEmbedded ? 'weir' : store.database,
       timeout_ms: store.timeout_ms,
       embedded: isEmbedded,
+      reader_password: store.reader_password,
     },
     retention,
     context,

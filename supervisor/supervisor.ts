@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { CollectorOptions } from '../collector/options.ts'
+import { type CollectorOptions, collectorProcess } from '../collector/options.ts'
 import { hostOf, pinned, portOf } from '../config/address.ts'
 import { restartChanges } from '../config/changes.ts'
 import type { Config } from '../config/schema.ts'
@@ -189,7 +189,7 @@ export class Supervisor {
   #startCollector(): Promise<string> {
     let given = this.#config
     this.#collector = this.#managed('collector', {
-      fork: () => fork(program('collector/main'), [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+      fork: () => fork(program('collector/main'), [], collectorProcess),
       options: () => {
         given = this.#config
         return this.#collectorOptions()

@@ -73,3 +73,6 @@ export function quantileSql(hist: string, q: number): string {
   const counts = `arrayCumSum(x -> x.2, ${sorted})`
   return `if(empty(${hist}), 0., exp2((${sorted}[arrayFirstIndex(x -> x >= ${q} * ${counts}[-1], ${counts})].1 + 0.5) / 8))`
 }
+
+/** Bucket of a duration in microseconds, as `tool_5m` counts it: bucket i holds (2^(i/8), 2^((i+1)/8)]. */
+export const bucketSql = (us: string): string => `toInt16(ceil(log2(greatest(${us}, 1)) * 8) - 1)`

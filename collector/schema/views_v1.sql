@@ -445,3 +445,37 @@ SELECT id, started, argMax(a.kind, a.updated_at) AS kind, argMax(a.scope, a.upda
   argMax(a.evidence, a.updated_at) AS evidence, argMax(a.traces, a.updated_at) AS traces, argMax(a.summary, a.updated_at) AS summary,
   max(a.updated_at) AS changed_at
 FROM {DB}.anomalies AS a GROUP BY id, started;
+
+-- Console: callers and servers over a time of your choice.
+
+-- Callers over whole days: SELECT * FROM v_callers(from = today() - 30, to = today()).
+CREATE OR REPLACE VIEW {DB}.v_callers AS
+SELECT caller, team, project, agent,
+  {FIGURE_SUMS},
+  uniqCombinedMerge(12)(r.tools) AS tools, min(r.first_seen) AS first_seen, max(r.last_seen) AS last_seen
+FROM {DB}.caller_1d AS r WHERE r.d >= {from:Date} AND r.d <= {to:Date} GROUP BY caller, team, project, agent;
+
+-- Servers over a time: SELECT * FROM v_servers(from_us = …, to_us = …), microseconds since 1970.
+-- A fault of a server is a failure that it or its capacity owns. A server is `down` when three or more of them came and nothing
+-- went well since the last; `failing` when more than one call in twenty was one; else `fine`.
+CREATE OR REPLACE VIEW {DB}.v_servers AS
+SELECT server, multiIf(server_faults >= 3 AND last_fault > last_ok, 'down', server_faults * 20 > calls, 'failing', 'fine') AS state,
+  calls, failed, server_faults, upstream[1] AS p50_upstream_us, upstream[2] AS p95_upstream_us, overhead_p50_us, protocol_versions, client_eras, transports,
+  endpoints, clients, sessions, tools, last_seen, last_ok, last_fault, last_fault_message, last_fault_trace
+FROM (
+  SELECT v.server AS server, count() AS calls, countIf(v.failed) AS failed, countIf(v.fault AND v.owner IN ('upstream', 'capacity')) AS server_faults,
+    arrayMap(x -> ifNotFinite(x, 0), quantilesExactIf(0.5, 0.95)(v.upstream_us, v.attempts > 0)) AS upstream,
+    ifNotFinite(quantileExact(0.5)(v.overhead_us), 0) AS overhead_p50_us,
+    arraySort(groupUniqArrayIf(toString(v.upstream_protocol_version), v.upstream_protocol_version != '')) AS protocol_versions,
+    arraySort(groupUniqArrayIf(toString(v.era), v.era != 'unknown')) AS client_eras,
+    arraySort(groupUniqArrayIf(toString(v.upstream_transport), v.upstream_transport != '')) AS transports,
+    arraySort(groupUniqArrayIf(20)(toString(v.upstream_endpoint), v.upstream_endpoint != '')) AS endpoints,
+    arraySort(groupUniqArrayIf(20)(toString(v.client_name), v.client_name != '')) AS clients,
+    uniqExactIf(v.session_id, v.session_id != '') AS sessions, uniqExactIf(v.tool, v.tool != '') AS tools, max(v.ts) AS last_seen,
+    maxIf(v.ts, NOT v.failed) AS last_ok, maxIf(v.ts, v.fault AND v.owner IN ('upstream', 'capacity')) AS last_fault,
+    argMaxIf(v.error_message, v.ts, v.fault AND v.owner IN ('upstream', 'capacity')) AS last_fault_message,
+    argMaxIf(v.trace_id, v.ts, v.fault AND v.owner IN ('upstream', 'capacity')) AS last_fault_trace
+  FROM {DB}.v_calls AS v
+  WHERE v.server != '' AND v.ts >= fromUnixTimestamp64Micro({from_us:Int64}) AND v.ts < fromUnixTimestamp64Micro({to_us:Int64})
+  GROUP BY server
+);
