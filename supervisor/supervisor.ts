@@ -33,6 +33,7 @@ import { withFreePorts } from './free-ports.ts'
 import { Managed } from './managed.ts'
 import { Overview } from './overview.ts'
 import { Shipper } from './shipper.ts'
+import { storeAccess } from './store-access.ts'
 
 export type Part = 'store' | 'collector' | 'proxy'
 
@@ -177,22 +178,12 @@ export class Supervisor {
 
   #collectorOptions(): CollectorOptions {
     const { store, retention, context, export: exported, callers, http, instance, env, log } = this.#config
-    const isEmbedded = store.url === undefined
-    const url = store.url ?? (this.#at.store || `http://${store.listen}`)
     return {
       listen: pinned(this.#config.console.listen, this.#at.collector),
       instance,
       env,
       intake_token: this.#token(),
-      store: {
-        url,
-        user: isEmbedded ? 'weir' : store.user || 'default',
-        password: isEmbedded ? this.#secrets.store : store.password,
-        database: isEmbedded ? 'weir' : store.database,
-        timeout_ms: store.timeout_ms,
-        embedded: isEmbedded,
-        reader_password: store.reader_password,
-      },
+      store: storeAccess(store, this.#at.store, this.#secrets.store),
       retention,
       context,
       export: exported,
