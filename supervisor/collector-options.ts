@@ -2,6 +2,7 @@
 import type { CollectorOptions } from '../collector/options.ts'
 import { moneyOptions } from '../config/price-book.ts'
 import type { Config } from '../config/schema.ts'
+import { storeAccess } from './store-access.ts'
 
 /** `store`: where the embedded store listens, '' while that is not known. */
 export type Surroundings = Pick<CollectorOptions, 'listen' | 'intake_token' | 'alerts'> & {
@@ -10,22 +11,13 @@ export type Surroundings = Pick<CollectorOptions, 'listen' | 'intake_token' | 'a
 }
 
 export function collectorOptions(config: Config, around: Surroundings): CollectorOptions {
-  const { store, retention, context, export: exported, callers, http, instance, env, log } = config
-  const isEmbedded = store.url === undefined
+  const { retention, context, export: exported, callers, http, instance, env, log } = config
   return {
     listen: around.listen,
     instance,
     env,
     intake_token: around.intake_token,
-    store: {
-      url: store.url ?? (around.store || `http://${store.listen}`),
-      user: isEmbedded ? 'weir' : store.user || 'default',
-      password: isEmbedded ? around.store_password : store.password,
-      database: isEmbedded ? 'weir' : store.database,
-      timeout_ms: store.timeout_ms,
-      embedded: isEmbedded,
-      reader_password: store.reader_password,
-    },
+    store: storeAccess(config.store, around.store, around.store_password),
     retention,
     context,
     anomalies: config.anomalies,

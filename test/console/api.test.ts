@@ -105,7 +105,11 @@ describe('what is refused', () => {
   })
 
   test('every question answers with what it says it knows, and none can write', async () => {
-    const needed: Record<string, string> = { trace: `trace_id=${world.trace_id}`, find: 'id=run-1' }
+    const needed: Record<string, string> = {
+      trace: `trace_id=${world.trace_id}`,
+      find: 'id=run-1',
+      'tool-versions': 'server=bank&tool=transfer',
+    }
     for (const name of Object.keys(QUESTIONS)) {
       const answer = await get(`/api/${name}?${needed[name] ?? ''}`)
       expect(answer.status, name).toBe(200)
