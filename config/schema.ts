@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { caller, captureRule, labelSource, server, serverName } from './entries.ts'
 import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
+import { runs } from './runs.ts'
 
 export const REDACTIONS = ['email', 'card', 'iban', 'secret', 'phone', 'ip'] as const
 
@@ -56,6 +57,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .meta(meta('Trace context')),
+  runs,
   capture: z
     .strictObject({
       arguments: z.enum(['hash', 'size']).default('hash').meta(meta('What is kept of every argument object')),

@@ -145,8 +145,22 @@ export const FIELDS = [
     'run_source',
     ['label', 'session', 'trace', 'inferred'],
     words(['label', 'session', 'trace', 'inferred']),
-    "How the run was found: a label, the session, the client's trace, or principal + client + time gap",
+    "How the run was found: a label, the session, the client's trace, or inferred from what the calls of one caller and client have in common",
     { otel: 'weir.run.source' },
+  ),
+  field(
+    'run_confidence',
+    'integer',
+    'UInt8',
+    'How sure it is that the call belongs to this run, in percent: label 100; session 90; trace of `_meta` 95, of a header 80; inferred: by run_evidence, from 95 to 30 (docs/runs.md); 0: refused before it was understood',
+    { otel: 'weir.run.confidence' },
+  ),
+  field(
+    'run_evidence',
+    'string',
+    lc,
+    'What an inferred run goes by: sequence (of request ids), handle, connection, sequence+connection, sequence+handle, start, first, alone, recent; empty for other runs',
+    { otel: 'weir.run.evidence' },
   ),
   field(
     'session_id',

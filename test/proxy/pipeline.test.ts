@@ -11,7 +11,7 @@ import { identify } from '../../proxy/stages/identify.ts'
 import { intend } from '../../proxy/stages/intend.ts'
 import { trace } from '../../proxy/stages/trace.ts'
 import { understand } from '../../proxy/stages/understand.ts'
-import { InferredRuns } from '../../proxy/telemetry/trace.ts'
+import { InferredRuns } from '../../proxy/telemetry/inferred-runs.ts'
 
 const { config } = parseConfig('', '/w/weir.yaml', {})
 

@@ -1,0 +1,403 @@
+/**
+ * Runs of clients that bring neither label, session nor trace: which of the agents at work under one name does a call
+ * belong to? Clues, best first: the sequence of request ids (a client counts its own requests), handles (what a result
+ * held and arguments use), the connection, and the pause since the last call. Rules and their worth: docs/decisions/006.
+ * Knows no HTTP and no event. Everything is bounded; what workers tell each other are names, counters and hashes, never texts.
+ */
+import { newTraceId } from './random.ts'
+
+/** What decided. Two clues that agree are joined by "+". */
+export type Evidence =
+  | 'first'
+  | 'start'
+  | 'sequence'
+  | 'sequence+connection'
+  | 'sequence+handle'
+  | 'handle'
+  | 'connection'
+  | 'alone'
+  | 'recent'
+
+/** Percent of the calls a clue put into the right run, as measured (bench/results/runs.json), rounded down to be on the safe side. */
+export const CONFIDENCE: Readonly<Record<Evidence, number>> = {
+  'sequence+connection': 95,
+  'sequence+handle': 95,
+  handle: 90,
+  sequence: 85,
+  start: 80,
+  connection: 75,
+  first: 75,
+  alone: 50,
+  recent: 30,
+}
+
+/** A connection as the worker sees it; `isOpen` says false once it has ended. */
+export type Connection = { readonly name: string; isOpen(): boolean }
+
+/** What a request offers. */
+export type Clue = {
+  /** Caller and client: calls under different names never share a run. */
+  readonly name: string
+  readonly endpoint: string
+  /** The request id taken apart: text before the number, and the number; null when it is none of a sequence. */
+  readonly sequence: { readonly prefix: string; readonly n: number } | null
+  readonly connection: Connection | null
+  /** Hashes of the handles in the arguments; asked only when something else is not enough. */
+  handles(): readonly number[]
+  readonly isToolCall: boolean
+}
+
+/** A run and how it was found; tell `endOfInferred` when its call has ended. */
+export type Inferred = {
+  readonly trace_id: string
+  readonly evidence: Evidence
+  readonly thread: Thread
+  /** Only of a run that an introduction began: it turns out to be a session, whose calls need no inference. */
+  readonly leave?: () => void
+}
+
+/** What one worker tells the others of a call: enough to go on with its thread. */
+export type RunNews = {
+  name: string
+  endpoint: string
+  prefix: string | null
+  n: number
+  connection: string
+  run: string
+  isToolCall: boolean
+  handles?: readonly number[]
+  isGone?: boolean
+}
+
+type Run = { readonly trace_id: string; readonly started_us: number; last_us: number; calls_open: number }
+
+/** One client object of an agent: its requests to one endpoint are numbered through. */
+export class Thread {
+  readonly run: Run
+  readonly endpoint: string
+  /** Null for ids that are no sequence. */
+  readonly prefix: string | null
+  first: number
+  next: number
+  /** Bit i: the number next - 1 - i has been seen. */
+  seen = 1
+  /** Last used first. */
+  connections: (Connection | { readonly name: string; isOpen: null })[] = []
+  last_us: number
+  tool_calls = 0
+
+  constructor(run: Run, endpoint: string, prefix: string | null, n: number, now_us: number) {
+    this.run = run
+    this.endpoint = endpoint
+    this.prefix = prefix
+    this.first = n
+    this.next = n + 1
+    this.last_us = now_us
+  }
+
+  /** Another client of the same program counts from `n` on. */
+  restart(n: number): void {
+    this.first = n
+    this.next = n + 1
+    this.seen = 1
+    this.tool_calls = 0
+  }
+
+  /** 2: the next number; 1: one that parallel calls may have let overtake; 0: not of this thread. */
+  fit(n: number): 0 | 1 | 2 {
+    const ahead = n - this.next
+    if (ahead === 0) return 2
+    if (ahead > 0) return ahead <= AHEAD_MAX ? 1 : 0
+    return n > this.first && ahead >= -31 && ((this.seen >>> (-ahead - 1)) & 1) === 0 ? 1 : 0
+  }
+
+  take(n: number): void {
+    const ahead = n - this.next
+    if (ahead >= 0) {
+      this.seen = ahead >= 31 ? 1 : (this.seen << (ahead + 1)) | 1
+      this.next = n + 1
+    } else if (ahead >= -31) this.seen |= 1 << (-ahead - 1)
+  }
+
+  uses(name: string): boolean {
+    return this.connections.some((c) => c.name === name)
+  }
+}
+
+type Group = { threads: Thread[] }
+
+const GROUPS_MAX = 10_000
+const THREADS_MAX = 128
+const CONNECTIONS_MAX = 8
+const HANDLES_MAX = 50_000
+const AHEAD_MAX = 8
+/** An agent connects to its servers together. */
+const TOGETHER_US = 5_000_000
+/** So many clients in a row that made one tool call each: a program that makes a client for every call. */
+const ONE_CALL_CLIENTS = 3
+
+export class InferredRuns {
+  readonly #groups = new Map<string, Group>()
+  /** Handle → trace id of the one run whose results held it, '' when several did. */
+  readonly #handles = new Map<number, string>()
+  /** Told of every call, so that other workers can learn; null where there are none. */
+  onNews: ((news: RunNews) => void) | null = null
+
+  /** The run of a call that begins now. */
+  assign(clue: Clue, now_us: number, gap_us: number): Inferred {
+    const group = this.#group(clue.name)
+    forget(group, now_us - gap_us)
+    const chosen = this.#bySequence(group, clue) ?? this.#otherwise(group, clue, now_us)
+    const run = chosen?.run ?? { trace_id: newTraceId(), started_us: now_us, last_us: now_us, calls_open: 0 }
+    const evidence = chosen?.evidence ?? (group.threads.length === 0 ? 'first' : 'start')
+    const thread = chosen?.thread ?? this.#begin(group, run, clue.endpoint, clue.sequence, now_us)
+    this.#note(thread, clue.sequence?.n ?? 0, clue.connection, clue.isToolCall, now_us)
+    run.calls_open++
+    this.#tell(clue, thread)
+    return { trace_id: run.trace_id, evidence, thread }
+  }
+
+  /** A run of its own begins: a client has introduced itself. */
+  begin(clue: Clue, now_us: number, gap_us: number): Inferred {
+    const group = this.#group(clue.name)
+    forget(group, now_us - gap_us)
+    const run = { trace_id: newTraceId(), started_us: now_us, last_us: now_us, calls_open: 1 }
+    const thread = this.#begin(group, run, clue.endpoint, clue.sequence, now_us)
+    this.#note(thread, clue.sequence?.n ?? 0, clue.connection, false, now_us)
+    this.#tell(clue, thread)
+    const leave = (): void => {
+      run.last_us = Number.NEGATIVE_INFINITY
+      this.#tell(clue, thread, true)
+    }
+    return { trace_id: run.trace_id, evidence: 'start', thread, leave }
+  }
+
+  /** Handles that a result of the run held. */
+  held(trace_id: string, handles: readonly number[], name: string): void {
+    this.#hold(trace_id, handles)
+    if (handles.length > 0)
+      this.onNews?.({
+        name,
+        endpoint: '',
+        prefix: null,
+        n: 0,
+        connection: '',
+        run: trace_id,
+        isToolCall: false,
+        handles,
+      })
+  }
+
+  /** What another worker has seen. */
+  heard(news: RunNews, now_us: number): void {
+    if (news.handles) return this.#hold(news.run, news.handles)
+    const group = this.#group(news.name)
+    const same = group.threads.filter((t) => t.run.trace_id === news.run)
+    if (news.isGone) {
+      for (const { run } of same) run.last_us = Number.NEGATIVE_INFINITY
+      return
+    }
+    const run = same[0]?.run ?? { trace_id: news.run, started_us: now_us, last_us: now_us, calls_open: 0 }
+    const sequence = news.prefix === null ? null : { prefix: news.prefix, n: news.n }
+    const thread =
+      same.findLast(
+        (t) => t.endpoint === news.endpoint && t.prefix === news.prefix && !isRestart(t, news.n),
+      ) ?? this.#begin(group, run, news.endpoint, sequence, now_us)
+    const connection = news.connection === '' ? null : { name: news.connection, isOpen: null }
+    this.#note(thread, news.n, connection, news.isToolCall, now_us)
+  }
+
+  #tell(clue: Clue, { run, prefix }: Thread, isGone = false): void {
+    this.onNews?.({
+      name: clue.name,
+      endpoint: clue.endpoint,
+      prefix,
+      n: clue.sequence?.n ?? 0,
+      connection: clue.connection?.name ?? '',
+      run: run.trace_id,
+      isToolCall: clue.isToolCall,
+      ...(isGone ? { isGone } : {}),
+    })
+  }
+
+  /** The thread whose next number the call bears; null when none fits. */
+  #bySequence(group: Group, clue: Clue): { run: Run; thread: Thread; evidence: Evidence } | null {
+    const { sequence, connection } = clue
+    if (sequence === null) return null
+    let pool: Thread[] = []
+    for (const thread of group.threads)
+      if (
+        thread.endpoint === clue.endpoint &&
+        thread.prefix === sequence.prefix &&
+        thread.fit(sequence.n) > 0
+      )
+        pool.push(thread)
+    if (pool.length === 0) return null
+    const isSame = (t: Thread): boolean => connection !== null && t.uses(connection.name)
+    const worth = (t: Thread): number =>
+      2 * t.fit(sequence.n) + (isSame(t) ? 3 : 0) - (t.run.calls_open > 0 ? 1 : 0)
+    if (pool.length > 1) {
+      const best = Math.max(...pool.map(worth))
+      pool = pool.filter((t) => worth(t) === best)
+    }
+    if (pool.length > 1) {
+      const voted = this.#voted(clue)
+      const thread = voted && pool.find((t) => t.run.trace_id === voted)
+      if (thread) return { run: thread.run, thread, evidence: 'sequence+handle' }
+      // Whoever has waited longer is more likely to be next.
+      const oldest = pool.reduce((a, b) => (b.last_us < a.last_us ? b : a))
+      return { run: oldest.run, thread: oldest, evidence: 'recent' }
+    }
+    const thread = pool[0]!
+    const evidence = isSame(thread)
+      ? 'sequence+connection'
+      : thread.fit(sequence.n) === 2
+        ? 'sequence'
+        : 'alone'
+    return { run: thread.run, thread, evidence }
+  }
+
+  /** A client that is new here, or whose ids say nothing. Null: a run of its own. */
+  #otherwise(
+    group: Group,
+    clue: Clue,
+    now_us: number,
+  ): { run: Run; thread: Thread | null; evidence: Evidence } | null {
+    if (group.threads.length === 0) return null
+    const { sequence, connection, endpoint } = clue
+    const here =
+      sequence && group.threads.filter((t) => t.endpoint === endpoint && t.prefix === sequence.prefix)
+    // One client object counts on: whoever has got as far is not starting again.
+    const taken = new Set(here?.filter((t) => t.next > sequence!.n).map((t) => t.run))
+    const found = (run: Run, evidence: Evidence) => {
+      const own = (t: Thread): boolean => t.run === run && t.endpoint === endpoint && t.prefix === null
+      return { run, thread: sequence ? null : (group.threads.find(own) ?? null), evidence }
+    }
+    const voted = this.#voted(clue)
+    const voter = voted && group.threads.find((t) => t.run.trace_id === voted)
+    if (voter) return found(voter.run, 'handle')
+    const newest = (runs: Iterable<Run>): Run => [...runs].reduce((a, b) => (b.last_us >= a.last_us ? b : a))
+    const free = group.threads.filter((t) => !taken.has(t.run))
+    if (here && isClientPerCall(here, clue)) {
+      const thread = here.at(-1)!
+      thread.restart(sequence!.n)
+      return { run: thread.run, thread, evidence: 'alone' }
+    }
+    const joined = new Set(free.filter((t) => connection && t.uses(connection.name)).map((t) => t.run))
+    if (joined.size > 0) return found(newest(joined), joined.size === 1 ? 'connection' : 'recent')
+    const alive = new Set(free.map((t) => t.run))
+    // Several clients of one agent, connected at once; or ids that say nothing, and no idle connection that speaks against it.
+    const likely = [...alive].filter((run) =>
+      sequence && sequence.n <= 1 ? now_us - run.started_us <= TOGETHER_US : !hasIdleConnection(group, run),
+    )
+    if (likely.length === 0) return null
+    return found(newest(likely), likely.length === 1 ? 'alone' : 'recent')
+  }
+
+  /** The run whose results alone held what the arguments use; '' when there is none, or several. */
+  #voted(clue: Clue): string {
+    if (this.#handles.size === 0) return ''
+    let voted = ''
+    for (const handle of clue.handles()) {
+      const run = this.#handles.get(handle) ?? ''
+      if (run === '' || run === voted) continue
+      if (voted !== '') return ''
+      voted = run
+    }
+    return voted
+  }
+
+  #hold(trace_id: string, handles: readonly number[]): void {
+    for (const handle of handles) {
+      const known = this.#handles.get(handle)
+      if (known === trace_id) continue
+      if (known === undefined && this.#handles.size >= HANDLES_MAX)
+        this.#handles.delete(this.#handles.keys().next().value!)
+      this.#handles.set(handle, known === undefined ? trace_id : '')
+    }
+  }
+
+  #group(name: string): Group {
+    const known = this.#groups.get(name)
+    if (known) {
+      // Only worth its price when somebody has to go.
+      if (this.#groups.size >= GROUPS_MAX) {
+        this.#groups.delete(name)
+        this.#groups.set(name, known)
+      }
+      return known
+    }
+    if (this.#groups.size >= GROUPS_MAX) this.#groups.delete(this.#groups.keys().next().value!)
+    const group: Group = { threads: [] }
+    this.#groups.set(name, group)
+    return group
+  }
+
+  #begin(group: Group, run: Run, endpoint: string, sequence: Clue['sequence'], now_us: number): Thread {
+    if (group.threads.length >= THREADS_MAX) {
+      const oldest = group.threads.reduce((a, b) => (b.last_us < a.last_us ? b : a))
+      group.threads.splice(group.threads.indexOf(oldest), 1)
+    }
+    const thread = new Thread(run, endpoint, sequence?.prefix ?? null, sequence?.n ?? 0, now_us)
+    group.threads.push(thread)
+    return thread
+  }
+
+  #note(
+    thread: Thread,
+    n: number,
+    connection: Thread['connections'][number] | null,
+    isToolCall: boolean,
+    now_us: number,
+  ): void {
+    thread.last_us = thread.run.last_us = now_us
+    if (thread.prefix !== null) thread.take(n)
+    if (isToolCall) thread.tool_calls++
+    if (connection === null || thread.connections[0]?.name === connection.name) return
+    thread.connections = [connection, ...thread.connections.filter((c) => c.name !== connection.name)].slice(
+      0,
+      CONNECTIONS_MAX,
+    )
+  }
+}
+
+/** A call whose run was inferred has ended. */
+export function endOfInferred({ thread }: Inferred): void {
+  if (thread.run.calls_open > 0) thread.run.calls_open--
+}
+
+/** Drops what was last used before `since_us`. A run lives as long as one of its threads. */
+function forget(group: Group, since_us: number): void {
+  for (const { run } of group.threads)
+    if (run.last_us < since_us) {
+      group.threads = group.threads.filter((t) => t.run.last_us >= since_us)
+      return
+    }
+}
+
+/** Whether a number says that a client began anew, rather than that an old call came late. */
+const isRestart = (thread: Thread, n: number): boolean =>
+  thread.prefix !== null && n <= 1 && thread.fit(n) === 0
+
+/**
+ * Whether the last clients on this endpoint were done after one call: a program that makes a client for every call, or
+ * numbers every call alike. Not agents that start together: those have connections of their own.
+ */
+function isClientPerCall(here: readonly Thread[], { sequence, connection }: Clue): boolean {
+  const isDone = (t: Thread): boolean =>
+    t.run.calls_open === 0 && (t.tool_calls === 1 || (t.first === sequence!.n && t.next === t.first + 1))
+  const isLeft = (t: Thread): boolean => t.connections[0]?.isOpen?.() === false
+  const isSame = (t: Thread): boolean =>
+    connection ? t.connections[0]?.name === connection.name : t.connections.length === 0
+  const last = here.slice(-ONE_CALL_CLIENTS)
+  const latest = last.at(-1)
+  if (!latest || !isDone(latest)) return false
+  return (
+    isLeft(latest) ||
+    (last.length === ONE_CALL_CLIENTS && last.every((t) => isDone(t) && (isSame(t) || isLeft(t))))
+  )
+}
+
+/** Whether a run has a connection that waits: its agent would have used that one. */
+const hasIdleConnection = (group: Group, run: Run): boolean =>
+  run.calls_open === 0 && group.threads.some((t) => t.run === run && t.connections[0]?.isOpen?.() === true)
