@@ -18,7 +18,7 @@ for (const era of ['legacy', 'modern'] as const) {
   // As a client counts them: without a session the numbers tell the runs apart.
   const next = (i: number): void => {
     call.id = String(i)
-    if (call.inferred) endOfInferred(call.inferred)
+    if (call.inferred) endOfInferred(call.inferred, call.received_us)
     stage.before(call)
   }
   micro(`trace stage, ${era}: labels, ids, run`, next, {

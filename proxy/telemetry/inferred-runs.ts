@@ -73,7 +73,7 @@ type Run = { readonly trace_id: string; readonly started_us: number; last_us: nu
 
 /** One client object of an agent: its requests to one endpoint are numbered through. */
 export class Thread {
-  readonly run: Run
+  run: Run
   readonly endpoint: string
   /** Null for ids that are no sequence. */
   readonly prefix: string | null
@@ -85,6 +85,8 @@ export class Thread {
   connections: (Connection | { readonly name: string; isOpen: null })[] = []
   last_us: number
   tool_calls = 0
+  /** Once it was only guessed which of several threads a call belonged to. */
+  isDoubtful = false
 
   constructor(run: Run, endpoint: string, prefix: string | null, n: number, now_us: number) {
     this.run = run
@@ -124,13 +126,24 @@ export class Thread {
   }
 }
 
-type Group = { threads: Thread[] }
+type Group = {
+  threads: Thread[]
+  /** How often the connection of a call and its number named one thread, and two. */
+  agreements: number
+  conflicts: number
+}
+type Choice = { run: Run; thread: Thread; evidence: Evidence }
 
 const GROUPS_MAX = 10_000
 const THREADS_MAX = 128
 const CONNECTIONS_MAX = 8
 const HANDLES_MAX = 50_000
 const AHEAD_MAX = 8
+/** Connections are taken for shared when conflicts are not few, and more than a third of the agreements. */
+const CONFLICTS_MIN = 4
+const SHARED_SHARE = 3
+const WORTH_MIN = 1
+const JUST_ANSWERED_US = 30_000
 /** An agent connects to its servers together. */
 const TOGETHER_US = 5_000_000
 /** So many clients in a row that made one tool call each: a program that makes a client for every call. */
@@ -147,11 +160,11 @@ export class InferredRuns {
   assign(clue: Clue, now_us: number, gap_us: number): Inferred {
     const group = this.#group(clue.name)
     forget(group, now_us - gap_us)
-    const chosen = this.#bySequence(group, clue) ?? this.#otherwise(group, clue, now_us)
+    const chosen = this.#bySequence(group, clue, now_us) ?? this.#otherwise(group, clue, now_us)
     const run = chosen?.run ?? { trace_id: newTraceId(), started_us: now_us, last_us: now_us, calls_open: 0 }
     const evidence = chosen?.evidence ?? (group.threads.length === 0 ? 'first' : 'start')
     const thread = chosen?.thread ?? this.#begin(group, run, clue.endpoint, clue.sequence, now_us)
-    this.#note(thread, clue.sequence?.n ?? 0, clue.connection, clue.isToolCall, now_us)
+    this.#note(group, thread, clue.sequence?.n ?? 0, clue.connection, clue.isToolCall, now_us)
     run.calls_open++
     this.#tell(clue, thread)
     return { trace_id: run.trace_id, evidence, thread }
@@ -163,7 +176,7 @@ export class InferredRuns {
     forget(group, now_us - gap_us)
     const run = { trace_id: newTraceId(), started_us: now_us, last_us: now_us, calls_open: 1 }
     const thread = this.#begin(group, run, clue.endpoint, clue.sequence, now_us)
-    this.#note(thread, clue.sequence?.n ?? 0, clue.connection, false, now_us)
+    this.#note(group, thread, clue.sequence?.n ?? 0, clue.connection, false, now_us)
     this.#tell(clue, thread)
     const leave = (): void => {
       run.last_us = Number.NEGATIVE_INFINITY
@@ -204,7 +217,7 @@ export class InferredRuns {
         (t) => t.endpoint === news.endpoint && t.prefix === news.prefix && !isRestart(t, news.n),
       ) ?? this.#begin(group, run, news.endpoint, sequence, now_us)
     const connection = news.connection === '' ? null : { name: news.connection, isOpen: null }
-    this.#note(thread, news.n, connection, news.isToolCall, now_us)
+    this.#note(group, thread, news.n, connection, news.isToolCall, now_us)
   }
 
   #tell(clue: Clue, { run, prefix }: Thread, isGone = false): void {
@@ -221,39 +234,50 @@ export class InferredRuns {
   }
 
   /** The thread whose next number the call bears; null when none fits. */
-  #bySequence(group: Group, clue: Clue): { run: Run; thread: Thread; evidence: Evidence } | null {
+  #bySequence(group: Group, clue: Clue, now_us: number): Choice | null {
     const { sequence, connection } = clue
     if (sequence === null) return null
+    const isHere = (t: Thread): boolean => t.endpoint === clue.endpoint && t.prefix === sequence.prefix
+    const isShared = areShared(group)
+    const owner = connection === null || isShared ? null : ownerOf(group, connection.name)
+    // A program's second client, or one whose first call was taken for another's.
+    if (owner && !group.threads.some((t) => t.run === owner && isHere(t))) return null
+    let best = 0
     let pool: Thread[] = []
-    for (const thread of group.threads)
-      if (
-        thread.endpoint === clue.endpoint &&
-        thread.prefix === sequence.prefix &&
-        thread.fit(sequence.n) > 0
-      )
-        pool.push(thread)
+    for (const thread of group.threads) {
+      const fit = isHere(thread) ? thread.fit(sequence.n) : 0
+      if (fit === 0) continue
+      const worth = 2 * fit + (connection ? worthOf(group, thread, owner, isShared, now_us) : 0)
+      if (worth < WORTH_MIN || worth < best) continue
+      if (worth > best) pool = []
+      best = worth
+      pool.push(thread)
+    }
     if (pool.length === 0) return null
-    const isSame = (t: Thread): boolean => connection !== null && t.uses(connection.name)
-    const worth = (t: Thread): number =>
-      2 * t.fit(sequence.n) + (isSame(t) ? 3 : 0) - (t.run.calls_open > 0 ? 1 : 0)
-    if (pool.length > 1) {
-      const best = Math.max(...pool.map(worth))
-      pool = pool.filter((t) => worth(t) === best)
+    const isSame = owner !== null && pool[0]!.run === owner
+    if (pool.length === 1 && owner && pool[0]!.fit(sequence.n) === 2)
+      if (isSame) group.agreements++
+      else group.conflicts++
+    if (pool.length === 1 && isSame)
+      return { run: pool[0]!.run, thread: pool[0]!, evidence: 'sequence+connection' }
+    const voted = this.#voted(clue)
+    const voter = voted && pool.find((t) => t.run.trace_id === voted)
+    if (voter) return { run: voter.run, thread: voter, evidence: 'sequence+handle' }
+    // Whoever has waited longer is more likely to be next.
+    const thread = pool.reduce((a, b) => (b.last_us < a.last_us ? b : a))
+    const rival = voted && group.threads.find((t) => isHere(t) && t.run.trace_id === voted)
+    if (rival && (thread.isDoubtful || rival.isDoubtful)) {
+      // Two threads that count alike were taken for each other at an earlier call.
+      const run = thread.run
+      thread.run = rival.run
+      rival.run = run
+      return { run: thread.run, thread, evidence: 'handle' }
     }
     if (pool.length > 1) {
-      const voted = this.#voted(clue)
-      const thread = voted && pool.find((t) => t.run.trace_id === voted)
-      if (thread) return { run: thread.run, thread, evidence: 'sequence+handle' }
-      // Whoever has waited longer is more likely to be next.
-      const oldest = pool.reduce((a, b) => (b.last_us < a.last_us ? b : a))
-      return { run: oldest.run, thread: oldest, evidence: 'recent' }
+      for (const t of pool) t.isDoubtful = true
+      return { run: thread.run, thread, evidence: 'recent' }
     }
-    const thread = pool[0]!
-    const evidence = isSame(thread)
-      ? 'sequence+connection'
-      : thread.fit(sequence.n) === 2
-        ? 'sequence'
-        : 'alone'
+    const evidence = isSame ? 'sequence+connection' : thread.fit(sequence.n) === 2 ? 'sequence' : 'alone'
     return { run: thread.run, thread, evidence }
   }
 
@@ -276,13 +300,19 @@ export class InferredRuns {
     const voted = this.#voted(clue)
     const voter = voted && group.threads.find((t) => t.run.trace_id === voted)
     if (voter) return found(voter.run, 'handle')
-    const newest = (runs: Iterable<Run>): Run => [...runs].reduce((a, b) => (b.last_us >= a.last_us ? b : a))
+    // Whoever has just got an answer goes on; whoever still waits for one does not, as a rule.
+    const newest = (runs: Iterable<Run>): Run =>
+      [...runs].reduce((a, b) => {
+        const isFree = Number(b.calls_open === 0) - Number(a.calls_open === 0)
+        return isFree > 0 || (isFree === 0 && b.last_us >= a.last_us) ? b : a
+      })
     const free = group.threads.filter((t) => !taken.has(t.run))
     if (here && isClientPerCall(here, clue)) {
       const thread = here.at(-1)!
       thread.restart(sequence!.n)
       return { run: thread.run, thread, evidence: 'alone' }
     }
+    if (here && isStartBeside(group, clue, taken)) group.conflicts += CONFLICTS_MIN
     const joined = new Set(free.filter((t) => connection && t.uses(connection.name)).map((t) => t.run))
     if (joined.size > 0) return found(newest(joined), joined.size === 1 ? 'connection' : 'recent')
     const alive = new Set(free.map((t) => t.run))
@@ -328,7 +358,7 @@ export class InferredRuns {
       return known
     }
     if (this.#groups.size >= GROUPS_MAX) this.#groups.delete(this.#groups.keys().next().value!)
-    const group: Group = { threads: [] }
+    const group: Group = { threads: [], agreements: 0, conflicts: 0 }
     this.#groups.set(name, group)
     return group
   }
@@ -344,6 +374,7 @@ export class InferredRuns {
   }
 
   #note(
+    group: Group,
     thread: Thread,
     n: number,
     connection: Thread['connections'][number] | null,
@@ -354,6 +385,10 @@ export class InferredRuns {
     if (thread.prefix !== null) thread.take(n)
     if (isToolCall) thread.tool_calls++
     if (connection === null || thread.connections[0]?.name === connection.name) return
+    // A connection is one program's: an earlier guess that it was another's was wrong, or it is shared and says little anyway.
+    for (const other of group.threads)
+      if (other.run !== thread.run)
+        other.connections = other.connections.filter((c) => c.name !== connection.name)
     thread.connections = [connection, ...thread.connections.filter((c) => c.name !== connection.name)].slice(
       0,
       CONNECTIONS_MAX,
@@ -362,8 +397,10 @@ export class InferredRuns {
 }
 
 /** A call whose run was inferred has ended. */
-export function endOfInferred({ thread }: Inferred): void {
-  if (thread.run.calls_open > 0) thread.run.calls_open--
+export function endOfInferred({ thread }: Inferred, now_us: number): void {
+  const { run } = thread
+  if (run.calls_open > 0) run.calls_open--
+  if (run.last_us < now_us && run.last_us >= 0) run.last_us = now_us
 }
 
 /** Drops what was last used before `since_us`. A run lives as long as one of its threads. */
@@ -374,6 +411,31 @@ function forget(group: Group, since_us: number): void {
       return
     }
 }
+
+/** What the connection of a call says for a thread whose number fits. `owner`: whose connection it is, as far as is known. */
+function worthOf(
+  group: Group,
+  { run }: Thread,
+  owner: Run | null,
+  isShared: boolean,
+  now_us: number,
+): number {
+  if (isShared) return run.calls_open > 0 ? -1 : 0
+  if (owner !== null) return run === owner ? 3 : -2
+  // A new connection is opened by whoever has none that waits.
+  return isBusy(run, now_us) || !hasIdleConnection(group, run) ? 1 : -1
+}
+
+/** Whether several programs come over one connection, as behind a reverse proxy, or several agents of one program. */
+const areShared = (group: Group): boolean =>
+  group.conflicts >= CONFLICTS_MIN && group.conflicts * SHARED_SHARE > group.agreements
+
+const ownerOf = (group: Group, connection: string): Run | null =>
+  group.threads.find((t) => t.uses(connection))?.run ?? null
+
+/** In a call, or so shortly after one that its connection may not be free again. */
+const isBusy = (run: Run, now_us: number): boolean =>
+  run.calls_open > 0 || now_us - run.last_us < JUST_ANSWERED_US
 
 /** Whether a number says that a client began anew, rather than that an old call came late. */
 const isRestart = (thread: Thread, n: number): boolean =>
@@ -387,8 +449,9 @@ function isClientPerCall(here: readonly Thread[], { sequence, connection }: Clue
   const isDone = (t: Thread): boolean =>
     t.run.calls_open === 0 && (t.tool_calls === 1 || (t.first === sequence!.n && t.next === t.first + 1))
   const isLeft = (t: Thread): boolean => t.connections[0]?.isOpen?.() === false
+  // None: a later client came over it.
   const isSame = (t: Thread): boolean =>
-    connection ? t.connections[0]?.name === connection.name : t.connections.length === 0
+    t.connections.length === 0 || t.connections[0]?.name === connection?.name
   const last = here.slice(-ONE_CALL_CLIENTS)
   const latest = last.at(-1)
   if (!latest || !isDone(latest)) return false
@@ -397,6 +460,10 @@ function isClientPerCall(here: readonly Thread[], { sequence, connection }: Clue
     (last.length === ONE_CALL_CLIENTS && last.every((t) => isDone(t) && (isSame(t) || isLeft(t))))
   )
 }
+
+/** Whether a client starts on the connection of another that has just been at work: one connection for several agents. */
+const isStartBeside = (group: Group, { sequence, connection }: Clue, taken: ReadonlySet<Run>): boolean =>
+  connection !== null && sequence !== null && sequence.n <= 1 && taken.has(ownerOf(group, connection.name)!)
 
 /** Whether a run has a connection that waits: its agent would have used that one. */
 const hasIdleConnection = (group: Group, run: Run): boolean =>

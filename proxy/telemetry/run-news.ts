@@ -4,7 +4,7 @@
  */
 import type { RunNews } from './inferred-runs.ts'
 
-const GATHER_MS = 20
+const GATHER_MS = 2
 const NEWS_MAX = 2_000
 
 /** Takes news; `send` gets them together. */
