@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { Case, ProgramPlan, Way } from './plan.ts'
 
 const PROGRAM = fileURLToPath(new URL('./agent-program.ts', import.meta.url))
-const AT_ONCE = 4
+const AT_ONCE = 12
 
 const running = new Set<ChildProcess>()
 process.once('exit', () => {
