@@ -35,7 +35,7 @@ export type Case = {
   isDeterministic: boolean
 }
 
-export const GAP_MS = 3_000
+export const GAP_MS = 8_000
 const THINK: [number, number] = [30, 250]
 
 export function cases(seed: number, steps: number): Case[] {
