@@ -26,7 +26,15 @@ const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }>
   trace: { about: 'one trace as a waterfall', load: () => import('./cli/trace.ts') },
   runs: { about: 'agent runs: calls, failures, loops, cost', load: () => import('./cli/runs.ts') },
   run: { about: 'one agent run: steps, critical path, findings', load: () => import('./cli/agent-run.ts') },
+  unused: {
+    about: 'tools that cost context and are never called, and what leaving them out saves',
+    load: () => import('./cli/unused.ts'),
+  },
   query: { about: 'SQL to the store, read-only', load: () => import('./cli/query.ts') },
+  silence: {
+    about: 'keep alerts quiet for a while: add, list, remove',
+    load: () => import('./cli/silence.ts'),
+  },
   doctor: {
     about: 'look at everything that can be wrong: ports, versions, servers, spool, store',
     load: () => import('./cli/doctor.ts'),

@@ -5,6 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { answers } from './scenarios/answers.ts'
 import { freshness } from './scenarios/freshness.ts'
 import { insert } from './scenarios/insert.ts'
 import { path } from './scenarios/path.ts'
@@ -17,7 +18,7 @@ import { stopAll } from './support/children.ts'
 import { commitOf, loadNow, machineOf, type Provenance, ROOT } from './support/machine.ts'
 import { holds, type Scenario } from './support/scenario.ts'
 
-const SCENARIOS: readonly Scenario[] = [path, stages, sse, soak, insert, freshness, runs]
+const SCENARIOS: readonly Scenario[] = [path, stages, sse, soak, insert, freshness, runs, answers]
 
 const USAGE = `usage: npm run bench -- [--quick] [--gate] [--seed n] [scenario...]
 

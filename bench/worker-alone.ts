@@ -30,7 +30,7 @@ const { config } = parseConfig(yaml, join(folder, 'weir.yaml'))
 const spool_folder = join(folder, 'spool')
 const worker = new Worker(
   {
-    config,
+    config: { ...config, listen: [{ address: '127.0.0.1:0', trace: {} }] },
     slot: 'w1',
     worker_id: '0123456789abcdef',
     spool_folder,
@@ -48,6 +48,6 @@ const worker = new Worker(
     askOthers: async () => false,
   },
 )
-const port = await worker.listen('127.0.0.1', 0)
+const [port] = await worker.listen()
 process.stdout.write(`listening ${port}\n`)
 process.on('SIGTERM', () => process.exit(0))

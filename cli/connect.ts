@@ -5,7 +5,14 @@ import { request as httpsRequest } from 'node:https'
 import { resolve } from 'node:path'
 import type { Writable } from 'node:stream'
 import { LineSplitter } from '../proxy/host/lines.ts'
-import { type ClientSide, MESSAGE_MAX_BYTES, StreamableClient } from '../proxy/mcp/streamable-client.ts'
+import {
+  type ClientSide,
+  type Endpoint,
+  MESSAGE_MAX_BYTES,
+  StreamableClient,
+} from '../proxy/mcp/streamable-client.ts'
+import { HOP_LISTENER } from '../proxy/options.ts'
+import { runningAt } from '../supervisor/running.ts'
 import { findInstallation } from './installation.ts'
 import { CliError, readArgs, type Verb } from './verb.ts'
 
@@ -18,10 +25,15 @@ Speaks MCP over stdin and stdout, and streamable HTTP with a running Weir. In a 
 --header "name: value"  sent with every request; may come several times
 --config <file>       weir.yaml of the Weir to connect to (without url)
 
+A Weir of the same user on this machine is reached by its own socket and records the transport stdio; another one is
+reached over HTTP, and cannot tell.
+
 The API key comes from the environment variable WEIR_KEY: arguments can be read by others on this machine.`
 
 /** With more messages waiting for the client, no more are read from Weir. */
 const LINES_MAX = 64
+/** A Weir of this user is not searched for more often. */
+const SEARCH_MIN_MS = 2_000
 
 function headerOf(text: string): [string, string] {
   const at = text.indexOf(':')
@@ -49,6 +61,35 @@ function endpointOf(url: string | undefined, config: string | undefined): URL {
       2,
     )
   return new URL(url)
+}
+
+/** The endpoint: by the socket of a Weir of this user while there is one, else over HTTP. */
+async function wayTo(url: URL, own: Readonly<Record<string, string>>): Promise<Endpoint> {
+  const open = url.protocol === 'https:' ? httpsRequest : httpRequest
+  let running = await runningAt(url)
+  // What is at the address may be another one by now, with another socket; until that is found, HTTP leads there too.
+  let searched_ms = Date.now()
+  const again = (): void => {
+    running = null
+    if (Date.now() - searched_ms < SEARCH_MIN_MS) return
+    searched_ms = Date.now()
+    void runningAt(url).then((found) => {
+      running = found
+    })
+  }
+  return {
+    name: 'Weir',
+    request: (method, headers) => {
+      const all = { ...own, ...headers }
+      if (running === null || !existsSync(running.socket)) {
+        again()
+        return open(url, { method, headers: all })
+      }
+      const { socket: socketPath, listener } = running
+      const request = httpRequest(url, { socketPath, method, headers: { ...all, [HOP_LISTENER]: listener } })
+      return request.once('error', again)
+    },
+  }
 }
 
 /**
@@ -90,14 +131,7 @@ export const verb: Verb = async (argv) => {
   const url = endpointOf(positionals[0], values.config as string | undefined)
   const own = Object.fromEntries(((values.header as string[] | undefined) ?? []).map(headerOf))
   if (process.env.WEIR_KEY) own.authorization ??= `Bearer ${process.env.WEIR_KEY}`
-  const open = url.protocol === 'https:' ? httpsRequest : httpRequest
-  const client = new StreamableClient(
-    {
-      name: 'Weir',
-      request: (method, headers) => open(url, { method, headers: { ...own, ...headers } }),
-    },
-    lineWriter(process.stdout),
-  )
+  const client = new StreamableClient(await wayTo(url, own), lineWriter(process.stdout))
   const lines = new LineSplitter(MESSAGE_MAX_BYTES, {
     line: (text) => client.send(text),
     overflow: (_head, _tail, bytes) =>

@@ -6,7 +6,7 @@ import type { Config } from '../config/schema.ts'
 import { LOSS_REASONS, parseSegmentFile } from '../event/segment.ts'
 import { readLosses } from '../proxy/spool/writer.ts'
 import { type RunNote, spoolFolder } from '../supervisor/data-folder.ts'
-import { listenersOf, readText, referencesOf, secretWarnings } from './findings.ts'
+import { listenersOf, listenSetting, readText, referencesOf, secretWarnings } from './findings.ts'
 import { holdersOf, holderText, isWithin } from './ports.ts'
 import { byteSize, count, duration } from './terminal.ts'
 import { version } from './version.ts'
@@ -48,10 +48,14 @@ export function versions(): Check[] {
   ]
 }
 
-/** The three places Weir listens at. While it runs each must be its own; otherwise each must be free. */
+/** The places Weir listens at. While it runs each must be its own; otherwise each must be free. */
 export async function ports(config: Config, note: RunNote | null): Promise<Check[]> {
   const known: Record<string, string> = note
-    ? { listen: note.listen, 'console.listen': note.console, 'store.listen': note.store }
+    ? {
+        ...Object.fromEntries(note.listeners.map((url, i) => [listenSetting(config, i), url])),
+        'console.listen': note.console,
+        'store.listen': note.store,
+      }
     : {}
   const listeners = await listenersOf(config, note?.pid ?? 0)
   return listeners.map(({ setting, address, state, detail }): Check => {

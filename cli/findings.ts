@@ -154,10 +154,14 @@ export function keyWarnings(config: Config, now = new Date()): Warning[] {
   })
 }
 
+/** What the setting of a listener is called. */
+export const listenSetting = ({ listen }: Config, i: number): string =>
+  listen.length === 1 ? 'listen' : `listen[${i}]`
+
 /** The places Weir would listen at, and whether it could. `pid`: the Weir that runs on this config, 0 when none. */
 export async function listenersOf(config: Config, pid: number): Promise<Listener[]> {
   const places: [string, string][] = [
-    ['listen', config.listen],
+    ...config.listen.map(({ address }, i): [string, string] => [listenSetting(config, i), address]),
     ['console.listen', config.console.listen],
     ...(config.store.url === undefined ? [['store.listen', config.store.listen] as [string, string]] : []),
   ]

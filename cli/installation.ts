@@ -122,7 +122,7 @@ export function findInstallation(values: Values): Installation {
         values.password ?? (isExternal ? config.store.password : (config?.store.reader_password ?? '')),
       database: isExternal ? config.store.database : 'weir',
     },
-    proxy: dialable(note?.listen || (config ? `http://${config.listen}` : '')),
+    proxy: dialable(note?.listen || (config ? `http://${config.listen[0]!.address}` : '')),
     collector: dialable(note?.console || (config ? `http://${config.console.listen}` : '')),
   }
 }

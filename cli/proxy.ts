@@ -20,6 +20,6 @@ export const verb: Verb = async (argv) => {
     argv,
     ['proxy'],
     ({ supervisor }) =>
-      `Weir proxy is running: ${supervisor.addresses.proxy}/mcp, events to ${config.collector.url}\n`,
+      `Weir proxy is running: ${supervisor.addresses.listeners.map((at) => `${at}/mcp`).join(', ')}, events to ${config.collector.url}\n`,
   )
 }

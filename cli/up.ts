@@ -18,12 +18,13 @@ export const clientSetup = (
 `
 
 export function banner({ supervisor, config, file }: Running): string {
-  const { proxy, collector, store } = supervisor.addresses
+  const { proxy, listeners, collector, store } = supervisor.addresses
   const names = Object.keys(config.servers)
+  const others = listeners.slice(1).map((at) => `  also at       ${at}/mcp\n`)
   return `Weir is running.
 
   all servers   ${proxy}/mcp
-${names.map((n) => `  ${n.padEnd(12)}  ${proxy}/servers/${n}/mcp\n`).join('')}  collector     ${collector}   (OTLP at /v1/traces, /metrics, /readyz)
+${others.join('')}${names.map((n) => `  ${n.padEnd(12)}  ${proxy}/servers/${n}/mcp\n`).join('')}  collector     ${collector}   (OTLP at /v1/traces, /metrics, /readyz)
   ClickHouse    ${store || config.store.url}   (read-only SQL; try: weir query "SELECT server, tool, outcome FROM calls")
 
 Point a client at it:

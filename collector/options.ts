@@ -3,7 +3,9 @@
  * environment: it holds secrets. Validated by config/schema.ts before it gets here.
  */
 
+import type { ContextConfig } from '../config/context.ts'
 import type { LogLevel } from '../event/log.ts'
+import type { AlertOptions } from './watch/alerts/options.ts'
 
 /** Days rows live. */
 export type Retention = { calls_days: number; payloads_days: number; rollups_days: number }
@@ -37,6 +39,8 @@ export type CollectorOptions = {
   intake_token: string
   store: StoreOptions
   retention: Retention
+  /** What a token in a model's context costs. */
+  context: ContextConfig
   export: { otlp: readonly OtlpTarget[] }
   /** SHA-256 (hex) of the API keys that may send OTLP and read /metrics from elsewhere. Empty: loopback peers only. */
   caller_keys: readonly string[]
@@ -45,4 +49,5 @@ export type CollectorOptions = {
   /** Origins of browser clients besides loopback ones on a loopback listener. */
   allowed_origins: readonly string[]
   log_level: LogLevel
+  alerts: AlertOptions
 }

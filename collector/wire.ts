@@ -12,6 +12,7 @@ import { type Log, openLog, reasonOf } from './log.ts'
 import { measuredStore, openMetrics } from './metrics.ts'
 import type { CollectorOptions } from './options.ts'
 import { openOtlpIntake } from './otlp/receive.ts'
+import { openReader } from './queries/client.ts'
 import { SchemaError } from './schema/columns.ts'
 import { migrate } from './schema/migrate.ts'
 import { openStore, type Store, StoreError } from './sink/store.ts'
@@ -47,6 +48,7 @@ export async function openCollector(
 ): Promise<Collector> {
   const metrics = openMetrics()
   const store = measuredStore(openStore(options.store), metrics)
+  const watchReader = openReader(options.store)
   const schema = bringUp(store, options, log)
   const isReady = (): boolean => schema.state().ok
   const spanExport = openSpanExport(options.export.otlp, metrics, log)
@@ -55,6 +57,7 @@ export async function openCollector(
     metrics.set('weir_collector_ready', (await readiness()).ready ? 1 : 0)
     return metrics.text()
   }
+  let inForce = options
   const guard: Guard = openGuard(options)
   const app = buildApi({
     guard,
@@ -72,22 +75,22 @@ export async function openCollector(
     store,
     metrics,
     log,
+    silences: { reader: watchReader, alerts: () => inForce.alerts },
   })
   let address: string
   try {
     address = await app.listen(splitAddress(options.listen))
   } catch (error) {
     schema.stop()
-    await Promise.allSettled([spanExport?.close(0), store.close()])
+    await Promise.allSettled([spanExport?.close(0), store.close(), watchReader.close()])
     metrics.close()
     throw error
   }
   log('info', 'collector listens', { address })
-  let inForce = options
   const watch = openWatch({
     store,
     isReady,
-    jobs: watchJobs({ store, log, options: () => inForce }),
+    jobs: watchJobs({ store, reader: watchReader, metrics, log, options: () => inForce }),
     log,
     onRun: (job, seconds, ok) => {
       metrics.count('weir_watch_runs_total', 1, { job, result: ok ? 'ok' : 'failed' })
@@ -106,6 +109,7 @@ export async function openCollector(
       await watch.stop()
       await app.close()
       await spanExport?.close(EXPORT_DRAIN_MS)
+      await watchReader.close()
       await store.close()
       metrics.close()
     },

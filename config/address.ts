@@ -2,6 +2,12 @@
 
 export const hostOf = (listen: string): string =>
   listen.slice(0, listen.lastIndexOf(':')).replace(/^\[|\]$/g, '')
+/** The same address with another port. */
+export const withPort = (listen: string, port: number | string): string =>
+  `${listen.slice(0, listen.lastIndexOf(':'))}:${port}`
+/** A configured address with the port that was really taken; `at`: the URL that came of it, '' while none did. */
+export const pinned = (listen: string, at = ''): string =>
+  portOf(listen) === 0 && at ? withPort(listen, new URL(at).port) : listen
 export const portOf = (listen: string): number => Number(listen.slice(listen.lastIndexOf(':') + 1))
 /** Whether an address or host name stays on this machine. */
 export const isLoopback = (host: string): boolean =>

@@ -33,6 +33,19 @@ export function restartChanges(before: Config, after: Config): string[] {
         path ? `${path}.${key}` : key,
       )
   }
-  walk(configSchema as unknown as Node, before, after, '')
+  // Of a listener only its place is fixed.
+  const fixed = ({ listen, ...rest }: Config) => ({ ...rest, listen: listen.map((one) => one.address) })
+  walk(configSchema as unknown as Node, fixed(before), fixed(after), '')
   return found
+}
+
+/** Paths of all settings that differ, down to the entries of mappings; lists count as one. No values. */
+export function changedPaths(before: unknown, after: unknown, path = ''): string[] {
+  if (JSON.stringify(before) === JSON.stringify(after)) return []
+  const isMapping = (value: unknown): value is Record<string, unknown> =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+  if (!isMapping(before) || !isMapping(after)) return [path]
+  return [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((key) =>
+    changedPaths(before[key], after[key], path === '' ? key : `${path}.${key}`),
+  )
 }

@@ -8,14 +8,29 @@ import { configSchema } from './schema.ts'
 
 export type Issue = z.core.$ZodIssue
 
-/** One issue per unknown key, and the most telling branch of a union. */
+/** The library's text for a union that says none of its own. */
+const UNTOLD = 'Invalid input'
+
+/** One issue per unknown key, and the branch of a union that was meant. */
 export function flatten(issues: readonly Issue[]): Issue[] {
   return issues.flatMap((issue): Issue[] => {
+    if (issue.code === 'invalid_union') {
+      const meant = branchMeant(issue)
+      if (meant) return flatten(meant.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] })))
+    }
     if (issue.code === 'unrecognized_keys') return issue.keys.map((k) => ({ ...issue, keys: [k] }))
     if (issue.code === 'invalid_key')
       return issue.issues.map((inner) => ({ ...inner, path: issue.path }) as Issue)
     return [issue]
   })
+}
+
+/** The findings of the branch whose kind of value stands there, if there is one. */
+function branchMeant({ errors }: Extract<Issue, { code: 'invalid_union' }>): Issue[] | undefined {
+  const isOfKind = (branch: readonly Issue[]): boolean =>
+    branch.every(({ code, path }) => path.length > 0 || code === 'unrecognized_keys')
+  const meant = errors.filter((branch) => branch.length > 0 && isOfKind(branch))
+  return meant.length === 1 ? meant[0] : undefined
 }
 
 export function explainYaml({ code, message }: YAMLParseError): { message: string; fix: string } {
@@ -103,7 +118,8 @@ export function explain(issue: Issue): { message: string; fix: string } {
   if (issue.code === 'invalid_value')
     return { message: 'is not one of the possible values', fix: `write one of: ${issue.values.join(', ')}` }
   if (issue.code === 'too_small' || issue.code === 'too_big') return explainSize(issue)
-  if (issue.code === 'invalid_union') return { message: 'has the wrong form', fix: unionForms(issue) }
+  if (issue.code === 'invalid_union' && issue.message === UNTOLD)
+    return { message: 'has the wrong form', fix: unionForms(issue) }
   const [message, fix] = issue.message.split(/, (?=for example )/)
   return {
     message: message ?? issue.message,
@@ -131,7 +147,7 @@ const unionForms = (issue: Extract<Issue, { code: 'invalid_union' }>): string =>
 function keysAt(path: readonly PropertyKey[]): string[] {
   let schema: unknown = configSchema
   for (const step of path) {
-    schema = unwrap(schema)
+    schema = unwrap(schema, typeof step === 'number' ? 'array' : 'object')
     const def = (
       schema as {
         def?: { type: string; shape?: Record<string, unknown>; valueType?: unknown; element?: unknown }
@@ -147,14 +163,22 @@ function keysAt(path: readonly PropertyKey[]): string[] {
             : undefined
     if (!schema) return []
   }
-  const def = (unwrap(schema) as { def?: { shape?: Record<string, unknown> } }).def
+  const def = (unwrap(schema, 'object') as { def?: { shape?: Record<string, unknown> } }).def
   return Object.keys(def?.shape ?? {})
 }
 
-function unwrap(schema: unknown): unknown {
-  let inner = schema as { def?: { innerType?: unknown } }
-  while (inner?.def?.innerType) inner = inner.def.innerType as typeof inner
-  return inner
+type Wrapped = { def?: { type?: string; innerType?: unknown; in?: unknown; options?: readonly unknown[] } }
+
+/** What a schema is below its wrappings; of a union the option of this type. */
+function unwrap(schema: unknown, type: 'array' | 'object'): unknown {
+  let inner = schema as Wrapped
+  for (;;) {
+    const below = inner?.def?.innerType ?? inner?.def?.in
+    if (below) inner = below as Wrapped
+    else if (inner?.def?.options)
+      inner = (inner.def.options.find((option) => (option as Wrapped).def?.type === type) ?? {}) as Wrapped
+    else return inner
+  }
 }
 
 function nearest(word: string, known: readonly string[]): string | undefined {

@@ -7,6 +7,7 @@ import { hostname } from 'node:os'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import { isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml'
 import { hostOf, isLoopback } from './address.ts'
+import { checkAlerts } from './alerts-check.ts'
 import { explain, explainYaml, flatten } from './explain.ts'
 import { type Config, configSchema } from './schema.ts'
 
@@ -195,33 +196,51 @@ function crossCheck(
       add(['servers', name], `differs from \`${twin}\` only in case`, 'choose names that differ')
     lower.set(name.toLowerCase(), name)
   }
+  const teams = new Set(Object.values(config.callers).map((caller) => caller.team))
+  for (const team of Object.keys(config.context.teams))
+    if (!teams.has(team)) warnings.push(`context.teams.${team}: no caller belongs to this team`)
   if (process.platform !== 'linux')
     for (const [name, server] of Object.entries(config.servers))
       if (server.memory_max_bytes !== undefined)
         warnings.push(`servers.${name}.memory_max_bytes has no effect here: memory is watched on Linux only`)
-  const listeners = [
-    [['listen'], config.listen],
-    [['console', 'listen'], config.console.listen],
-    ...(config.store.url ? [] : [[['store', 'listen'], config.store.listen] as const]),
-  ] as const
+  checkListeners(config, add)
+  if (config.store.url && config.store.database !== 'weir' && !/^\w+$/.test(config.store.database))
+    add(['store', 'database'], 'is not an identifier', 'use letters, digits and _')
+  warnings.push(...checkAlerts(config, add))
+  if (Object.keys(config.servers).length === 0) warnings.push('no servers are configured: /mcp will be empty')
+  return warnings
+}
+
+/** No place twice, and none open to the network without keys. */
+function checkListeners(
+  { listen, console: collector, store, callers }: Config,
+  add: (path: PropertyKey[], message: string, fix: string) => void,
+): void {
+  const own = listen.map(({ address }, i): [PropertyKey[], string] => [
+    listen.length === 1 ? ['listen'] : ['listen', i],
+    address,
+  ])
+  const places: [PropertyKey[], string][] = [
+    ...own,
+    [['console', 'listen'], collector.listen],
+    ...(store.url ? [] : [[['store', 'listen'], store.listen] as [PropertyKey[], string]]),
+  ]
   const taken = new Map<string, string>()
-  for (const [path, at] of listeners) {
+  for (const [path, at] of places) {
     if (at.endsWith(':0')) continue
     const other = taken.get(at)
     if (other !== undefined)
-      add([...path], `${at} is already used by \`${other}\``, 'give each listener a port of its own')
-    taken.set(at, path.join('.'))
+      add(path, `${at} is already used by \`${other}\``, 'give each listener a port of its own')
+    taken.set(at, pathText(path))
   }
-  if (!isLoopback(hostOf(config.listen)) && Object.keys(config.callers).length === 0)
-    add(
-      ['listen'],
-      'listening beyond this machine without `callers` would let anyone in',
-      'add callers with keys, or listen on 127.0.0.1',
-    )
-  if (config.store.url && config.store.database !== 'weir' && !/^\w+$/.test(config.store.database))
-    add(['store', 'database'], 'is not an identifier', 'use letters, digits and _')
-  if (Object.keys(config.servers).length === 0) warnings.push('no servers are configured: /mcp will be empty')
-  return warnings
+  if (Object.keys(callers).length > 0) return
+  for (const [path, at] of own)
+    if (!isLoopback(hostOf(at)))
+      add(
+        path,
+        'listening beyond this machine without `callers` would let anyone in',
+        'add callers with keys, or listen on 127.0.0.1',
+      )
 }
 
 function deepFreeze<T>(value: T): T {

@@ -3,15 +3,27 @@
  * Keys are snake_case with the unit last; unknown keys are refused; `reload: false` marks what needs a restart.
  */
 import { z } from 'zod'
+import { alertsSchema, slosSchema } from './alerts.ts'
+import { context } from './context.ts'
 import { caller, captureRule, labelSource, server, serverName } from './entries.ts'
 import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
+import { INCOMING, LISTENERS, LISTENERS_MAX, listenerEntry, listenersOf } from './listeners.ts'
 import { runs } from './runs.ts'
 
 export const REDACTIONS = ['email', 'card', 'iban', 'secret', 'phone', 'ip'] as const
 
 /** Shape of weir.yaml. */
 export const configSchema = z.strictObject({
-  listen: address.default('127.0.0.1:7332').meta(meta('Where clients connect', restart)),
+  listen: z
+    .union(
+      [address, z.array(listenerEntry).min(1).max(LISTENERS_MAX)],
+      'expected host:port, or a list of listeners, for example 127.0.0.1:7332',
+    )
+    .default('127.0.0.1:7332')
+    .transform(listenersOf)
+    .meta(
+      meta('Where clients connect: an address, or a list of listeners', { ...restart, example: LISTENERS }),
+    ),
   instance: z
     .string()
     .max(100)
@@ -47,7 +59,7 @@ export const configSchema = z.strictObject({
   trace: z
     .strictObject({
       incoming: z
-        .enum(['parent', 'link', 'ignore'])
+        .enum(INCOMING)
         .default('parent')
         .meta(meta("What a client's trace context becomes: the parent, a link, or nothing")),
       run_gap_ms: ms(
@@ -68,9 +80,16 @@ export const configSchema = z.strictObject({
         .default([...REDACTIONS])
         .meta(meta('What is masked in kept payloads and error texts')),
       max_bytes: byteCount(65_536, 1, 'Longest kept payload; the rest is cut'),
+      definitions: z
+        .boolean()
+        .default(true)
+        .meta(
+          meta('Whether the text of tool definitions is kept, masked; their sizes and hashes always are'),
+        ),
     })
     .prefault({})
     .meta(meta('Arguments and results')),
+  context,
   http: z
     .strictObject({
       allowed_hosts: z
@@ -286,6 +305,8 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .meta(meta('Spans for others')),
+  alerts: alertsSchema.prefault({}).meta(meta('Who is told when something is wrong, and what that is')),
+  slos: slosSchema.default({}).meta(meta('Service level objectives, by name')),
   log: z
     .strictObject({
       level: z

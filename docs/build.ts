@@ -64,7 +64,9 @@ function settings(schema: JsonSchema, path: string, rows: string[][]): void {
     settings(child, at, rows)
     const entries = typeof child.additionalProperties === 'object' ? child.additionalProperties : null
     if (entries) settings(entries, `${at}.<name>`, rows)
-    if (child.items) settings(child.items, `${at}[]`, rows)
+    for (const list of [child, ...(child.anyOf ?? [])])
+      for (const item of list.items ? [list.items, ...(list.items.anyOf ?? [])] : [])
+        settings(item, `${at}[]`, rows)
   }
 }
 

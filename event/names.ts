@@ -180,4 +180,21 @@ export const COLLECTOR_METRICS = [
     ['job'],
     [0.01, 0.05, 0.1, 0.5, 1, 5, 30],
   ),
+  metric(
+    'weir_alerts',
+    'gauge',
+    '',
+    'Alerts by state: pending, firing, nodata; silenced counts again those that are quiet',
+    ['state'],
+  ),
+  metric(
+    'weir_alert_deliveries_total',
+    'counter',
+    'requests',
+    'Attempts to tell a receiver of alerts, by result: sent, retry, failed',
+    ['receiver', 'result'],
+  ),
+  metric('weir_alert_messages_waiting', 'gauge', '', 'Messages that a receiver of alerts has not taken yet', [
+    'receiver',
+  ]),
 ] as const satisfies readonly MetricName[]

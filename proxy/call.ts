@@ -52,6 +52,8 @@ export class Call {
   queue_us = 0
   /** When it ended, for what is recorded later than that; 0: when it is recorded. */
   ended_us = 0
+  /** Number of the listener its client came to. */
+  listener = 0
   /** How its client speaks to us. */
   transport = 'http'
   // message

@@ -1,5 +1,5 @@
 /** A proxy worker as a process: options in, listen, answer the supervisor, drain. */
-import { hostOf, portOf } from '../config/address.ts'
+import { withPort } from '../config/address.ts'
 import type { Config } from '../config/schema.ts'
 import { askSupervisor, serveChild, tellSupervisor } from '../supervisor/link.ts'
 import type { Cancelled } from './open-calls.ts'
@@ -16,9 +16,9 @@ serveChild<WorkerOptions>({
       tell: tellSupervisor,
       askOthers: async (question, argument) => (await askSupervisor(question, argument)) === true,
     })
-    const host = hostOf(options.config.listen)
-    const port = await worker.listen(host, portOf(options.config.listen))
-    return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+    const ports = await worker.listen()
+    const { listen } = options.config
+    return listen.map(({ address }, i) => `http://${withPort(address, ports[i]!)}`).join(' ')
   },
   async reload(options) {
     worker?.reload((options as unknown as { config: Config }).config)

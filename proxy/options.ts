@@ -16,3 +16,10 @@ export type WorkerOptions = {
 
 /** Where a worker listens for requests that other workers pass on. */
 export const workerSocket = (run_folder: string, slot: string): string => `${run_folder}/worker-${slot}.sock`
+/**
+ * Where all workers take what `weir connect` passes on: its clients speak stdio. Who may open it is the file system's to say:
+ * the folder is its owner's alone, so nobody else can claim that transport.
+ */
+export const localSocket = (run_folder: string): string => `${run_folder}/local.sock`
+/** Header that numbers the listener a client came to, or meant; only read on sockets of this installation. */
+export const HOP_LISTENER = 'weir-hop-listener'

@@ -3,16 +3,18 @@
  * servers that did not change keep their connections. No globals, no container.
  */
 import { readFileSync } from 'node:fs'
+import { hostOf, portOf } from '../config/address.ts'
 import type { Config } from '../config/schema.ts'
 import { makeLog } from '../event/log.ts'
 import type { Call } from './call.ts'
+import { Catalogue, type CatalogueOptions } from './catalogue.ts'
 import { hopToOwner } from './downstream/hop.ts'
 import { Downstream } from './downstream/http.ts'
 import type { Wiring } from './downstream/wiring.ts'
 import { makeKeyRing } from './identity/identity.ts'
 import { SessionSeal } from './identity/session-id.ts'
 import { type Cancelled, cancelledBy, OpenCalls } from './open-calls.ts'
-import { type WorkerOptions, workerSocket } from './options.ts'
+import { localSocket, type WorkerOptions, workerSocket } from './options.ts'
 import { plainPages } from './pages.ts'
 import { runStages, type Stage } from './pipeline.ts'
 import { type News, Questions } from './questions.ts'
@@ -73,6 +75,7 @@ export class Worker {
   readonly #metrics = new Metrics()
   readonly #figures = new ProcessFigures()
   readonly #recorder: Recorder
+  readonly #catalogue: Catalogue
   readonly #server: Server
   readonly #downstream: Downstream
   readonly #seal: SessionSeal
@@ -113,6 +116,7 @@ export class Worker {
       this.#metrics,
       this.#capture(config),
     )
+    this.#catalogue = new Catalogue(this.#spool, this.#catalogueOptions(config))
     this.#server = new Server(
       this.#recorder,
       this.#metrics,
@@ -142,10 +146,17 @@ export class Worker {
     )
   }
 
-  /** Listens for clients and for other workers. Resolves with the port. */
-  async listen(host: string, port: number): Promise<number> {
-    await this.#downstream.listen({ path: workerSocket(this.#options.run_folder, this.#options.slot) })
-    return this.#downstream.listen({ host, port })
+  /** Listens for clients, at every listener of the config and for `weir connect`, and for other workers. Resolves with the ports. */
+  async listen(): Promise<number[]> {
+    const { run_folder, slot } = this.#options
+    await this.#downstream.listen({ kind: 'workers', path: workerSocket(run_folder, slot) })
+    await this.#downstream.listen({ kind: 'local', path: localSocket(run_folder) })
+    const ports: number[] = []
+    for (const [listener, { address }] of this.config.listen.entries()) {
+      const at = { host: hostOf(address), port: portOf(address), listener }
+      ports.push(await this.#downstream.listen({ kind: 'tcp', ...at }))
+    }
+    return ports
   }
 
   /** Swaps in a new config whole, or throws and keeps the old one. */
@@ -156,6 +167,7 @@ export class Worker {
     this.config = config
     this.#sessions.per_caller_max = config.http.sessions_per_caller_max
     this.#recorder.capture = this.#capture(config)
+    this.#catalogue.options = this.#catalogueOptions(config)
     // Calls that were on their way when the config changed still go to the server they were meant for.
     for (const [name, upstream] of before)
       if (this.#upstreams.get(name) !== upstream)
@@ -201,6 +213,7 @@ export class Worker {
     // Calls that were cut are recorded as their sockets close; the spool is the last to go.
     await new Promise((resolve) => setTimeout(resolve, CUT_MS))
     this.#questions.drain()
+    this.#catalogue.finish()
     this.#spool.close()
   }
 
@@ -210,6 +223,11 @@ export class Worker {
       makeRedactor(config.capture.redact, configSecrets(config)),
       this.#options.secrets.hash,
     )
+  }
+
+  /** After the recorder: what is masked in payloads is masked in definitions. */
+  #catalogueOptions(config: Config): CatalogueOptions {
+    return { redact: this.#recorder.capture.redact, keepsText: config.capture.definitions }
   }
 
   #wire(config: Config): Wiring {
@@ -229,12 +247,17 @@ export class Worker {
       const route = new ServerEndpoint(upstream, this.#seal, env)
       routes.set(route.endpoint.path, route)
     }
-    const head: Stage[] = [admit(config), identify(makeKeyRing(config.callers))]
-    const params: Stage[] = [understand(this.#seal), trace(config, this.#runs, this.#seed)]
+    const whoCalls = identify(makeKeyRing(config.callers))
+    const message = understand(this.#seal)
+    const stages = config.listen.map(({ address, trace: { incoming = config.trace.incoming } }) => ({
+      head: [admit(config.http, address), whoCalls],
+      params: [message, trace(config, this.#runs, incoming, this.#seed)],
+      target,
+    }))
     const free = Math.floor((descriptorLimit() - DESCRIPTOR_RESERVE) / 2)
     return {
       routes,
-      stages: { head, params, target },
+      stages,
       body_max_bytes: config.http.body_max_bytes,
       batch_max: config.http.batch_max,
       streams_max: Math.max(1, Math.min(config.http.streams_max, free)),
@@ -254,6 +277,7 @@ export class Worker {
       seal: this.#seal,
       cursorKey: Buffer.from(this.#options.secrets.session, 'hex'),
       sessions: this.#sessions,
+      catalogue: this.#catalogue,
       slot: this.#options.slot,
       hop: (call, owner) => hopToOwner(call, workerSocket(this.#options.run_folder, owner)),
       passTarget: (call) => runStages(target, call),
@@ -273,6 +297,7 @@ export class Worker {
         if (recorder.capture.keeps(call).results) call.captured_result = recorder.capture.mask(text)
         if (call.inferred) holdHandles(call, text, rules, this.#runs)
         if (call.outcome === 'input_required') this.#questions.required(call, text)
+        if (call.endpoint.server !== '') this.#catalogue.answered(call, text)
       },
       cancel: (call, upstream, reason) => this.#cancel(call, upstream, reason),
       cancelled: (notice) => {

@@ -21,7 +21,14 @@ import { DatabaseSync } from 'node:sqlite'
 /** Made once. `session`, `hash`: 32 bytes in hex. The others are passwords between Weir's own processes. */
 export type Secrets = { session: string; hash: string; intake: string; store: string }
 /** Where a running installation listens; read by the commands. */
-export type RunNote = { pid: number; listen: string; console: string; store: string }
+export type RunNote = {
+  pid: number
+  /** The first of `listeners`. */
+  listen: string
+  listeners: readonly string[]
+  console: string
+  store: string
+}
 
 export class FolderBusy extends Error {}
 
@@ -34,10 +41,11 @@ export function makeSpoolFolder(data: string): string {
 }
 
 const lockFile = (data: string): string => join(data, 'weir.lock')
-const noteFile = (data: string): string => join(data, 'run.json')
+/** The note in a data folder, and its copy in the folder of the sockets. */
+export const noteFile = (folder: string): string => join(folder, 'run.json')
 const runLink = (data: string): string => join(data, 'run')
 
-const isAlive = (pid: number): boolean => {
+export const isAlive = (pid: number): boolean => {
   try {
     return process.kill(pid, 0)
   } catch {
@@ -48,7 +56,7 @@ const isAlive = (pid: number): boolean => {
 /** Locks this process holds, by folder. */
 const held = new Map<string, DatabaseSync>()
 const SQLITE_BUSY = 5
-const RUN_PREFIX = 'weir-run-'
+export const RUN_PREFIX = 'weir-run-'
 
 /**
  * Takes the folder for this process. Throws FolderBusy when another installation runs on it. The lock is SQLite's on a file
@@ -133,10 +141,10 @@ function readSecrets(file: string): Secrets | null {
   }
 }
 
-export function writeNote(data: string, note: RunNote): void {
-  const temporary = `${noteFile(data)}.${process.pid}`
+export function writeNote(folder: string, note: RunNote): void {
+  const temporary = `${noteFile(folder)}.${process.pid}`
   writeFileSync(temporary, JSON.stringify(note))
-  renameSync(temporary, noteFile(data))
+  renameSync(temporary, noteFile(folder))
 }
 
 /** Where the installation on this folder listens; null when none runs. */

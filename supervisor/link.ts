@@ -22,7 +22,7 @@ export type FromChild =
 
 /** What a child process does; the link calls each at the right time. */
 export type Child<Options> = {
-  /** Opens what the child serves. Resolves with the address it listens on, '' when it listens on none. Throws: the child ends. */
+  /** Opens what the child serves. Resolves with the addresses it listens on, spaces between. Throws: the child ends. */
   start(options: Options): Promise<string>
   /** Finishes work in flight and closes. The process ends when it resolves. */
   drain(): Promise<void>

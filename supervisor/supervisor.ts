@@ -9,7 +9,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { CollectorOptions } from '../collector/options.ts'
-import { hostOf, portOf } from '../config/address.ts'
+import { hostOf, pinned, portOf } from '../config/address.ts'
 import { restartChanges } from '../config/changes.ts'
 import type { Config } from '../config/schema.ts'
 import { isHosted } from '../config/transport.ts'
@@ -18,6 +18,7 @@ import type { HostOptions } from '../proxy/host/options.ts'
 import type { WorkerOptions } from '../proxy/options.ts'
 import { Metrics } from '../proxy/telemetry/metrics.ts'
 import { type StoreOptions, storeProcess } from '../store/options.ts'
+import { ConfigHistory } from './config-history.ts'
 import {
   loadSecrets,
   lockFolder,
@@ -28,6 +29,7 @@ import {
   unlockFolder,
   writeNote,
 } from './data-folder.ts'
+import { withFreePorts } from './free-ports.ts'
 import { Managed } from './managed.ts'
 import { Overview } from './overview.ts'
 import { Shipper } from './shipper.ts'
@@ -48,6 +50,7 @@ const program = (path: string): string => {
 
 export class Supervisor {
   #config: Config
+  readonly #history = new ConfigHistory()
   readonly #parts: ReadonlySet<Part>
   readonly #secrets: Secrets
   readonly #log: Log
@@ -61,7 +64,7 @@ export class Supervisor {
   #host: Managed | null = null
   #shipper: Shipper | null = null
   /** Addresses as they came out; a port 0 in the config keeps the port it got first. */
-  readonly #at = { proxy: '', collector: '', store: '' }
+  readonly #at = { listeners: [] as readonly string[], collector: '', store: '' }
   readonly #overview: Overview
   #isStopping = false
   #reloading: Promise<void> = Promise.resolve()
@@ -88,8 +91,9 @@ export class Supervisor {
     )
   }
 
-  get addresses(): { proxy: string; collector: string; store: string } {
-    return this.#at
+  /** Where it can be reached; `proxy` is the first of `listeners`. */
+  get addresses(): { proxy: string; listeners: readonly string[]; collector: string; store: string } {
+    return { proxy: this.#at.listeners[0] ?? '', ...this.#at }
   }
 
   /** Starts every part. Resolves when all are ready; rejects, with everything stopped again, when one cannot start. */
@@ -117,12 +121,9 @@ export class Supervisor {
   }
 
   #note(): void {
-    writeNote(this.#config.data, {
-      pid: process.pid,
-      listen: this.#at.proxy,
-      console: this.#at.collector,
-      store: this.#at.store,
-    })
+    const { proxy: listen, listeners, collector, store } = this.addresses
+    const note = { pid: process.pid, listen, listeners, console: collector, store }
+    for (const folder of [this.#run_folder, this.#config.data]) writeNote(folder, note)
   }
 
   #managed(
@@ -139,15 +140,10 @@ export class Supervisor {
     })
   }
 
-  /** The configured address with the port that was really taken. */
-  #pinned(listen: string, at: string): string {
-    return portOf(listen) === 0 && at ? `${hostOf(listen)}:${new URL(at).port}` : listen
-  }
-
   #startStore(): Promise<string> {
     const { store, data } = this.#config
     const options = (): StoreOptions => {
-      const listen = this.#pinned(store.listen, this.#at.store)
+      const listen = pinned(store.listen, this.#at.store)
       return {
         listen: { host: hostOf(listen), port: portOf(listen) },
         data_path: join(data, 'clickhouse'),
@@ -180,11 +176,11 @@ export class Supervisor {
   }
 
   #collectorOptions(): CollectorOptions {
-    const { store, retention, export: exported, callers, http, instance, env, log } = this.#config
+    const { store, retention, context, export: exported, callers, http, instance, env, log } = this.#config
     const isEmbedded = store.url === undefined
     const url = store.url ?? (this.#at.store || `http://${store.listen}`)
     return {
-      listen: this.#pinned(this.#config.console.listen, this.#at.collector),
+      listen: pinned(this.#config.console.listen, this.#at.collector),
       instance,
       env,
       intake_token: this.#token(),
@@ -197,11 +193,13 @@ export class Supervisor {
         embedded: isEmbedded,
       },
       retention,
+      context,
       export: exported,
       caller_keys: Object.values(callers).flatMap((c) => c.keys.map((k) => k.sha256)),
       allowed_hosts: http.allowed_hosts,
       allowed_origins: http.allowed_origins,
       log_level: log.level,
+      alerts: this.#history.alertOptions(this.#config),
     }
   }
 
@@ -241,6 +239,7 @@ export class Supervisor {
       this.#metrics,
       this.#log,
     )
+    this.#at.listeners = await withFreePorts(this.#config.listen.map(({ address }) => address))
     this.#startHost()
     await this.#host!.start()
     for (let i = 1; i <= this.#config.workers; i++) this.#workers.set(`w${i}`, this.#makeWorker(`w${i}`))
@@ -291,9 +290,13 @@ export class Supervisor {
     })
   }
 
-  /** The config as workers see it: with the port that was really taken. */
+  /** The config as workers see it: with the ports that were really taken. */
   #workerConfig(): Config {
-    return { ...this.#config, listen: this.#pinned(this.#config.listen, this.#at.proxy) }
+    const listen = this.#config.listen.map((one, i) => ({
+      ...one,
+      address: pinned(one.address, this.#at.listeners[i]),
+    }))
+    return { ...this.#config, listen }
   }
 
   #makeWorker(slot: string): Managed {
@@ -318,8 +321,8 @@ export class Supervisor {
         return cluster.fork().process
       },
       options,
-      onReady: (address) => {
-        this.#at.proxy = address
+      onReady: (addresses) => {
+        this.#at.listeners = addresses.split(' ')
         const worker = this.#workers.get(slot)
         // What was told to the others while this one was starting.
         if (this.#shipper?.isFull) worker?.ask('spool_full', true).catch(() => {})

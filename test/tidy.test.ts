@@ -12,6 +12,7 @@ const ROOMS = [
   'store',
   'collector',
   'cli',
+  'dashboards',
   'docs',
   'demo',
   'bench',
@@ -72,6 +73,8 @@ const MAY_USE: Record<Room, readonly string[]> = {
     'collector/runs/step.ts',
     'proxy/',
   ],
+  // Boards ask by SQL and metric names; they are data for Grafana and Prometheus and run nowhere in the product.
+  dashboards: ['dashboards/', 'event/'],
   docs: ['config/', 'event/'],
   demo: ['demo/', 'cli/', 'collector/queries/', 'supervisor/'],
   bench: ['bench/', 'proxy/', 'event/', 'config/', 'supervisor/', 'collector/', 'store/'],
@@ -87,7 +90,8 @@ const OWNERS: Record<string, RegExp> = {
   '@opentelemetry/': /^(collector\/|test\/)/,
   'prom-client': /^(collector\/|test\/)/,
   '@modelcontextprotocol/': /^(demo|test|bench)\//,
-  yaml: /^(config\/|cli\/|test\/)/,
+  yaml: /^(config\/|cli\/|dashboards\/grafana\/build\.ts|test\/)/,
+  '@grafana/': /^(dashboards\/|test\/)/,
   zod: /^(config\/|docs\/|test\/)/,
 }
 

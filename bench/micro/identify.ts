@@ -5,7 +5,7 @@ import { identify } from '../../proxy/stages/identify.ts'
 import { config, newCall, ring } from './fixtures.ts'
 import { micro, report } from './measure.ts'
 
-const admission = admit(config)
+const admission = admit(config.http, config.listen[0]!.address)
 const stage = identify(ring)
 const call = newCall('legacy', 0)
 micro('admit: Host and Origin', () => admission.before(call), { stage: 'identify' })

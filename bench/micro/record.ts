@@ -10,7 +10,7 @@ import { micro, report } from './measure.ts'
 
 const answer = answerText()
 const call = newCall('legacy', 0)
-for (const stage of [understand(seal), trace(config, new InferredRuns())]) void stage.before(call)
+for (const stage of [understand(seal), trace(config, new InferredRuns(), 'parent')]) void stage.before(call)
 const { received_us: t } = call
 Object.assign(call, {
   body_us: t + 31.5,

@@ -10,7 +10,7 @@ import { traceparent } from '../../proxy/telemetry/trace.ts'
 import { answerText, config, newCall, seal } from './fixtures.ts'
 import { micro, report } from './measure.ts'
 
-const stage = trace(config, new InferredRuns())
+const stage = trace(config, new InferredRuns(), 'parent')
 const understanding = understand(seal)
 for (const era of ['legacy', 'modern'] as const) {
   const call = newCall(era, 0)

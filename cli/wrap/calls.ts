@@ -295,6 +295,7 @@ export class WrappedCalls {
     const { capture } = this.#recording
     if (capture?.hashesResults) call.result_hash = capture.digestBytes(bytes)
     if (capture?.keeps(call).results) call.captured_result = capture.mask(text)
+    this.#recording.answered(call, text)
     this.#settle(call)
   }
 

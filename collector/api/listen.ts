@@ -14,6 +14,7 @@ import { BODY_MAX, inflate, OTLP_BODY_MAX } from './body.ts'
 import { ApiError, fromFramework, sendError, storeAway } from './errors.ts'
 import type { Guard } from './guard.ts'
 import type { Readiness } from './health.ts'
+import { type SilenceParts, silenceRoutes } from './silences.ts'
 import { openSlots } from './slots.ts'
 
 export type ApiParts = {
@@ -27,6 +28,7 @@ export type ApiParts = {
   metrics: Metrics
   metricsText: () => Promise<string>
   log: Log
+  silences: Pick<SilenceParts, 'reader' | 'alerts'>
 }
 
 /** Bodies in memory at once, and requests that wait for such a place with their bytes still in the socket. */
@@ -80,6 +82,7 @@ export function buildApi(parts: ApiParts): FastifyInstance {
   const admit = admission(metrics)
   batchRoutes(app, parts, admit)
   otlpRoute(app, parts, admit)
+  silenceRoutes(app, { ...parts, ...parts.silences })
   return app
 }
 

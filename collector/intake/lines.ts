@@ -4,6 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { CallEvent } from '../../event/fields.ts'
+import { readDefinition, readList } from './catalogue.ts'
 import { type DeadReason, payloadRows, RowError, readEvent, readIntent } from './row.ts'
 
 /** A line that could not become a row. `row_no` counts lines from 0. */
@@ -17,6 +18,9 @@ export type BatchRows = {
   events: CallEvent[]
   payloads: string[]
   intents: string[]
+  /** Of tool definitions, and of the tools in lists. */
+  definitions: string[]
+  listed: string[]
   dead: DeadLetter[]
   first_ts: number
   last_ts: number
@@ -42,6 +46,8 @@ export async function readLines(text: string, batch_id: string, keepEvents: bool
     events: [],
     payloads: [],
     intents: [],
+    definitions: [],
+    listed: [],
     dead: [],
     first_ts: 0,
     last_ts: 0,
@@ -83,6 +89,14 @@ function readLine(line: string, row_no: number, rows: BatchRows, reading: Readin
     const value = parse(line, reading.hasSurrogates && SURROGATE.test(line))
     if ('intent' in value) {
       rows.intents.push(JSON.stringify(readIntent(value, batch_id)))
+      return
+    }
+    if ('definition' in value) {
+      rows.definitions.push(JSON.stringify(readDefinition(value)))
+      return
+    }
+    if ('list' in value) {
+      for (const row of readList(value)) rows.listed.push(JSON.stringify(row))
       return
     }
     const row = readEvent(value, reading.onUnknown)

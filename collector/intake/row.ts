@@ -28,10 +28,11 @@ const TS_MAX = Date.UTC(2100, 0) * 1000
 /** Returns the value to store, or undefined when the value cannot stand in the field. */
 type Reader = (value: unknown) => unknown
 
+export const isMoment = (v: unknown): v is number =>
+  Number.isSafeInteger(v) && (v as number) >= TS_MIN && (v as number) < TS_MAX
+
 function integerReader(field: Field): Reader {
-  if (field.name === 'ts')
-    return (v) =>
-      Number.isSafeInteger(v) && (v as number) >= TS_MIN && (v as number) < TS_MAX ? v : undefined
+  if (field.name === 'ts') return (v) => (isMoment(v) ? v : undefined)
   const [, sign, bits] = /^(U?)Int(\d+)/.exec(field.column) ?? []
   const size = Number(bits)
   const max = size >= 64 ? Number.MAX_SAFE_INTEGER : 2 ** (sign ? size : size - 1) - 1
@@ -45,7 +46,7 @@ function integerReader(field: Field): Reader {
   }
 }
 
-const isText = (v: unknown): v is string => typeof v === 'string'
+export const isText = (v: unknown): v is string => typeof v === 'string'
 const ATTEMPT_TEXT = ['server', 'endpoint', 'transport', 'span_id', 'outcome', 'error_type'] as const
 const ATTEMPT_COUNT = ['start_us', 'duration_us'] as const
 
@@ -193,8 +194,7 @@ export function readIntent(value: Record<string, unknown>, batch_id: string): un
   if (value.intent !== 1) throw new RowError('version', 'intent version is not 1')
   if (!isText(event_id) || !UUID.test(event_id))
     throw new RowError('field', 'event_id has a value it cannot have')
-  if (!Number.isSafeInteger(ts) || (ts as number) < TS_MIN || (ts as number) >= TS_MAX)
-    throw new RowError('field', 'ts has a value it cannot have')
+  if (!isMoment(ts)) throw new RowError('field', 'ts has a value it cannot have')
   const texts = INTENT_TEXT.map((name) => {
     const text = value[name] ?? ''
     if (!isText(text)) throw new RowError('field', `${name} has a value it cannot have`)

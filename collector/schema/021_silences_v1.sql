@@ -1,4 +1,4 @@
--- Alerts that shall stay quiet for a while. matchers are (label, operator, value) with =, !=, =~, !~.
+-- Alerts that shall stay quiet for a while. matchers are (label, operator, value) with =, !=, =~, !~. One that was removed ends then.
 CREATE TABLE IF NOT EXISTS {DB}.silences (
   id String,
   matchers Array(Tuple(name String, op String, value String)),

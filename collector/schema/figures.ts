@@ -46,6 +46,11 @@ export const FIGURE_SUMS = [
   ...names.map((name) => `sum(r.${name}) AS ${name}`),
   'sum(r.calls) - sum(r.ok) - sum(r.input_required) AS failed',
 ].join(',\n  ')
+/** The same, row by row: for views whose readers add up themselves. */
+export const FIGURE_ROWS = [
+  ...names.map((name) => `r.${name} AS ${name}`),
+  'r.calls - r.ok - r.input_required AS failed',
+].join(',\n  ')
 export const COUNT_COLUMN = COUNT
 
 /**

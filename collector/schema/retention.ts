@@ -22,11 +22,13 @@ const LIFETIMES: Readonly<Record<string, readonly [time: string, days: string]>>
   dead_letters: ['toDateTime(received_at)', 'CALLS_DAYS'],
   losses: ['toDateTime(first_reported)', 'ROLLUPS_DAYS'],
   tool_definitions: ['toDateTime(last_seen)', 'ROLLUPS_DAYS'],
+  tool_listings: ['toDateTime(last_ts)', 'ROLLUPS_DAYS'],
   tool_lists: ['toDateTime(last_seen)', 'ROLLUPS_DAYS'],
   metric_5m: ['t', 'TOOL_5M_DAYS'],
   anomalies: ['started', 'ROLLUPS_DAYS'],
   alert_events: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
   alert_deliveries: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
+  slo_status: ['toDateTime(updated_at)', 'ROLLUPS_DAYS'],
   cost_adjustments: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
   annotations: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
 }
@@ -52,5 +54,13 @@ export async function applyRetention(store: Store, retention: Retention): Promis
 }
 
 /** Tables whose lifetime is their own: what the config says now, and baselines, which are made anew every night. */
-export const UNAGED_TABLES: readonly string[] = ['baselines', 'budgets', 'prices', 'silences', 'watch_lock']
+export const UNAGED_TABLES: readonly string[] = [
+  'alert_rules',
+  'baselines',
+  'budgets',
+  'context_prices',
+  'prices',
+  'silences',
+  'watch_lock',
+]
 export const RETAINED_TABLES: readonly string[] = Object.keys(LIFETIMES)

@@ -12,6 +12,7 @@ import {
   FAULT,
   FIGURE_COLUMNS,
   FIGURE_COUNTS,
+  FIGURE_ROWS,
   FIGURE_SUMS,
   quantileSql,
 } from './figures.ts'
@@ -68,6 +69,7 @@ export function render(template: string, database: string, retention: Retention)
     CALLS_NAMES: COLUMN_NAMES.map((name) => `c.${name}`).join(', '),
     FIGURE_COLUMNS,
     FIGURES: FIGURE_COUNTS,
+    FIGURE_ROWS,
     FIGURE_SUMS,
     FAILED,
     FAULT,

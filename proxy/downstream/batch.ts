@@ -69,7 +69,7 @@ export class BatchDoor {
 
     const side = new BatchSide(call, batch)
     const client = new StreamableClient(
-      innerEndpoint(req, call.peer_address, req.url ?? '/', this.#socketOf(this.#slot), call.transport, {
+      innerEndpoint(call, req.url ?? '/', this.#socketOf(this.#slot), call.transport, {
         ...(session ? { 'mcp-session-id': req.headers['mcp-session-id'] } : {}),
         ...(version ? { 'mcp-protocol-version': version } : {}),
       }),

@@ -4,6 +4,7 @@
  */
 import { Agent, request } from 'node:http'
 import type { Call } from '../call.ts'
+import { HOP_LISTENER } from '../options.ts'
 import { HOP_PEER, HOP_TRANSPORT } from './wiring.ts'
 
 /** A connection each: one that an owner has just closed would cost a call that nobody has served. */
@@ -20,6 +21,7 @@ export function hopToOwner(call: Call, socketPath: string): Promise<boolean> {
     ...req.headers,
     [HOP_PEER]: call.peer_address,
     [HOP_TRANSPORT]: call.transport,
+    [HOP_LISTENER]: call.listener,
     connection: 'close',
   }
   return new Promise((resolve) => {

@@ -10,6 +10,7 @@ import { isPreflight, preflightHeaders } from '../cors.ts'
 import { WeirError } from '../errors.ts'
 import type { SessionSeal } from '../identity/session-id.ts'
 import { STREAM_METHODS } from '../mcp/versions.ts'
+import { HOP_LISTENER } from '../options.ts'
 import type { Route, Server } from '../serve.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import { BatchDoor, beginsArray } from './batch.ts'
@@ -20,7 +21,16 @@ import { HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.ts'
 /** A peer that went away without a word is noticed by TCP after this long. */
 const KEEP_ALIVE_PROBE_MS = 30_000
 const ignore = (): void => {}
+const LOCAL_PEER = '127.0.0.1'
 const NOWHERE: Endpoint = { path: '', server: '' }
+
+/**
+ * Where requests come in: a listener of the config by its number, the socket between workers, or the one that `weir connect`
+ * opens on behalf of a client over stdio.
+ */
+export type Door =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly listener: number }
+  | { readonly kind: 'workers' | 'local'; readonly path: string }
 
 export class Downstream {
   readonly #server: Server
@@ -43,7 +53,7 @@ export class Downstream {
   ) {
     this.#server = server
     this.#wiring = wiring
-    this.#door = new WebSocketDoor(wiring, socketOf(slot))
+    this.#door = new WebSocketDoor(server, wiring, socketOf(slot))
     this.#sse = new SseDoor(slot, socketOf)
     this.#batches = new BatchDoor(server, seal, slot, socketOf)
   }
@@ -52,15 +62,15 @@ export class Downstream {
     return this.#streams.size + this.#door.size + this.#sse.size
   }
 
-  /** Listens on a TCP address, or on a Unix socket for other workers. Resolves with the port (0 for a socket). */
-  listen(at: { host: string; port: number } | { path: string }): Promise<number> {
-    const isHop = 'path' in at
+  /** Listens at a door. Resolves with the port (0 for a socket). */
+  listen(door: Door): Promise<number> {
+    const isTcp = door.kind === 'tcp'
     const http = createServer(
       {
         keepAliveTimeout: 75_000,
         requestTimeout: 30_000,
         headersTimeout: 15_000,
-        requireHostHeader: !isHop,
+        requireHostHeader: isTcp,
         noDelay: true,
         keepAlive: true,
         keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
@@ -68,16 +78,17 @@ export class Downstream {
         shouldUpgradeCallback: (req) =>
           req.method === 'GET' && /^websocket$/i.test(req.headers.upgrade ?? ''),
       },
-      (req, res) => this.#request(req, res, isHop),
+      (req, res) => this.#request(req, res, door),
     )
     http.keepAliveTimeoutBuffer = 1000
     this.#listeners.push(http)
-    if (!isHop) this.#door.attach(http)
+    if (isTcp) this.#door.attach(http, door.listener)
     return new Promise((resolve, reject) => {
       http.once('error', reject)
-      // The socket between workers is this worker's alone; the TCP port is shared through the supervisor.
-      if (isHop) rmSync(at.path, { force: true })
-      http.listen(isHop ? { ...at, exclusive: true } : at, () => {
+      // The socket between workers is this worker's alone; the others are shared through the supervisor.
+      if (door.kind === 'workers') rmSync(door.path, { force: true })
+      const { kind: _kind, ...at } = door
+      http.listen({ ...at, exclusive: door.kind === 'workers' }, () => {
         http.off('error', reject)
         const address = http.address()
         resolve(typeof address === 'object' && address ? address.port : 0)
@@ -85,15 +96,22 @@ export class Downstream {
     })
   }
 
-  #request(req: IncomingMessage, res: ServerResponse, isHop: boolean): void {
+  #request(req: IncomingMessage, res: ServerResponse, door: Door): void {
     const url = req.url ?? '/'
     const query = url.indexOf('?')
     const path = query < 0 ? url : url.slice(0, query)
     const wiring = this.#wiring()
     const route = wiring.routes.get(path)
-    const peer = isHop ? String(req.headers[HOP_PEER] ?? '') : (req.socket.remoteAddress ?? '')
-    const call = new Call(req, res, route?.endpoint ?? NOWHERE, nowUs(), peer, isHop)
-    if (isHop && req.headers[HOP_TRANSPORT]) call.transport = String(req.headers[HOP_TRANSPORT])
+    const isHop = door.kind === 'workers'
+    const peer = door.kind === 'tcp' ? (req.socket.remoteAddress ?? '') : innerPeer(req, isHop)
+    const endpoint = route?.endpoint ?? oldEndpoint(path, wiring)
+    const call = new Call(req, res, endpoint, nowUs(), peer, isHop)
+    if (door.kind === 'tcp') call.listener = door.listener
+    else {
+      call.transport = isHop ? String(req.headers[HOP_TRANSPORT] ?? 'http') : 'stdio'
+      const listener = Number(req.headers[HOP_LISTENER] ?? 0)
+      call.listener = wiring.stages[listener] ? listener : 0
+    }
     // A drain ends streams that others still write to: that is no reason to fall over.
     res.on('error', ignore)
     const isPost = route !== undefined && req.method === 'POST'
@@ -107,7 +125,7 @@ export class Downstream {
       if (!this.#oldTransport(call, path, wiring)) this.#other(call, path, wiring)
       return
     }
-    const stages = wiring.stages
+    const stages = wiring.stages[call.listener]!
     switch (req.method) {
       case 'POST':
         return this.#server.run(call, stages.head, () =>
@@ -197,20 +215,24 @@ export class Downstream {
     const { method, headers } = call.req
     if (!isPreflight(method, path, headers)) return false
     this.#isNoCall(call)
-    const admit = wiring.stages.head.filter((s) => s.name === 'admit')
+    const admit = wiring.stages[call.listener]!.head.filter((s) => s.name === 'admit')
     this.#server.run(call, admit, () =>
       this.#server.answer(call, 204, '', preflightHeaders(headers, wiring.page_headers)),
     )
     return true
   }
 
-  /** HTTP+SSE of 2024-11-05. False when the path is none of its. What it posts are calls once they come in by our socket. */
+  /**
+   * HTTP+SSE of 2024-11-05. False when the path is none of its. What it posts are calls once they come in by our socket;
+   * what is refused before that leaves its event here.
+   */
   #oldTransport(call: Call, path: string, wiring: Wiring): boolean {
     const at = ssePath(path)
     const method = at?.isMessage ? 'POST' : 'GET'
     if (!at || call.req.method !== method || !wiring.routes.has(at.endpoint)) return false
-    this.#isNoCall(call)
-    this.#server.run(call, wiring.stages.head, () => {
+    call.transport = 'sse'
+    if (!at.isMessage) this.#isNoCall(call)
+    this.#server.run(call, wiring.stages[call.listener]!.head, () => {
       if (at.isMessage)
         return this.#readBody(call, wiring, () =>
           this.#server.run(call, [], () => this.#sse.take(call, at.endpoint)),
@@ -227,7 +249,7 @@ export class Downstream {
     const { req, res } = call
     // Without a key nobody learns which servers there are.
     const isGuarded = path.startsWith('/servers/')
-    const stages = wiring.stages.head.filter((s) => isGuarded || s.name === 'admit')
+    const stages = wiring.stages[call.listener]!.head.filter((s) => isGuarded || s.name === 'admit')
     this.#server.run(call, stages, async () => {
       const page =
         req.method === 'GET' || req.method === 'HEAD'
@@ -247,7 +269,7 @@ export class Downstream {
   #isTrusted(call: Call, wiring: Wiring): boolean {
     if (isLoopback(call.peer_address)) return true
     try {
-      wiring.stages.head.find((s) => s.name === 'identify')?.before(call)
+      wiring.stages[call.listener]!.head.find((s) => s.name === 'identify')?.before(call)
       return call.identity !== null
     } catch {
       return false
@@ -276,3 +298,13 @@ export class Downstream {
     for (const l of this.#listeners) l.closeAllConnections()
   }
 }
+
+/** The endpoint that a path of the old transport is for. */
+function oldEndpoint(path: string, wiring: Wiring): Endpoint {
+  const at = ssePath(path)
+  return (at && wiring.routes.get(at.endpoint)?.endpoint) ?? NOWHERE
+}
+
+/** Who is behind a socket: whom another worker names, or a process of this machine. */
+const innerPeer = (req: IncomingMessage, isHop: boolean): string =>
+  isHop ? String(req.headers[HOP_PEER] ?? '') : LOCAL_PEER

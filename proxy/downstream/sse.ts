@@ -39,17 +39,14 @@ export class SseDoor {
 
   /** Opens the stream of a session; `path` is the endpoint its messages are for. At most `max` of one caller. */
   open(call: Call, path: string, max: number): void {
-    const { req, res } = call
+    const { res } = call
     const { caller } = call.identity!
     if (!this.#held.take(caller, max)) throw tooManySessions(max)
     const id = `${this.#slot}.${randomBytes(16).toString('hex')}`
-    const client = new StreamableClient(
-      innerEndpoint(req, call.peer_address, path, this.#socketOf(this.#slot), 'sse'),
-      {
-        message: (text) => res.write(messageFrame(text)),
-        ready: () => new Promise((resolve) => res.once('drain', resolve)),
-      },
-    )
+    const client = new StreamableClient(innerEndpoint(call, path, this.#socketOf(this.#slot), 'sse'), {
+      message: (text) => res.write(messageFrame(text)),
+      ready: () => new Promise((resolve) => res.once('drain', resolve)),
+    })
     this.#sessions.set(id, { client, caller, path, res })
     const comment = setInterval(() => res.write(': keep-alive\n\n'), COMMENT_MS).unref()
     res.on('close', () => {

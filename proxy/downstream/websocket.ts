@@ -1,15 +1,18 @@
 /**
  * Clients over WebSocket (subprotocol `mcp`): one message a frame. Each message goes as a request of its own to this
  * worker's socket, where it is a call like any other: same stages, same event. The credentials are those of the handshake.
+ * A message that cannot be taken ends the connection, and leaves its event here.
  */
 import { type Server as HttpServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
+import type { ErrorCode } from '../../event/error-table.ts'
 import { Call } from '../call.ts'
 import { asWeirError, toHttpJson, tooManySessions, WeirError } from '../errors.ts'
 import { CallerCounts } from '../identity/caller-counts.ts'
 import { type ClientSide, StreamableClient } from '../mcp/streamable-client.ts'
 import { runStages } from '../pipeline.ts'
+import type { Server } from '../serve.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import { innerEndpoint } from './inner.ts'
 import type { Wiring } from './wiring.ts'
@@ -20,8 +23,16 @@ const ALIVE_MS = 30_000
 const LAG_MAX_BYTES = 1024 * 1024
 const CLOSE_MAX_MS = 2_000
 const GOING_AWAY = 1001
+/** What a frame was refused for, by the library's code. */
+const REFUSALS: Readonly<Record<string, ErrorCode>> = {
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 'payload_too_large',
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: 'payload_too_large',
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: 'payload_too_large',
+  WS_ERR_INVALID_UTF8: 'parse_error',
+}
 
 export class WebSocketDoor {
+  readonly #server: Server
   readonly #wiring: () => Wiring
   readonly #ownSocket: string
   readonly #sockets = new Map<WebSocket, StreamableClient>()
@@ -29,7 +40,8 @@ export class WebSocketDoor {
   #isDraining = false
 
   /** `ownSocket`: path of the Unix socket this worker listens on. */
-  constructor(wiring: () => Wiring, ownSocket: string) {
+  constructor(server: Server, wiring: () => Wiring, ownSocket: string) {
+    this.#server = server
     this.#wiring = wiring
     this.#ownSocket = ownSocket
   }
@@ -38,7 +50,8 @@ export class WebSocketDoor {
     return this.#sockets.size
   }
 
-  attach(http: HttpServer): void {
+  /** `listener`: its number. */
+  attach(http: HttpServer, listener: number): void {
     const sockets = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -48,12 +61,13 @@ export class WebSocketDoor {
     })
     http.on('upgrade', (req, socket, head) => {
       socket.on('error', () => {})
-      this.#admit(req).then(
-        (caller) => {
+      this.#admit(req, listener).then(
+        (handshake) => {
+          const { caller } = handshake.identity!
           // However it ends, and if the handshake fails: the place is free again.
           if (socket.destroyed) this.#held.free(caller)
           else socket.once('close', () => this.#held.free(caller))
-          sockets.handleUpgrade(req, socket, head, (client) => this.#serve(client, req))
+          sockets.handleUpgrade(req, socket, head, (client) => this.#serve(client, handshake))
         },
         (error) => refuse(socket, asWeirError(error)),
       )
@@ -75,15 +89,16 @@ export class WebSocketDoor {
     )
   }
 
-  /** Takes a place for the caller, and says who that is. Throws what a POST from there would be refused with. */
-  async #admit(req: IncomingMessage): Promise<string> {
+  /** Takes a place for the caller, which the handshake names. Throws what a POST from there would be refused with. */
+  async #admit(req: IncomingMessage, listener: number): Promise<Call> {
     const wiring = this.#wiring()
     const path = (req.url ?? '/').split('?', 1)[0]!
     const route = wiring.routes.get(path)
     const peer = req.socket.remoteAddress ?? ''
     // The stages before the body look at the request only.
     const call = new Call(req, NO_ANSWER, route?.endpoint ?? { path, server: '' }, nowUs(), peer, false)
-    await runStages(wiring.stages.head, call)
+    call.listener = listener
+    await runStages(wiring.stages[listener]!.head, call)
     if (!route) throw new WeirError('path_unknown', path.slice(0, 200))
     if (this.#isDraining) throw new WeirError('draining')
     if (this.#sockets.size >= wiring.streams_max) throw new WeirError('streams_exhausted')
@@ -92,13 +107,12 @@ export class WebSocketDoor {
     const { caller } = call.identity!
     const max = wiring.sessions_per_caller_max
     if (!this.#held.take(caller, max)) throw tooManySessions(max)
-    return caller
+    return call
   }
 
-  #serve(socket: WebSocket, req: IncomingMessage): void {
-    const peer = req.socket.remoteAddress ?? ''
+  #serve(socket: WebSocket, handshake: Call): void {
     const client = new StreamableClient(
-      innerEndpoint(req, peer, req.url ?? '/', this.#ownSocket, 'websocket'),
+      innerEndpoint(handshake, handshake.req.url ?? '/', this.#ownSocket, 'websocket'),
       sideOf(socket),
     )
     this.#sockets.set(socket, client)
@@ -115,12 +129,26 @@ export class WebSocketDoor {
       isAlive = true
       client.send(data)
     })
-    socket.on('error', () => {})
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      // Others are of the connection, not of a message.
+      if (error.code?.startsWith('WS_ERR_')) this.#refused(handshake, error.code)
+    })
     socket.on('close', () => {
       clearInterval(alive)
       this.#sockets.delete(socket)
       void client.close()
     })
+  }
+
+  /** A message that the library did not take: it closes the connection with the code that says why. */
+  #refused({ req, endpoint, peer_address, identity }: Call, code: string): void {
+    const call = new Call(req, NO_ANSWER, endpoint, nowUs(), peer_address, false)
+    call.identity = identity
+    call.transport = 'websocket'
+    const { spec, code: error_type } = new WeirError(REFUSALS[code] ?? 'invalid_request')
+    call.fail(spec.outcome, spec.owner, error_type, `${spec.text} (${code})`, spec.rpc)
+    call.http_status = spec.http
+    this.#server.record(call)
   }
 }
 

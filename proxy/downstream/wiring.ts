@@ -4,7 +4,8 @@ import type { Route, Stages } from '../serve.ts'
 /** Everything a listener needs of the current config; swapped whole on reload. */
 export type Wiring = {
   readonly routes: ReadonlyMap<string, Route>
-  readonly stages: Stages
+  /** By listener, in the order of the config: each has its own rules for pages and trace context. */
+  readonly stages: readonly Stages[]
   readonly body_max_bytes: number
   /** Most messages of a batch. */
   readonly batch_max: number

@@ -10,6 +10,8 @@ import {
 } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { EventReader } from '../mcp/event-reader.ts'
+import { contextHeaders } from '../mcp/propagate.ts'
+import { locate } from '../mcp/splice.ts'
 import {
   ALIVE_MS,
   type ChannelEvents,
@@ -21,6 +23,12 @@ import {
 } from './channel.ts'
 
 const POST_MAX_MS = 60_000
+
+/** Trace context of a message as headers: what stands between reads those only. */
+function contextIn(text: string): Record<string, string> {
+  const meta = locate(text, ['params', '_meta'])
+  return meta ? contextHeaders(JSON.parse(text.slice(meta.start, meta.end))) : {}
+}
 
 export class SseChannel extends Connection {
   readonly #target: Target
@@ -104,6 +112,7 @@ export class SseChannel extends Connection {
         'content-length': body.length,
         accept: 'application/json',
         'accept-encoding': 'identity',
+        ...contextIn(text),
       },
     })
     const done = (): void => {

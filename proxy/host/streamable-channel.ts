@@ -4,6 +4,7 @@
  */
 import { Agent as HttpAgent, request as httpRequest } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { contextHeaders } from '../mcp/propagate.ts'
 import { POSTS_MAX, StreamableClient } from '../mcp/streamable-client.ts'
 import { type ChannelEvents, Connection, OPEN_MAX_MS, type Target } from './channel.ts'
 
@@ -23,8 +24,9 @@ export class StreamableChannel extends Connection {
     this.#client = new StreamableClient(
       {
         name: 'the server',
-        request: (method, headers) => {
-          const all = { 'accept-encoding': 'identity', ...own, ...headers }
+        request: (method, headers, message) => {
+          const context = contextHeaders(message?.params?._meta)
+          const all = { 'accept-encoding': 'identity', ...own, ...headers, ...context }
           const opened = request(url, { method, agent, headers: all })
           opened.on('socket', (socket) => {
             if (!socket.connecting) return

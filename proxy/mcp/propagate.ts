@@ -1,5 +1,9 @@
-/** Writes trace context into `params._meta` of a message (MCP SEP-414) by splicing: no other byte changes. */
+/**
+ * Writes trace context into `params._meta` of a message (MCP SEP-414) by splicing: no other byte changes. And reads it there
+ * again, for hops over HTTP that know the message alone.
+ */
 import type { Message } from '../call.ts'
+import { isHeaderText } from './client-messages.ts'
 import { insertMember, locate, setValue } from './splice.ts'
 
 /** Top-level members before params that are plain scalars: the order every SDK writes. Ends at the brace of params. */
@@ -41,4 +45,12 @@ export function withTraceparent(
   if (params._meta.tracestate === tracestate || (params._meta.tracestate === undefined && tracestate === ''))
     return written
   return setValue(written, ['params', '_meta', 'tracestate'], JSON.stringify(tracestate))
+}
+
+/** The headers that say what a message's `_meta` says of its trace (W3C Trace Context). None when it says nothing. */
+export function contextHeaders(meta: unknown): Record<string, string> {
+  const { traceparent, tracestate } = (meta ?? {}) as { traceparent?: unknown; tracestate?: unknown }
+  if (typeof traceparent !== 'string' || !isHeaderText(traceparent)) return {}
+  const hasState = typeof tracestate === 'string' && isHeaderText(tracestate)
+  return { traceparent, ...(hasState && { tracestate }) }
 }

@@ -44,8 +44,8 @@ export const POSTS_MAX = 1000
 export type Endpoint = {
   /** Who it is, for error texts. */
   readonly name: string
-  /** Opens a request to the endpoint; the headers are complete but for what the way itself needs. */
-  request(method: 'POST' | 'GET' | 'DELETE', headers: OutgoingHttpHeaders): ClientRequest
+  /** Opens a request to the endpoint, with `message`; the headers are complete but for what the way itself needs. */
+  request(method: 'POST' | 'GET' | 'DELETE', headers: OutgoingHttpHeaders, message?: Message): ClientRequest
 }
 
 export type ClientSide = {
@@ -154,8 +154,7 @@ export class StreamableClient {
   /** Whether the message cancels a modern request, which is done by closing its stream (2026-07-28, cancellation). */
   #leaves(message: Message): boolean {
     if (message.method !== 'notifications/cancelled') return false
-    const key = keyOf(message.params?.requestId)
-    const single = this.#single.get(key)
+    const single = this.#single.get(keyOf(message.params?.requestId))
     if (!single) return false
     single.isCancelled = true
     if (single.isModern) single.request.destroy()
@@ -196,12 +195,13 @@ export class StreamableClient {
     const open = new Map(asked.map((one) => [keyOf(one.id), one]))
     return new Promise((resolve) => {
       this.#posts++
-      const request = this.#open('POST', {
+      const headers = {
         ...this.#headersOf(messages[0]),
         'content-type': 'application/json',
         'content-length': body.length,
         accept: 'application/json, text/event-stream',
-      })
+      }
+      const request = this.#open('POST', headers, messages[0])
       const key = asked.length === 1 ? keyOf(asked[0]!.id) : ''
       const single: Single = { request, isModern: isModern(messages[0]), isCancelled: false }
       if (key !== '') this.#single.set(key, single)
@@ -243,8 +243,8 @@ export class StreamableClient {
     })
   }
 
-  #open(method: 'POST' | 'GET', headers: OutgoingHttpHeaders): ClientRequest {
-    const request = this.#endpoint.request(method, headers)
+  #open(method: 'POST' | 'GET', headers: OutgoingHttpHeaders, message?: Message): ClientRequest {
+    const request = this.#endpoint.request(method, headers, message)
     this.#running.add(request)
     request.on('close', () => this.#running.delete(request))
     return request

@@ -26,6 +26,7 @@ import {
   askAll,
   LIST_CAPABILITY,
   LISTS,
+  listingOf,
   listParams,
   mergeCapabilities,
   mergeEntries,
@@ -265,6 +266,7 @@ export class Roof implements Route {
     const { heard, missed } = await askAll(call, asked, async (upstream, parent) => {
       const query = async (): Promise<Awaited<ReturnType<typeof ask>>> => {
         const member = await roof.member(upstream.name)
+        this.#env.catalogue.introduced(upstream.name, member.info)
         if (!(capability in member.capabilities))
           return { status: 200, headers: {}, message: null, isUnsent: true }
         const params = listParams(message!, positions?.[upstream.name], parent)
@@ -293,6 +295,7 @@ export class Roof implements Route {
     call.list_items = entries.length
     const body = this.#result(call, result)
     call.text_bytes_out = body.length
+    if (method === 'tools/list') this.#env.catalogue.listed(call, body, () => listingOf(heard, this.#names))
     this.#env.server.answer(call, 200, body)
   }
 

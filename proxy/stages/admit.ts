@@ -48,9 +48,10 @@ export function makeOriginCheck(
   }
 }
 
-export function admit(config: Config): Stage {
-  const isHost = makeHostCheck(config.listen, config.http.allowed_hosts)
-  const isOrigin = makeOriginCheck(config.listen, config.http.allowed_origins)
+/** `address`: of the listener that the requests come to. */
+export function admit({ allowed_hosts, allowed_origins }: Config['http'], address: string): Stage {
+  const isHost = makeHostCheck(address, allowed_hosts)
+  const isOrigin = makeOriginCheck(address, allowed_origins)
   let lastHost: string | undefined
   return {
     name: 'admit',

@@ -8,10 +8,15 @@ import type { InferredRuns } from '../telemetry/inferred-runs.ts'
 import { newEventId } from '../telemetry/random.ts'
 import { compileLabels, readLabels, traceCall } from '../telemetry/trace.ts'
 
-export function trace(config: Config, runs: InferredRuns, seed = 0): Stage {
+/** `incoming`: what becomes of the context that clients of a listener send; `seed`: key of the hashes of handles. */
+export function trace(
+  config: Config,
+  runs: InferredRuns,
+  incoming: Config['trace']['incoming'],
+  seed = 0,
+): Stage {
   const labels = compileLabels(config.labels)
   const rules = runRules(config, seed)
-  const { incoming } = config.trace
   return {
     name: 'trace',
     why: 'needs the message; from here on every exit can be found by its trace',

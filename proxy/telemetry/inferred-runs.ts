@@ -18,17 +18,17 @@ export type Evidence =
   | 'alone'
   | 'recent'
 
-/** Percent of the calls a clue put into the right run, as measured (bench/results/runs.json), rounded down to be on the safe side. */
+/** Percent of the calls a clue put into the right run, as measured on the cases of bench/results/runs.json, rounded down to fives: harder traffic than most. */
 export const CONFIDENCE: Readonly<Record<Evidence, number>> = {
-  'sequence+connection': 95,
-  'sequence+handle': 95,
-  handle: 90,
-  sequence: 85,
-  start: 80,
-  connection: 75,
-  first: 75,
-  alone: 50,
-  recent: 30,
+  first: 90,
+  'sequence+connection': 85,
+  sequence: 80,
+  alone: 80,
+  'sequence+handle': 75,
+  start: 70,
+  connection: 70,
+  handle: 65,
+  recent: 65,
 }
 
 /** A connection as the worker sees it; `isOpen` says false once it has ended. */

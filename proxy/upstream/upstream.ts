@@ -153,6 +153,7 @@ const NOT_FORWARDED = new Set([
   'weir-roof',
   'weir-hop-peer',
   'weir-hop-transport',
+  'weir-hop-listener',
   'origin',
   'forwarded',
   'x-forwarded-for',

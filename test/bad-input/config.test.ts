@@ -75,7 +75,7 @@ const FILES: Record<string, [text: string, ...problems: string[]]> = {
   ],
   'a port alone': [
     'listen: 7332',
-    '1:9 listen: takes a text, but to YAML this is a number\n    fix: put it in quotes',
+    '1:9 listen: expected host:port, or a list of listeners\n    fix: write something like 127.0.0.1:7332',
   ],
   'a port too high': [
     'listen: 127.0.0.1:99999',
@@ -89,6 +89,37 @@ const FILES: Record<string, [text: string, ...problems: string[]]> = {
     'console: { listen: 127.0.0.1:7334 }',
     '1:1 store.listen: 127.0.0.1:7334 is already used by `console.listen`\n    fix: give each listener a port of its own',
   ],
+  'no listener': ['listen: []', '1:9 listen: is an empty list\n    fix: write at least one entry'],
+  'a listener without a port': [
+    'listen:\n  - 127.0.0.1:7332\n  - localhost',
+    '3:5 listen[1]: expected host:port\n    fix: write something like 127.0.0.1:7332',
+  ],
+  'a listener that is a number': [
+    'listen:\n  - 7332',
+    '2:5 listen[0]: expected host:port, or a mapping with `address`\n    fix: write something like 127.0.0.1:7332',
+  ],
+  'a listener without an address': [
+    'listen:\n  - trace: { incoming: link }',
+    '2:5 listen[0].address: is missing\n    fix: write a text',
+  ],
+  'a mapping for listeners': [
+    'listen: { address: 127.0.0.1:7332 }',
+    '1:9 listen: expected host:port, or a list of listeners\n    fix: write something like 127.0.0.1:7332',
+  ],
+  'a word that listeners do not know': [
+    'listen:\n  - { address: 127.0.0.1:7332, adress: x, trace: { incomming: link } }',
+    '2:52 listen[0].trace.incomming: there is no such setting\n    fix: did you mean `incoming`?',
+    '2:32 listen[0].adress: there is no such setting\n    fix: did you mean `address`?',
+  ],
+  'a rule that listeners do not know': [
+    'listen:\n  - { address: 127.0.0.1:7332, trace: { incoming: never } }',
+    '2:51 listen[0].trace.incoming: is not one of the possible values\n    fix: write one of: parent, link, ignore',
+  ],
+  'a listener twice': [
+    'listen:\n  - 127.0.0.1:7332\n  - { address: 127.0.0.1:7332 }',
+    '3:5 listen[1]: 127.0.0.1:7332 is already used by `listen[0]`\n    fix: give each listener a port of its own',
+  ],
+  'one of two open to everyone': ['listen: [ 127.0.0.1:7332, 0.0.0.0:7335 ]', `1:27 listen[1]: ${OPEN}`],
   'open to everyone': ['listen: 0.0.0.0:7332', `1:1 listen: ${OPEN}`],
   'open by a name that looks like loopback': ['listen: 127.example.com:7332', `1:1 listen: ${OPEN}`],
   'an environment variable that is not set': [
@@ -305,6 +336,15 @@ describe('weir up with a bad config', () => {
     await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve))
     const { port } = holder.address() as { port: number }
     const { code, err } = await up(quiet(`listen: 127.0.0.1:${port}`))
+    holder.close()
+    expect(code).toBe(1)
+    expect(err).toContain(`weir: the port ${port} is already in use\n  fix: stop the program that uses it`)
+  })
+  test('a port of a second listener that is taken', async () => {
+    const holder = createServer()
+    await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve))
+    const { port } = holder.address() as { port: number }
+    const { code, err } = await up(quiet(`listen: [ 127.0.0.1:0, { address: 127.0.0.1:${port} } ]`))
     holder.close()
     expect(code).toBe(1)
     expect(err).toContain(`weir: the port ${port} is already in use\n  fix: stop the program that uses it`)

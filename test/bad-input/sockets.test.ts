@@ -118,7 +118,8 @@ describe('bodies of 100 MB', () => {
     expect(rows.map((r) => r.error_type)).toEqual(['payload_too_large'])
   })
 
-  test('over HTTP+SSE: 413; over WebSocket: the connection ends', async () => {
+  test('over HTTP+SSE: 413; over WebSocket: the connection ends; an event each', async () => {
+    const earlier = await eventsSoFar()
     const stream = await open(`${weir.url}/servers/stub/sse`)
     const path = await waitFor('the endpoint is named', () => /\ndata: (\S+)\n/.exec(stream.text())?.[1])
     const refused = await exchange(weir.port, [head(`Content-Length: ${LARGE}`, path)])
@@ -130,6 +131,17 @@ describe('bodies of 100 MB', () => {
       await waitFor('the connection ends', () => !line.isOpen)
     })
     expect(growth).toBeLessThan(GROWTH_MAX)
+    const rows = (await weir.events('1', earlier + 2)).slice(earlier)
+    const refusal = {
+      kind: 'unreadable',
+      outcome: 'invalid',
+      error_type: 'payload_too_large',
+      endpoint: PATH,
+    }
+    expect(rows).toEqual([
+      expect.objectContaining({ ...refusal, transport: 'sse', http_status: 413 }),
+      expect.objectContaining({ ...refusal, transport: 'websocket', http_status: 413 }),
+    ])
   })
 })
 

@@ -79,7 +79,7 @@ describe('defaults', () => {
     for (const text of ['', '# nothing\n', '{}']) {
       const { config, warnings } = parse(text)
       expect(config).toMatchObject({
-        listen: '127.0.0.1:7332',
+        listen: [{ address: '127.0.0.1:7332', trace: {} }],
         instance: hostname(),
         workers: 1,
         data: '/etc/weir/weir-data',
@@ -93,6 +93,17 @@ describe('defaults', () => {
       })
       expect(warnings).toEqual(['no servers are configured: /mcp will be empty'])
     }
+  })
+  test('of listeners, however they are written', () => {
+    const A = { address: '127.0.0.1:1', trace: {} }
+    for (const text of [
+      'listen: 127.0.0.1:1',
+      'listen: [ 127.0.0.1:1 ]',
+      'listen: [ { address: 127.0.0.1:1 } ]',
+    ])
+      expect(parse(text).config.listen).toEqual([A])
+    const two = 'listen:\n  - 127.0.0.1:1\n  - { address: "[::1]:2", trace: { incoming: link } }'
+    expect(parse(two).config.listen).toEqual([A, { address: '[::1]:2', trace: { incoming: 'link' } }])
   })
   test('of a server', () => {
     expect(parse('servers: { a: { url: http://x/ } }').config.servers.a).toMatchObject({

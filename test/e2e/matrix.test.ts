@@ -125,9 +125,6 @@ afterAll(async () => {
   folder?.remove()
 })
 
-/** What `weir connect` speaks with Weir is HTTP. */
-const recordedAs = ({ transport }: Side): string => (transport === 'stdio' ? 'http' : transport)
-
 /** What is wrong with a cell: what the client saw, what it found wrong, and the events. */
 function problemsOf(cell: Cell): unknown {
   const found = ran.get(cell.tag)
@@ -153,7 +150,7 @@ function problemsOf(cell: Cell): unknown {
     outcome: one.outcome,
     era: client.revision >= MODERN ? 'modern' : 'legacy',
     protocol: one.version,
-    transport: recordedAs(client),
+    transport: client.transport,
     server: one.method === 'tools/call' || !isRoof ? `${nameOf(server)} ${server.transport}` : '',
     upstream_protocol: one.method === 'tools/call' || !isRoof ? server.revision : '',
   }))

@@ -3,42 +3,28 @@
  * mcp-server-git) as hosted children. From PyPI into a virtual environment; skipped, with a reason, where there is none.
  */
 import { execFile, execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Observed, ROOT, startObserved } from './support/observed.ts'
+import { makePython, PYTHON_SDK, type Python } from './support/python.ts'
 
 const run = promisify(execFile)
-const PACKAGES = ['mcp==2.3.0', 'mcp-server-time==2026.10.19', 'mcp-server-git==2026.10.19']
-const folder = mkdtempSync(join(tmpdir(), 'weir-python-'))
-const bin = (name: string): string => join(folder, 'venv/bin', name)
+const PACKAGES = [PYTHON_SDK, 'mcp-server-time==2026.10.19', 'mcp-server-git==2026.10.19']
 const script = join(import.meta.dirname, 'support/python_client.py')
 
-/** Why there is no Python to test with, '' when there is. */
-async function missing(): Promise<string> {
-  try {
-    await run('python3', ['-m', 'venv', join(folder, 'venv')])
-    await run(bin('pip'), ['install', '--quiet', '--disable-pip-version-check', ...PACKAGES])
-    return ''
-  } catch (error) {
-    return `SKIPPED: no Python SDK to be had: ${String(error).slice(0, 200)}`
-  }
-}
-
-let why: string
+let python: Python
 let weir: Observed
 beforeAll(async () => {
-  why = await missing()
-  if (why) return
-  const repository = join(folder, 'repository')
+  python = await makePython(PACKAGES)
+  if (python.missing) return
+  const repository = join(python.folder, 'repository')
   execFileSync('git', ['init', '--quiet', repository])
   const everything = join(ROOT, 'node_modules/@modelcontextprotocol/server-everything/dist/index.js')
   weir = await startObserved({
     servers: {
-      time: { command: [bin('mcp-server-time')] },
-      git: { command: [bin('mcp-server-git'), '--repository', repository] },
+      time: { command: [python.bin('mcp-server-time')] },
+      git: { command: [python.bin('mcp-server-git'), '--repository', repository] },
       old: { command: [process.execPath, everything, 'stdio'], era: 'legacy' },
       new: { command: [process.execPath, join(ROOT, 'test/e2e/support/modern-only-server.ts')] },
     },
@@ -46,26 +32,33 @@ beforeAll(async () => {
 }, 240_000)
 afterAll(async () => {
   await weir?.stop()
-  rmSync(folder, { recursive: true, force: true })
+  python.remove()
 })
 
 type Seen = { version: string; tools: string[]; answers: { is_error: boolean; text: string }[] }
 async function client(path: string, mode: string, ...calls: string[]): Promise<Seen> {
-  const { stdout } = await run(bin('python'), [script, weir.url + path, mode, ...calls], { timeout: 60_000 })
+  const { stdout } = await run(python.bin('python'), [script, weir.url + path, mode, ...calls], {
+    timeout: 60_000,
+  })
   return JSON.parse(stdout) as Seen
 }
 
 describe('Python SDK', () => {
   test.for(['auto', 'legacy'])('%s: its own servers', async (mode, { skip }) => {
-    if (why) skip(why)
+    if (python.missing) skip(python.missing)
     const time = await client('/servers/time/mcp', mode, 'get_current_time', '{"timezone":"Europe/Berlin"}')
     expect(time.answers[0]).toMatchObject({ is_error: false, text: expect.stringContaining('Europe/Berlin') })
-    const git = await client('/servers/git/mcp', mode, 'git_status', `{"repo_path":"${folder}/repository"}`)
+    const git = await client(
+      '/servers/git/mcp',
+      mode,
+      'git_status',
+      `{"repo_path":"${python.folder}/repository"}`,
+    )
     expect(git.answers[0]).toMatchObject({ is_error: false, text: expect.stringContaining('branch') })
   })
 
   test.for(['auto', 'legacy'])('%s: servers of either era, under one roof', async (mode, { skip }) => {
-    if (why) skip(why)
+    if (python.missing) skip(python.missing)
     const seen = await client(
       '/mcp',
       mode,

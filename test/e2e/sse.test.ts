@@ -66,6 +66,16 @@ test('a session is its caller’s and its endpoint’s; others learn nothing of 
   expect((await send(endpoint, 'x', { headers: { ...ALICE, 'content-type': 'text/plain' } })).status).toBe(
     415,
   )
+  // Each of them has left an event, whoever it was.
+  const rows = await weir.events("transport = 'sse' AND kind = 'unreadable'", 6)
+  expect(rows.map((r) => [r.error_type, r.http_status, r.caller, r.endpoint])).toEqual([
+    ['session_unknown', 404, 'bob', '/servers/stub/mcp'],
+    ['session_unknown', 404, 'alice', '/servers/other/mcp'],
+    ['unauthenticated', 401, '', '/servers/stub/mcp'],
+    ['session_unknown', 404, 'alice', '/servers/stub/mcp'],
+    ['session_unknown', 404, 'alice', '/servers/stub/mcp'],
+    ['content_type', 415, 'alice', '/servers/stub/mcp'],
+  ])
   stream.close()
   await waitFor(
     'it ends with its stream',

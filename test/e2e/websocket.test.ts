@@ -117,6 +117,27 @@ test('what cannot be read is answered and recorded, and the line lives on', asyn
   })
 })
 
+test.each([
+  ['that is no UTF-8', Buffer.from([0x22, 0xff, 0x22]), 1007, 'parse_error', 400],
+  ['that is too large', Buffer.alloc(4_194_305, 120), 1009, 'payload_too_large', 413],
+] as const)('a message %s ends the line, and leaves an event', async (_name, bytes, ...what) => {
+  const [code, error_type, http_status] = what
+  const line = await open()
+  const closed = once(line.socket, 'close')
+  line.socket.send(bytes, { binary: false })
+  expect((await closed)[0]).toBe(code)
+  const rows = await weir.events(
+    `transport = 'websocket' AND error_type = '${error_type}' AND caller = 'agent'`,
+  )
+  expect(
+    rows.filter((row) => row.error_message !== '' && row.http_status === http_status).at(-1),
+  ).toMatchObject({
+    kind: 'unreadable',
+    outcome: 'invalid',
+    endpoint: '/servers/stub/mcp',
+  })
+})
+
 test('over TCP nobody can say that he came through the inner door', async () => {
   const headers = { ...HEADERS, 'weir-hop-peer': '10.1.2.3', 'weir-hop-transport': 'carrier-pigeon' }
   await callTool(`${weir.url}/servers/stub/mcp`, 'spoof', 'echo', {}, { headers })

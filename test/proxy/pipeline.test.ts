@@ -17,10 +17,10 @@ const { config } = parseConfig('', '/w/weir.yaml', {})
 
 test('the stages, and why each stands where it does', () => {
   const stages = [
-    admit(config),
+    admit(config.http, config.listen[0]!.address),
     identify(makeKeyRing({})),
     understand(new SessionSeal(randomBytes(32))),
-    trace(config, new InferredRuns()),
+    trace(config, new InferredRuns(), 'parent'),
     intend({} as Recorder),
   ]
   expect(stages.map((s) => `${s.needs} ${s.name}: ${s.why}`)).toMatchInlineSnapshot(`

@@ -108,7 +108,13 @@ test('unreadable secrets stop the start instead of being made anew', () => {
 
 test('the note tells where a living installation listens, and nothing of a dead one', () => {
   lockFolder(data)
-  const note = { pid: process.pid, listen: 'http://a', console: 'http://b', store: 'http://c' }
+  const note = {
+    pid: process.pid,
+    listen: 'http://a',
+    listeners: ['http://a'],
+    console: 'http://b',
+    store: 'http://c',
+  }
   writeNote(data, note)
   expect(readNote(data)).toEqual(note)
   const gone = Number(execFileSync('sh', ['-c', 'echo $$']).toString())

@@ -35,8 +35,9 @@ function findMessage(text: string, type: string): Answer['message'] {
   try {
     if (!type.startsWith('text/event-stream'))
       return text === '' ? null : (JSON.parse(text) as Answer['message'])
-    for (const frame of text.split(/(?<=\n\n)/)) {
-      if (!frame.endsWith('\n\n')) continue
+    // The Python SDK ends its lines with CR LF.
+    for (const frame of text.split(/(?<=\n\n|\r\n\r\n)/)) {
+      if (!/(?:\n|\r\n)\r?\n$/.test(frame)) continue
       const data = frameData(Buffer.from(frame))
       if (data !== null && isResponse(data)) return JSON.parse(data) as Answer['message']
     }

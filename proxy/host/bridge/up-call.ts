@@ -1,6 +1,7 @@
 /**
  * A call of a modern client at a legacy server. What the server asks on the way becomes an `input_required` answer, and the
- * call waits, still open at the server, until the client comes back with the answers; then it goes on where it was.
+ * call waits, still open at the server, until the client comes back with the answers; then it goes on where it was, and the
+ * client hears of the progress meanwhile.
  * Invariant: at most one client request carries it at a time, and each of those is answered exactly once.
  */
 import { LOG_LEVEL_KEY } from '../../mcp/ladder.ts'
@@ -20,6 +21,9 @@ export const ANSWER_MAX_MS = 600_000
 /** Questions that come together are asked together. */
 const GATHER_MS = 15
 const QUESTIONS_MAX = 64
+/** Progress that a call keeps while it waits; the oldest goes first, for progress only grows. */
+const HELD_MAX = 64
+const HELD_MAX_CHARS = 65_536
 
 /** What a waiting call needs of its bridge. */
 export type UpSurroundings = {
@@ -59,7 +63,10 @@ export class UpCall implements Recipient {
   #asked_count = 0
   #gathering: NodeJS.Timeout | null = null
   #waiting: NodeJS.Timeout | null = null
-  /** What came while no request carried the call. */
+  /** Progress that came while no request carried the call, and its length in all. */
+  #held: string[] = []
+  #held_chars = 0
+  /** The answer that did. */
   #answer: { text: string; status: number } | null = null
   #is_over = false
 
@@ -111,6 +118,8 @@ export class UpCall implements Recipient {
     this.#env.unpark(this)
     this.carry(exchange, text, message)
     exchange.forwarded()
+    for (const told of this.#held.splice(0)) this.deliver(told)
+    this.#held_chars = 0
     if (this.#answer) return this.#settle(this.#answer.text, this.#answer.status)
     const given = (message.params as RpcMessage).inputResponses
     for (const [key, question] of this.#questions) {
@@ -137,6 +146,7 @@ export class UpCall implements Recipient {
   #end(): void {
     this.#is_over = true
     this.#exchange = null
+    while (this.#held.length > 0) this.#loseOldest()
     if (this.#gathering) clearTimeout(this.#gathering)
     if (this.#waiting) clearTimeout(this.#waiting)
     this.#env.unpark(this)
@@ -167,6 +177,7 @@ export class UpCall implements Recipient {
           return this.#env.lost('notifications')
         return this.#tell(text)
       case 'notifications/progress':
+        if (this.#exchange === null && !this.#is_over) return this.#hold(text)
         if (this.#token === null) return this.#env.lost('notifications')
         return this.#tell(setValue(text, ['params', 'progressToken'], this.#token))
       default:
@@ -209,6 +220,18 @@ export class UpCall implements Recipient {
     }
     this.#end()
     exchange?.refuse(error, this.#id)
+  }
+
+  /** Whether the request that comes back wants it, only that request says. */
+  #hold(text: string): void {
+    this.#held.push(text)
+    this.#held_chars += text.length
+    while (this.#held.length > HELD_MAX || this.#held_chars > HELD_MAX_CHARS) this.#loseOldest()
+  }
+
+  #loseOldest(): void {
+    this.#held_chars -= this.#held.shift()!.length
+    this.#env.lost('notifications')
   }
 
   #tell(text: string): void {

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CollectorOptions } from '../../../collector/options.ts'
+import { configSchema } from '../../../config/schema.ts'
 import { type StoreOptions, storeProcess } from '../../../store/options.ts'
 import type { FromChild } from '../../../supervisor/link.ts'
 
@@ -81,11 +82,17 @@ export function collectorOptions(store_url: string, more: Partial<CollectorOptio
     intake_token: TOKEN,
     store: { url: store_url, ...WRITER, database: 'weir', timeout_ms: 20_000, embedded: true },
     retention: { calls_days: 30, payloads_days: 7, rollups_days: 800 },
+    context: { teams: {} },
     export: { otlp: [] },
     caller_keys: [],
     allowed_hosts: [],
     allowed_origins: [],
     log_level: 'warn',
+    alerts: {
+      alerts: configSchema.parse({}).alerts,
+      slos: {},
+      config: { taken_ms: 1_700_000_000_000, changed: [] },
+    },
     ...more,
   }
 }

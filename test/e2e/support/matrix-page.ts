@@ -104,7 +104,7 @@ ${revisions(roof)}
 - n/a: does not exist
 
 http is streamable HTTP, sse HTTP+SSE, ws WebSocket. A stdio client is one of \`weir connect\`, which speaks streamable HTTP
-with Weir: its calls are recorded as such. A stdio server is a process that Weir hosts. HTTP+SSE with revisions after
+with Weir; of its own user's Weir on the same machine its calls are recorded as stdio. A stdio server is a process that Weir hosts. HTTP+SSE with revisions after
 2024-11-05, and WebSocket with any, stand in no specification, but there are servers and clients of them.
 
 ${grid(direct)}

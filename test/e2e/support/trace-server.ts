@@ -10,26 +10,33 @@ import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js'
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
 import { createMcpHandler, McpServer } from '@modelcontextprotocol/server'
 import { serveStdio } from '@modelcontextprotocol/server/stdio'
+import { LEGACY_VERSION, MODERN_VERSION } from '../../../proxy/mcp/versions.ts'
 
 const [era, port] = process.argv.slice(2)
 const INFO = { name: `trace-${era}`, version: '1' }
-const told = (meta: unknown, header: unknown) => {
-  const { traceparent } = (meta ?? {}) as { traceparent?: unknown }
-  return { content: [{ type: 'text' as const, text: JSON.stringify({ meta: traceparent, header }) }] }
+const version = era === 'modern' ? MODERN_VERSION : LEGACY_VERSION
+const told = (meta: unknown, headers: { traceparent?: unknown; tracestate?: unknown }) => {
+  const { traceparent, tracestate } = (meta ?? {}) as { traceparent?: unknown; tracestate?: unknown }
+  const said = {
+    version,
+    meta: traceparent,
+    meta_state: tracestate,
+    header: headers.traceparent,
+    header_state: headers.tracestate,
+  }
+  return { content: [{ type: 'text' as const, text: JSON.stringify(said) }] }
 }
 
 function modern(): McpServer {
   const server = new McpServer(INFO)
   server.registerTool('context', {}, async (ctx) =>
-    told(ctx.mcpReq._meta, ctx.http?.req?.headers.get('traceparent') ?? undefined),
+    told(ctx.mcpReq._meta, Object.fromEntries(ctx.http?.req?.headers ?? [])),
   )
   return server
 }
 function legacy(): LegacyServer {
   const server = new LegacyServer(INFO)
-  server.registerTool('context', {}, async (extra) =>
-    told(extra._meta, extra.requestInfo?.headers.traceparent),
-  )
+  server.registerTool('context', {}, async (extra) => told(extra._meta, extra.requestInfo?.headers ?? {}))
   return server
 }
 

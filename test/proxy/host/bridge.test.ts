@@ -8,6 +8,7 @@ let harness: Harness
 beforeEach(async () => {
   harness = await startHost({
     legacy: fixture([], { era: 'legacy' }),
+    shared: fixture([], { era: 'legacy', isolation: 'shared' }),
     small: fixture([], { era: 'legacy', processes_max: 1 }),
   })
 })
@@ -118,6 +119,50 @@ describe('a question of the server', () => {
     })
     const again = resultOf(await call('raw', { args: { text }, more: answering(asked) }))
     expect(again.resultType).toBe('input_required')
+  })
+})
+
+describe('progress while a call is parked', () => {
+  /** A call with a token that is asked something; then its server tells of progress `steps` times. */
+  async function parked(steps: number): Promise<{ args: object; more: object }> {
+    const args = { steps }
+    const meta = { ...ELICITS, progressToken: 'first round' }
+    const asked = resultOf(await call('ask_steps', { args, meta, server: 'shared' }))
+    expect(asked.resultType).toBe('input_required')
+    expect(resultOf(await call('release', { server: 'shared' })).content[0].text).toBe('released')
+    return { args, more: answering(asked) }
+  }
+  const lost = (): number => metrics('shared').undeliverable.notifications
+
+  test('comes on the stream of the request that takes it up again, under its token', async () => {
+    const retry = await parked(3)
+    const meta = { ...ELICITS, progressToken: 7 }
+    const { messages } = await call('ask_steps', { ...retry, meta, server: 'shared' })
+    expect(messages.map((m) => m.params ?? m.result.content[0].text)).toEqual([
+      { progressToken: 7, progress: 1 },
+      { progressToken: 7, progress: 2 },
+      { progressToken: 7, progress: 3 },
+      'done',
+    ])
+    expect(lost()).toBe(0)
+  })
+
+  test('is counted as lost when that request has no token', async () => {
+    const retry = await parked(3)
+    const { messages } = await call('ask_steps', { ...retry, server: 'shared' })
+    expect(messages).toHaveLength(1)
+    expect(lost()).toBe(3)
+  })
+
+  test('is kept within bounds: the newest stay, the others are counted', async () => {
+    const retry = await parked(100)
+    expect(lost()).toBe(36)
+    const meta = { ...ELICITS, progressToken: 7 }
+    const { messages } = await call('ask_steps', { ...retry, meta, server: 'shared' })
+    expect(messages.slice(0, -1).map((m) => m.params.progress)).toEqual(
+      Array.from({ length: 64 }, (_, i) => 37 + i),
+    )
+    expect(lost()).toBe(36)
   })
 })
 

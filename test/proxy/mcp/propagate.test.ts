@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Message } from '../../../proxy/call.ts'
-import { withTraceparent } from '../../../proxy/mcp/propagate.ts'
+import { contextHeaders, withTraceparent } from '../../../proxy/mcp/propagate.ts'
 
 const OURS = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 const write = (text: string, tracestate = ''): string =>
@@ -81,4 +81,22 @@ describe('tracestate in a message', () => {
       params: { _meta: { traceparent: OURS, tracestate: '' } },
     })
   })
+})
+
+describe('trace context as headers', () => {
+  const TABLE: [name: string, meta: unknown, headers: object][] = [
+    ['no _meta', undefined, {}],
+    ['null', null, {}],
+    ['a text', 'traceparent', {}],
+    ['a traceparent', { traceparent: OURS, other: 1 }, { traceparent: OURS }],
+    ['a tracestate too', { traceparent: OURS, tracestate: 'a=1' }, { traceparent: OURS, tracestate: 'a=1' }],
+    ['a tracestate alone', { tracestate: 'a=1' }, {}],
+    ['no text', { traceparent: 1, tracestate: 'a=1' }, {}],
+    ['what no header may hold', { traceparent: `${OURS}\r\nx: y` }, {}],
+    ['a state that no header may hold', { traceparent: OURS, tracestate: 'a=\n' }, { traceparent: OURS }],
+  ]
+  for (const [name, meta, headers] of TABLE)
+    test(name, () => {
+      expect(contextHeaders(meta)).toEqual(headers)
+    })
 })

@@ -2,7 +2,6 @@
 import { describe, expect, test } from 'vitest'
 import {
   type Clue,
-  CONFIDENCE,
   endOfInferred,
   type Inferred,
   InferredRuns,
@@ -177,10 +176,4 @@ test('names are bounded', () => {
   const first = call(runs, { id: 0, name: 'n0' }, 1).trace_id
   for (let i = 1; i <= 10_000; i++) call(runs, { id: 0, name: `n${i}` }, 1)
   expect(call(runs, { id: 1, name: 'n0' }, 1).trace_id).not.toBe(first)
-})
-
-test('a better clue is worth no less', () => {
-  const order = ['sequence+connection', 'handle', 'sequence', 'connection', 'alone', 'recent'] as const
-  const worth = order.map((evidence) => CONFIDENCE[evidence])
-  expect(worth).toEqual([...worth].sort((a, b) => b - a))
 })

@@ -1,0 +1,63 @@
+/**
+ * Where the links of alerts lead: views of the console, headings of the runbook, and SQL that shows what was seen.
+ * Pure. The one place that knows the console's addresses and how a value is written into SQL that a person will run.
+ */
+
+export const VIEWS = [
+  'overview',
+  'tools',
+  'trace',
+  'runs',
+  'cost',
+  'callers',
+  'servers',
+  'audit',
+  'alerts',
+  'health',
+] as const
+export type View = (typeof VIEWS)[number]
+
+/** Times are milliseconds since 1970; names that are '' or absent are left out. `id` names one thing: it becomes part of the path. */
+export type ViewParams = Readonly<{
+  from?: number
+  to?: number
+  server?: string
+  tool?: string
+  team?: string
+  caller?: string
+  id?: string
+}>
+
+/** Path and query of a view of the console. */
+export function consoleUrl(view: View, params: ViewParams = {}): string {
+  const query = new URLSearchParams()
+  const { id, ...rest } = params
+  for (const [name, value] of Object.entries(rest))
+    if (value !== undefined && value !== '') query.set(name, String(value))
+  const text = query.toString()
+  const path = id === undefined || id === '' ? view : `${view}/${encodeURIComponent(id)}`
+  return `/${path}${text === '' ? '' : `?${text}`}`
+}
+
+/** `base` without a slash at its end; '' leaves the path as it is. */
+export const absolute = (base: string, path: string): string => `${base.replace(/\/$/, '')}${path}`
+
+/** The heading of a name in the runbook, as Markdown makes its anchor. */
+export const runbookUrl = (page: string, heading: string): string => `${page}#${heading.toLowerCase()}`
+
+/** A value as SQL text. */
+export const literal = (value: string | number): string =>
+  typeof value === 'number'
+    ? String(value)
+    : `'${value.replaceAll(/[\\']/g, '\\$&').replaceAll('\n', '\\n').replaceAll('\0', '\\0')}'`
+
+/** A moment as SQL text. */
+export const momentText = (ms: number): string => `fromUnixTimestamp64Milli(toInt64(${Math.round(ms)}))`
+
+/** `AND column = value` for every name that is there. */
+export function conditions(names: Readonly<Record<string, string>>): string {
+  return Object.entries(names)
+    .filter(([, value]) => value !== '')
+    .map(([column, value]) => ` AND ${column} = ${literal(value)}`)
+    .join('')
+}
