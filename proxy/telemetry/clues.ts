@@ -5,7 +5,8 @@
 import type { Config } from '../../config/schema.ts'
 import type { Call } from '../call.ts'
 import { handlesOf } from './handles.ts'
-import { type Clue, CONFIDENCE, type Connection, type InferredRuns } from './inferred-runs.ts'
+import { CONFIDENCE, type InferredRuns } from './inferred-runs.ts'
+import type { Clue, Connection } from './run-threads.ts'
 
 /** Percent. A client may keep one session for several tasks, and an instrumented one may make a trace of every request. */
 const SURE = { label: 100, session: 90, meta_trace: 95, header_trace: 80 } as const

@@ -81,7 +81,9 @@ test('an LLM span of the agent and a span of the server stand in the run, each i
 
   const run = await waitFor('the spans of others are stored', async () => {
     const found = await readRun(reader, { run_id: 'task-4711' })
-    return found?.foreign === 3 && found
+    if (found?.foreign !== 3)
+      throw new Error(`${found?.foreign} spans: ${found?.items.map((i) => i.name).join()}`)
+    return found
   })
   expect(run).toMatchObject({
     calls: 1,

@@ -1,12 +1,12 @@
 /** Which run a call is put into, clue by clue. */
 import { describe, expect, test } from 'vitest'
 import {
-  type Clue,
   endOfInferred,
   type Inferred,
   InferredRuns,
   type RunNews,
 } from '../../../proxy/telemetry/inferred-runs.ts'
+import type { Clue } from '../../../proxy/telemetry/run-threads.ts'
 
 const GAP_US = 1e9
 let now_us = 0
