@@ -13,7 +13,10 @@ export type Loop = {
   steps: number[]
   /** How often the call, or the pair, was made. */
   times: number
-  /** Whether every time had the same result: nothing can have been learned. False where results are not hashed. */
+  /**
+   * Whether every answer was the same to the byte: nothing can have been learned. The hash is of the whole answer, request id
+   * included, so false says little: a client that counts its requests never gets the same answer twice.
+   */
   isResultSame: boolean
 }
 export type Retry = {
