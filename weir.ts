@@ -24,6 +24,8 @@ const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }>
   tail: { about: 'calls as they come', load: () => import('./cli/tail.ts') },
   top: { about: 'tools by calls, errors and latency, now', load: () => import('./cli/top.ts') },
   trace: { about: 'one trace as a waterfall', load: () => import('./cli/trace.ts') },
+  runs: { about: 'agent runs: calls, failures, loops, cost', load: () => import('./cli/runs.ts') },
+  run: { about: 'one agent run: steps, critical path, findings', load: () => import('./cli/agent-run.ts') },
   unused: {
     about: 'tools that cost context and are never called, and what leaving them out saves',
     load: () => import('./cli/unused.ts'),

@@ -10,6 +10,7 @@ import { caller, captureRule, labelSource, server, serverName } from './entries.
 import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
 import { INCOMING, LISTENERS, LISTENERS_MAX, listenerEntry, listenersOf } from './listeners.ts'
 import { budget, priceEntry, team } from './money.ts'
+import { runs } from './runs.ts'
 
 export const REDACTIONS = ['email', 'card', 'iban', 'secret', 'phone', 'ip'] as const
 
@@ -79,6 +80,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .meta(meta('Trace context')),
+  runs,
   capture: z
     .strictObject({
       arguments: z.enum(['hash', 'size']).default('hash').meta(meta('What is kept of every argument object')),

@@ -231,6 +231,8 @@ export class Questions {
       event.trace_flags = call.trace_flags
       event.run_id = call.run_id
       event.run_source = call.run_source
+      event.run_confidence = call.run_confidence
+      event.run_evidence = call.run_evidence
     }
     // One span towards the client: from the moment it was handed over.
     event.body_us = event.forwarded_us = event.sent_us = now_us

@@ -116,6 +116,10 @@ function withoutSession({ error_message, upstream_session }: Call): string {
   return error_message.slice(0, ERROR_SCAN_CHARS).replaceAll(upstream_session, '[session]')
 }
 
+/** A JSON-RPC id in string form. */
+const plainId = (id: string | null): string =>
+  (id?.startsWith('"') ? (JSON.parse(id) as string) : (id ?? '')).slice(0, NAME_MAX_CHARS)
+
 /** The fields most calls leave empty: they stand in the line only when one of them says something. */
 type SeldomFields = Pick<
   CallEvent,
@@ -307,13 +311,10 @@ export class Recorder {
       sampled: (Number.parseInt(c.trace_flags, 16) & 1) === 1,
       run_id: c.run_id,
       run_source: c.run_source,
+      run_confidence: c.run_confidence,
+      run_evidence: c.run_evidence,
       session_id: c.session ? c.session.handle : '',
-      request_id:
-        c.id === null
-          ? ''
-          : c.id.startsWith('"')
-            ? (JSON.parse(c.id) as string).slice(0, NAME_MAX_CHARS)
-            : c.id.slice(0, NAME_MAX_CHARS),
+      request_id: plainId(c.id),
       caller: identity ? identity.caller : '',
       team: identity ? identity.team : '',
       project: identity?.project || c.project,

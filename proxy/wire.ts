@@ -33,11 +33,15 @@ import { intend } from './stages/intend.ts'
 import { meter } from './stages/meter.ts'
 import { streamTracer, trace } from './stages/trace.ts'
 import { understand } from './stages/understand.ts'
+import { nowUs } from './telemetry/clock.ts'
+import { holdHandles, runRules } from './telemetry/clues.ts'
 import { configSecrets } from './telemetry/config-secrets.ts'
+import { handleSeed } from './telemetry/handles.ts'
+import { InferredRuns, type RunNews } from './telemetry/inferred-runs.ts'
 import { Metrics, type Snapshot } from './telemetry/metrics.ts'
 import { ProcessFigures } from './telemetry/process-figures.ts'
 import { makeRedactor } from './telemetry/redact.ts'
-import { InferredRuns } from './telemetry/trace.ts'
+import { gatherNews } from './telemetry/run-news.ts'
 import { Deadlines } from './upstream/deadline.ts'
 import { Upstream } from './upstream/upstream.ts'
 
@@ -61,8 +65,8 @@ export function descriptorLimit(): number {
 
 /** How a worker reaches the others, through whoever supervises them. */
 export type WorkerLink = {
-  /** Tells of segments sealed, and of cancels for calls that are not here. */
-  tell(topic: 'sealed' | 'cancelled', argument?: unknown): void
+  /** Tells of segments sealed, of cancels for calls that are not here, and of runs seen. */
+  tell(topic: 'sealed' | 'cancelled' | 'runs', argument?: unknown): void
   /** Asks all other workers; resolves true when one of them said so. */
   askOthers(question: 'question', argument: unknown): Promise<boolean>
 }
@@ -79,6 +83,8 @@ export class Worker {
   readonly #downstream: Downstream
   readonly #seal: SessionSeal
   readonly #runs = new InferredRuns()
+  /** Key of the hashes by which handles are known. */
+  readonly #seed: number
   readonly #open = new OpenCalls()
   readonly #questions: Questions
   readonly #deadlines = new Deadlines()
@@ -95,6 +101,8 @@ export class Worker {
     this.#link = link
     this.config = options.config
     const { config } = options
+    this.#seed = handleSeed(options.secrets.hash)
+    if (config.workers > 1) this.#runs.onNews = gatherNews((news) => link.tell('runs', news))
     this.#spool = new SpoolWriter(
       {
         folder: options.spool_folder,
@@ -125,7 +133,7 @@ export class Worker {
     this.#questions = new Questions({
       record: (event) => this.#server.record(event),
       capture: () => this.#recorder.capture,
-      traceStream: (event) => streamTracer(this.config, this.#runs)(event),
+      traceStream: (event) => streamTracer(this.config, this.#runs, this.#seed)(event),
       hasOthers: () => this.config.workers > 1,
       tellOthers: (news) => link.askOthers('question', news),
     })
@@ -174,6 +182,12 @@ export class Worker {
   /** Another worker was told that the client no longer waits for a call that may be here. */
   cancelled(call: Cancelled): void {
     this.#open.cancel(call)
+  }
+
+  /** Another worker has seen calls of runs. */
+  heardOfRuns(news: readonly RunNews[]): void {
+    const now_us = nowUs()
+    for (const one of news) this.#runs.heard(one, now_us)
   }
 
   /** Another worker has learned what became of a question that may be here. True when it was, and its event is written. */
@@ -244,7 +258,7 @@ export class Worker {
     const message = understand(this.#seal)
     const stages = config.listen.map(({ address, trace: { incoming = config.trace.incoming } }) => ({
       head: [admit(config.http, address), whoCalls],
-      params: [message, trace(config, this.#runs, incoming)],
+      params: [message, trace(config, this.#runs, incoming, this.#seed)],
       target,
     }))
     const free = Math.floor((descriptorLimit() - DESCRIPTOR_RESERVE) / 2)
@@ -267,6 +281,7 @@ export class Worker {
     const trusted = new Set(
       Object.keys(config.servers).filter((name) => config.servers[name]!.price?.reported),
     )
+    const rules = runRules(config, this.#seed)
     return {
       server,
       seal: this.#seal,
@@ -291,6 +306,7 @@ export class Worker {
       sawResult: (call, text) => {
         if (recorder.capture.keeps(call).results) call.captured_result = recorder.capture.mask(text)
         if (trusted.has(call.server)) this.#reportedCost(call, text)
+        if (call.inferred) holdHandles(call, text, rules, this.#runs)
         if (call.outcome === 'input_required') this.#questions.required(call, text)
         if (call.endpoint.server !== '') this.#catalogue.answered(call, text)
       },

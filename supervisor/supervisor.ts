@@ -318,9 +318,9 @@ export class Supervisor {
       },
       onTell: (topic, argument) => {
         if (topic === 'sealed') this.#shipper?.nudge()
-        // The worker that got the cancel does not have the call: another one may.
-        if (topic === 'cancelled')
-          for (const worker of this.#others(slot)) worker.ask('cancelled', argument).catch(() => {})
+        // The worker that got the cancel does not have the call, and a client's next call may reach another: they may know it.
+        if (topic === 'cancelled' || topic === 'runs')
+          for (const worker of this.#others(slot)) worker.ask(topic, argument).catch(() => {})
       },
       answer: async (question, argument) => {
         if (question !== 'question') return this.#answer(question)

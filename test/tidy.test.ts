@@ -71,6 +71,7 @@ const MAY_USE: Record<Room, readonly string[]> = {
     'supervisor/',
     'collector/queries/',
     'collector/sink/',
+    'collector/runs/step.ts',
     'collector/watch/anomaly-backtest/',
     'store/options.ts',
     'proxy/',

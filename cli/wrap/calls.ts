@@ -16,8 +16,10 @@ import { elementsOf } from '../../proxy/mcp/batch.ts'
 import { STREAM_METHODS } from '../../proxy/mcp/versions.ts'
 import { readMessage } from '../../proxy/stages/understand.ts'
 import { nowUs, wallUs } from '../../proxy/telemetry/clock.ts'
+import { NOTHING_READ } from '../../proxy/telemetry/clues.ts'
+import { InferredRuns } from '../../proxy/telemetry/inferred-runs.ts'
 import { newEventId, newSpanId, newTraceId } from '../../proxy/telemetry/random.ts'
-import { InferredRuns, type LabelRule, readLabels, traceCall } from '../../proxy/telemetry/trace.ts'
+import { type LabelRule, readLabels, traceCall } from '../../proxy/telemetry/trace.ts'
 import { idText, idTextNear, negotiated, progressTokenOf, requestNear } from './lines.ts'
 import type { Recording } from './recording.ts'
 
@@ -227,7 +229,7 @@ export class WrappedCalls {
     call.client_version ||= this.#session.client_version
     call.event_id = newEventId(wallUs(call.received_us) / 1000)
     readLabels(call, this.#options.labels)
-    traceCall(call, this.#options.incoming, 0, this.#runs)
+    traceCall(call, this.#options.incoming, NOTHING_READ, this.#runs)
   }
 
   #sent(call: Call): void {

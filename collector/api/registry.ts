@@ -7,6 +7,7 @@ import { CONTEXT_QUESTIONS } from './questions-context.ts'
 import { EVENT_QUESTIONS } from './questions-events.ts'
 import { HEALTH_QUESTIONS } from './questions-health.ts'
 import { MONEY_QUESTIONS } from './questions-money.ts'
+import { RUN_QUESTIONS } from './questions-runs.ts'
 
 /** Areas, in any order. A name may be taken once. */
 const AREAS: readonly Readonly<Record<string, Question>>[] = [
@@ -17,6 +18,7 @@ const AREAS: readonly Readonly<Record<string, Question>>[] = [
   EVENT_QUESTIONS,
   HEALTH_QUESTIONS,
   MONEY_QUESTIONS,
+  RUN_QUESTIONS,
 ]
 
 function join(): Record<string, Question> {

@@ -3,7 +3,8 @@
  * empty value when an older proxy left it out, a field this version does not know is left out and counted.
  * Everything here is a pure function of the line: a batch that comes again makes the same rows and the same dead letters.
  */
-import { type CallEvent, EVENT_VERSION, FIELDS, type Field } from '../../event/fields.ts'
+import type { Field } from '../../event/field.ts'
+import { type CallEvent, EVENT_VERSION, FIELDS } from '../../event/fields.ts'
 import type { CallIntent } from '../../event/intent.ts'
 import type { Facts } from '../money/book.ts'
 

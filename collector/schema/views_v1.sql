@@ -79,9 +79,11 @@ SELECT session_id, min(r.started) AS started, max(r.ended) AS ended, max(r.env) 
   uniqCombinedMerge(12)(r.tools) AS tools, uniqCombinedMerge(12)(r.traces) AS traces
 FROM {DB}.sessions AS r GROUP BY session_id;
 
+-- confidence: mean over the run's calls, in percent; confidence_min: its least certain call.
 CREATE OR REPLACE VIEW {DB}.v_runs AS
 SELECT run_id, min(r.started) AS started, max(r.ended) AS ended, max(r.run_source) AS run_source, max(r.env) AS env, max(r.team) AS team,
   max(r.project) AS project, max(r.agent) AS agent, max(r.caller) AS caller, max(r.client_name) AS client_name,
+  sum(r.confidence_sum) / sum(r.calls) AS confidence, min(r.confidence_min) AS confidence_min,
   {FIGURE_SUMS},
   uniqCombinedMerge(12)(r.tools) AS tools, uniqCombinedMerge(12)(r.traces) AS traces
 FROM {DB}.runs AS r GROUP BY run_id;

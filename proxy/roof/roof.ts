@@ -14,6 +14,7 @@ import { LEGACY_VERSION, LEGACY_VERSIONS, MODERN_VERSION, WEIR_INFO } from '../m
 import type { Route } from '../serve.ts'
 import { openSession } from '../stages/understand.ts'
 import { nowUs } from '../telemetry/clock.ts'
+import { startSession } from '../telemetry/clues.ts'
 import { newSpanId } from '../telemetry/random.ts'
 import { traceparent } from '../telemetry/trace.ts'
 import { ask } from '../upstream/ask.ts'
@@ -190,6 +191,7 @@ export class Roof implements Route {
     const order = [...this.#upstreams.keys()]
     members.sort((a, b) => order.indexOf(a.upstream.name) - order.indexOf(b.upstream.name))
     call.session = session
+    startSession(call)
     const instructions = mergeInstructions(
       members.map((m) => ({ server: m.upstream.name, instructions: m.instructions })),
     )

@@ -13,7 +13,7 @@ import { intend } from '../../proxy/stages/intend.ts'
 import { meter } from '../../proxy/stages/meter.ts'
 import { trace } from '../../proxy/stages/trace.ts'
 import { understand } from '../../proxy/stages/understand.ts'
-import { InferredRuns } from '../../proxy/telemetry/trace.ts'
+import { InferredRuns } from '../../proxy/telemetry/inferred-runs.ts'
 
 const { config } = parseConfig('', '/w/weir.yaml', {})
 const { config: priced } = parseConfig('prices: [{ formula: "args.pages * 0.1" }]', '/w/weir.yaml', {})
