@@ -42,6 +42,7 @@ export async function openBench(): Promise<Bench> {
     'slo_status',
     'silences',
     'anomalies',
+    'cost_adjustments',
     'losses',
     'dead_letters',
   ]

@@ -124,6 +124,21 @@ describe('thresholds', () => {
     ).toEqual(['a firing'])
   })
 
+  test('cost as it is after a price changed later', async () => {
+    await bench.calls(calls(10))
+    await bench.store.insert(
+      'cost_adjustments',
+      ['ts', 'event_id', 'rating', 'delta_nano', 'server', 'tool', 'method'],
+      compactLines([
+        [(t0 - 2000) / 1000, crypto.randomUUID(), 1, 1_000_000_000, 'bank', 'get_balance', 'tools/call'],
+      ]),
+      'repriced',
+    )
+    expect(
+      await fired({ c: { figure: 'cost_usd', value: 0.99 }, d: { figure: 'cost_usd', value: 1.01 } }),
+    ).toEqual(['c firing'])
+  })
+
   test('one series for each of what it is over; names narrow it, and their letters mean themselves', async () => {
     const bad = { ...FAULT, caller: 'c', team: 't' }
     await bench.calls([
