@@ -41,10 +41,4 @@ export const budgetsSql = `SELECT b.budget_id AS budget_id, b.scope AS scope, b.
   toFloat64(b.amount_nano) AS amount_nano, toFloat64(b.spent_nano) AS spent_nano, toFloat64(b.forecast_nano) AS forecast_nano
 FROM v_budgets AS b ORDER BY b.budget_id LIMIT 10000`
 
-/** Null: this database has no view of budgets. */
-export async function runBudgets(reader: Reader): Promise<BudgetState[] | null> {
-  const [there] = await reader.rows<{ n: number }>(
-    "SELECT count() AS n FROM system.tables WHERE database = currentDatabase() AND name = 'v_budgets'",
-  )
-  return there?.n ? reader.rows<BudgetState>(budgetsSql) : null
-}
+export const runBudgets = (reader: Reader): Promise<BudgetState[]> => reader.rows(budgetsSql)

@@ -21,8 +21,12 @@ import { type Listener, listen } from '../../collector/watch/alerts/listener.ts'
 import { type Change, type Random, traffic } from './traffic.ts'
 
 const EPOCH = 1
-const BATCH = 5_000
+const BATCH = 20_000
+/** A bucket is closed a minute after its end; what is found then is told with the next evaluation. In between nothing can change. */
+const STEPS_S = [60, 90]
 const DAY_S = 86_400
+/** Days of history that go through the intake call by call. */
+const FRESH_DAYS = 2
 
 /** What a receiver was told of one alert. */
 export type Told = {
@@ -40,9 +44,9 @@ export type Simulation = {
   troubles: string[]
   /** Stores calls as if the proxy had shipped them. */
   put(events: readonly CallEvent[]): Promise<void>
-  /** Weeks of usual traffic that end at `to`; nobody watches. */
+  /** Usual traffic of so many days up to `to`, which nobody watches but at its end. */
   history(to: number, days: number): Promise<void>
-  /** Minute by minute: calls of the next five minutes come in, and every minute the jobs run. */
+  /** Five minutes by five minutes: their calls come in, then the jobs run twice. */
   run(
     from: number,
     to: number,
@@ -119,12 +123,22 @@ export async function openSimulation(random: Random, config: object): Promise<Si
     step,
     pay,
     async history(to, days) {
-      for (let day = to - days * DAY_S; day < to; day += DAY_S) await put(traffic(random, day, day + DAY_S))
+      await step(to - days * DAY_S)
+      const fresh = to - FRESH_DAYS * DAY_S
+      await put(traffic(random, fresh, to))
+      // The days before, from the same calls, each moved by up to an hour of its own: other buckets, other mixes, the same season.
+      for (let back = FRESH_DAYS; back < days; back++) {
+        const day = to - (1 + (back % FRESH_DAYS)) * DAY_S
+        await store.command(
+          `INSERT INTO weir.calls SELECT * REPLACE (c.ts - toIntervalDay(${back - (back % FRESH_DAYS)}) + toIntervalMicrosecond(rand() % 7200000000) - toIntervalHour(1) AS ts, generateUUIDv4() AS event_id)
+           FROM weir.calls AS c WHERE c.ts >= toDateTime(${day}, 'UTC') AND c.ts < toDateTime(${day + DAY_S}, 'UTC')`,
+        )
+      }
     },
     async run(from, to, { change, more } = {}) {
-      for (let t = from; t < to; t += 60) {
-        if (t % 300 === 0) await put([...traffic(random, t, t + 300, change), ...(more?.(t, t + 300) ?? [])])
-        await step(t + 60)
+      for (let t = from; t < to; t += 300) {
+        await put([...traffic(random, t, t + 300, change), ...(more?.(t, t + 300) ?? [])])
+        for (const at of STEPS_S) await step(t + 300 + at)
       }
     },
     findings: (from, to) =>
