@@ -130,7 +130,7 @@ export async function openSimulation(random: Random, config: object): Promise<Si
       for (let back = FRESH_DAYS; back < days; back++) {
         const day = to - (1 + (back % FRESH_DAYS)) * DAY_S
         await store.command(
-          `INSERT INTO weir.calls SELECT * REPLACE (c.ts - toIntervalDay(${back - (back % FRESH_DAYS)}) + toIntervalMicrosecond(rand() % 7200000000) - toIntervalHour(1) AS ts, generateUUIDv4() AS event_id)
+          `INSERT INTO weir.calls SELECT * REPLACE (c.ts - toIntervalDay(${back - (back % FRESH_DAYS)}) + toIntervalMicrosecond(rand64() % 7200000000) - toIntervalHour(1) AS ts, generateUUIDv4() AS event_id)
            FROM weir.calls AS c WHERE c.ts >= toDateTime(${day}, 'UTC') AND c.ts < toDateTime(${day + DAY_S}, 'UTC')`,
         )
       }
