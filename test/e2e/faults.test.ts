@@ -197,7 +197,7 @@ test.each(ROUNDS.map((names) => ({ names, faults: FAULTS.filter((f) => names.inc
       }
       return first
     }
-    if (process.env.WEIR_TEST_LOG) expect(open.map((f) => `${f.kind} ${f.series}`).sort()).toEqual(wanted)
+    expect(open.map((f) => `${f.kind} ${f.series}`).sort()).toEqual(wanted)
     expect(inView!.found).toEqual(wanted)
     expect([...news('firing').keys()].sort()).toEqual(wanted)
     for (const [key, minutes] of news('firing')) expect(minutes, key).toBeLessThanOrEqual(finds[key]!)
