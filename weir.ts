@@ -24,11 +24,25 @@ const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }>
   tail: { about: 'calls as they come', load: () => import('./cli/tail.ts') },
   top: { about: 'tools by calls, errors and latency, now', load: () => import('./cli/top.ts') },
   trace: { about: 'one trace as a waterfall', load: () => import('./cli/trace.ts') },
+  runs: { about: 'agent runs: calls, failures, loops, cost', load: () => import('./cli/runs.ts') },
+  run: { about: 'one agent run: steps, critical path, findings', load: () => import('./cli/agent-run.ts') },
+  unused: {
+    about: 'tools that cost context and are never called, and what leaving them out saves',
+    load: () => import('./cli/unused.ts'),
+  },
   anomalies: {
     about: 'what is unlike it usually is, and how well the detectors find it',
     load: () => import('./cli/anomalies.ts'),
   },
   query: { about: 'SQL to the store, read-only', load: () => import('./cli/query.ts') },
+  export: {
+    about: 'costs of a month for finance: weir export focus --month 2026-10',
+    load: () => import('./cli/export.ts'),
+  },
+  rerate: {
+    about: 'rate the calls of some days anew by the prices in force',
+    load: () => import('./cli/rerate.ts'),
+  },
   silence: {
     about: 'keep alerts quiet for a while: add, list, remove',
     load: () => import('./cli/silence.ts'),

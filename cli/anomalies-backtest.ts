@@ -89,6 +89,7 @@ async function startScratch(): Promise<Scratch> {
         database,
         timeout_ms: 300_000,
         embedded: true,
+        reader_password: '',
       })
       stores.push(store)
       return store

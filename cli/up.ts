@@ -24,7 +24,7 @@ export function banner({ supervisor, config, file }: Running): string {
   return `Weir is running.
 
   all servers   ${proxy}/mcp
-${others.join('')}${names.map((n) => `  ${n.padEnd(12)}  ${proxy}/servers/${n}/mcp\n`).join('')}  collector     ${collector}   (OTLP at /v1/traces, /metrics, /readyz)
+${others.join('')}${names.map((n) => `  ${n.padEnd(12)}  ${proxy}/servers/${n}/mcp\n`).join('')}  console       ${collector}/   (open it in a browser; OTLP at /v1/traces, /metrics, /readyz)
   ClickHouse    ${store || config.store.url}   (read-only SQL; try: weir query "SELECT server, tool, outcome FROM calls")
 
 Point a client at it:

@@ -54,6 +54,8 @@ export function openMetrics(now_ms: () => number = Date.now): Metrics {
       count('weir_collector_rows_total', written.rows, { table: 'calls' })
       count('weir_collector_rows_total', rows.payloads.length, { table: 'call_payloads' })
       count('weir_collector_rows_total', rows.intents.length, { table: 'call_intents' })
+      count('weir_collector_rows_total', rows.definitions.length, { table: 'tool_definitions' })
+      count('weir_collector_rows_total', rows.listed.length, { table: 'tool_lists' })
       count('weir_collector_intake_bytes_total', bytes)
       count('weir_collector_unknown_fields_total', rows.unknownFields)
       for (const dead of rows.dead) count('weir_collector_dead_letters_total', 1, { reason: dead.reason })

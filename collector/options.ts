@@ -4,8 +4,16 @@
  */
 
 import type { AnomalyOptions } from '../config/anomalies.ts'
+import type { ContextConfig } from '../config/context.ts'
+import type { MoneyOptions } from '../config/price-book.ts'
 import type { LogLevel } from '../event/log.ts'
 import type { AlertOptions } from './watch/alerts/options.ts'
+
+/** How to fork the collector: what strips the types off the console's sources is still called experimental. */
+export const collectorProcess: { execArgv: string[]; stdio: ('ignore' | 'inherit' | 'ipc')[] } = {
+  execArgv: ['--disable-warning=ExperimentalWarning'],
+  stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+}
 
 /** Days rows live. */
 export type Retention = { calls_days: number; payloads_days: number; rollups_days: number }
@@ -19,6 +27,8 @@ export type StoreOptions = {
   /** How long one insert may take. */
   timeout_ms: number
   embedded: boolean
+  /** Of the embedded store's reader, as whom the console asks; '' when it needs none. */
+  reader_password: string
 }
 
 /** One OTLP/HTTP endpoint that gets Weir's spans. */
@@ -39,6 +49,8 @@ export type CollectorOptions = {
   intake_token: string
   store: StoreOptions
   retention: Retention
+  /** What a token in a model's context costs. */
+  context: ContextConfig
   anomalies: AnomalyOptions
   export: { otlp: readonly OtlpTarget[] }
   /** SHA-256 (hex) of the API keys that may send OTLP and read /metrics from elsewhere. Empty: loopback peers only. */
@@ -48,5 +60,7 @@ export type CollectorOptions = {
   /** Origins of browser clients besides loopback ones on a loopback listener. */
   allowed_origins: readonly string[]
   log_level: LogLevel
+  /** Prices and budgets of the config. */
+  money: MoneyOptions
   alerts: AlertOptions
 }

@@ -6,13 +6,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Guard, openGuard } from './api/guard.ts'
 import { openReadiness, type SchemaState } from './api/health.ts'
 import { buildApi } from './api/listen.ts'
+import { readConsole } from './console/assets.ts'
 import { openSpanExport } from './export/otlp.ts'
 import { openBatchIntake } from './intake/batches.ts'
 import { type Log, openLog, reasonOf } from './log.ts'
 import { measuredStore, openMetrics } from './metrics.ts'
-import type { CollectorOptions } from './options.ts'
+import { openMoney } from './money/money.ts'
+import type { CollectorOptions, StoreOptions } from './options.ts'
 import { openOtlpIntake } from './otlp/receive.ts'
-import { openReader } from './queries/client.ts'
+import { openConsoleReader, openReader } from './queries/client.ts'
 import { SchemaError } from './schema/columns.ts'
 import { migrate } from './schema/migrate.ts'
 import { openStore, type Store, StoreError } from './sink/store.ts'
@@ -47,6 +49,8 @@ export async function openCollector(
   log: Log = openLog(options.log_level),
 ): Promise<Collector> {
   const metrics = openMetrics()
+  const consoleFiles = await readConsole()
+  const reader = openConsoleReader(readerOf(options.store))
   const store = measuredStore(openStore(options.store), metrics)
   const watchReader = openReader(options.store)
   const schema = bringUp(store, options, log)
@@ -59,6 +63,7 @@ export async function openCollector(
   }
   let inForce = options
   const guard: Guard = openGuard(options)
+  const money = openMoney(options.money, metrics, log)
   const app = buildApi({
     guard,
     batches: openBatchIntake({
@@ -66,15 +71,19 @@ export async function openCollector(
       isReady,
       metrics,
       log,
+      rate: money.rate,
       ...(spanExport ? { onStored: (events) => spanExport.enqueue(events) } : {}),
     }),
     otlp: openOtlpIntake({ store, isReady, calls_days: options.retention.calls_days, metrics, log }),
     readiness,
     metricsText,
     isReady,
+    book: () => money.book,
     store,
     metrics,
     log,
+    console: consoleFiles,
+    reader,
     silences: { reader: watchReader, alerts: () => inForce.alerts },
   })
   let address: string
@@ -82,7 +91,7 @@ export async function openCollector(
     address = await app.listen(splitAddress(options.listen))
   } catch (error) {
     schema.stop()
-    await Promise.allSettled([spanExport?.close(0), store.close(), watchReader.close()])
+    await Promise.allSettled([spanExport?.close(0), store.close(), reader.close(), watchReader.close()])
     metrics.close()
     throw error
   }
@@ -90,7 +99,14 @@ export async function openCollector(
   const watch = openWatch({
     store,
     isReady,
-    jobs: watchJobs({ store, reader: watchReader, metrics, log, options: () => inForce }),
+    jobs: watchJobs({
+      store,
+      reader: watchReader,
+      metrics,
+      log,
+      options: () => inForce,
+      book: () => money.book,
+    }),
     log,
     onRun: (job, seconds, ok) => {
       metrics.count('weir_watch_runs_total', 1, { job, result: ok ? 'ok' : 'failed' })
@@ -102,6 +118,7 @@ export async function openCollector(
     metrics: metricsText,
     reload(next) {
       inForce = next
+      money.reload(next.money)
       Object.assign(guard, openGuard({ ...next, listen: options.listen }))
     },
     async drain() {
@@ -109,12 +126,17 @@ export async function openCollector(
       await watch.stop()
       await app.close()
       await spanExport?.close(EXPORT_DRAIN_MS)
+      await reader.close()
       await watchReader.close()
       await store.close()
       metrics.close()
     },
   }
 }
+
+/** As whom the console asks: the embedded store's reader; of a server the collector knows one user only. */
+const readerOf = ({ url, database, user, password, embedded, reader_password }: StoreOptions) =>
+  embedded ? { url, database, user: 'reader', password: reader_password } : { url, database, user, password }
 
 /** Migrates, and tries again until it worked. */
 function bringUp(

@@ -1,6 +1,7 @@
 /** What stands under a name or in a list: a server, a caller, a label, a capture rule. */
 import { z } from 'zod'
 import { meta, ms, serverUrl } from './leaves.ts'
+import { serverPrice, tags } from './money.ts'
 import { isWebSocketUrl } from './transport.ts'
 
 /** Key of a server: becomes a path segment and the prefix of its names under the roof. */
@@ -120,6 +121,7 @@ export const server = z
       600_000,
       'Not for streamable HTTP. An unused child process or connection is ended after this time',
     ),
+    price: serverPrice.optional(),
   })
   .superRefine((s, context) => {
     const refuse = (message: string, ...path: string[]): void =>
@@ -166,6 +168,7 @@ export const server = z
 export const caller = z.strictObject({
   team: z.string().max(100).default('').meta(meta('Team the caller belongs to')),
   project: z.string().max(100).default('').meta(meta('Project the caller works for')),
+  tags: tags.meta(meta("Tags of every call, for example its cost center; they win over the team's")),
   keys: z
     .array(
       z.strictObject({

@@ -9,6 +9,7 @@ import { isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml
 import { hostOf, isLoopback } from './address.ts'
 import { checkAlerts } from './alerts-check.ts'
 import { explain, explainYaml, flatten } from './explain.ts'
+import { checkMoney } from './price-book.ts'
 import { type Config, configSchema } from './schema.ts'
 
 /** One problem of a config file. `line` and `column` count from 1. */
@@ -98,9 +99,9 @@ export function parseConfig(text: string, file: string, env: Env = process.env):
     throw new ConfigError(problems)
   }
   const config = parsed.data
-  const warnings = crossCheck(config, (path, message, fix) =>
-    add(offsetOf(document, path, true), pathText(path), message, fix),
-  )
+  const addAt = (path: PropertyKey[], message: string, fix: string): void =>
+    add(offsetOf(document, path, true), pathText(path), message, fix)
+  const warnings = [...crossCheck(config, addAt), ...checkMoney(config, addAt)]
   if (problems.length > 0) throw new ConfigError(problems)
   config.instance ||= hostname()
   config.data = isAbsolute(config.data) ? config.data : resolve(folder, config.data)
@@ -196,6 +197,9 @@ function crossCheck(
       add(['servers', name], `differs from \`${twin}\` only in case`, 'choose names that differ')
     lower.set(name.toLowerCase(), name)
   }
+  const teams = new Set(Object.values(config.callers).map((caller) => caller.team))
+  for (const team of Object.keys(config.context.teams))
+    if (!teams.has(team)) warnings.push(`context.teams.${team}: no caller belongs to this team`)
   if (process.platform !== 'linux')
     for (const [name, server] of Object.entries(config.servers))
       if (server.memory_max_bytes !== undefined)

@@ -5,9 +5,12 @@
 import { z } from 'zod'
 import { alertsSchema, slosSchema } from './alerts.ts'
 import { anomalies } from './anomalies.ts'
+import { context } from './context.ts'
 import { caller, captureRule, labelSource, server, serverName } from './entries.ts'
 import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
 import { INCOMING, LISTENERS, LISTENERS_MAX, listenerEntry, listenersOf } from './listeners.ts'
+import { budget, priceEntry, team } from './money.ts'
+import { runs } from './runs.ts'
 
 export const REDACTIONS = ['email', 'card', 'iban', 'secret', 'phone', 'ip'] as const
 
@@ -44,6 +47,15 @@ export const configSchema = z.strictObject({
     .record(z.string().min(1).max(100), caller)
     .default({})
     .meta(meta('Who may call; empty: everyone on loopback is `local`')),
+  teams: z
+    .record(z.string().min(1).max(100), team)
+    .default({})
+    .meta(meta('Teams of callers: their budgets and tags')),
+  prices: z
+    .array(priceEntry)
+    .default([])
+    .meta(meta('The price book: what calls cost, since when; beside `servers.<name>.price`')),
+  budgets: z.array(budget).default([]).meta(meta('What may be spent, by whom, in which time')),
   labels: z
     .record(
       z.string().regex(/^[a-z][a-z0-9_]{0,31}$/, 'a label is a lower-case word, for example agent'),
@@ -68,6 +80,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .meta(meta('Trace context')),
+  runs,
   capture: z
     .strictObject({
       arguments: z.enum(['hash', 'size']).default('hash').meta(meta('What is kept of every argument object')),
@@ -78,9 +91,16 @@ export const configSchema = z.strictObject({
         .default([...REDACTIONS])
         .meta(meta('What is masked in kept payloads and error texts')),
       max_bytes: byteCount(65_536, 1, 'Longest kept payload; the rest is cut'),
+      definitions: z
+        .boolean()
+        .default(true)
+        .meta(
+          meta('Whether the text of tool definitions is kept, masked; their sizes and hashes always are'),
+        ),
     })
     .prefault({})
     .meta(meta('Arguments and results')),
+  context,
   http: z
     .strictObject({
       allowed_hosts: z
@@ -208,10 +228,10 @@ export const configSchema = z.strictObject({
     .strictObject({
       listen: address
         .default('127.0.0.1:7333')
-        .meta(meta('Where the collector serves intake, OTLP, /metrics and health', restart)),
+        .meta(meta('Where the collector serves the console, intake, OTLP, /metrics and health', restart)),
     })
     .prefault({})
-    .meta(meta('The collector')),
+    .meta(meta('The collector and its console')),
   store: z
     .strictObject({
       listen: address

@@ -112,7 +112,7 @@ async function show(pid: number, url: string, gone: Promise<never>): Promise<voi
         () => false,
       ))
   }
-  const store = readNote(data)!.store
+  const { store, console: consoleUrl } = readNote(data)!
   const reader = openReader({
     url: store,
     user: 'default',
@@ -149,7 +149,7 @@ async function show(pid: number, url: string, gone: Promise<never>): Promise<voi
   print(`
 ${last!.calls} calls recorded, each exactly once, in a ClickHouse that came with the install.
 
-Look closer (in another terminal, while this runs):
+Look closer: open ${consoleUrl}/ in a browser while this runs. Or in another terminal:
   npm run -s weir -- trace ${last!.trace_id.slice(0, 12)} ${config}
   npm run -s weir -- tail ${config}
   npm run -s weir -- query "SELECT agent, outcome, count() FROM calls GROUP BY ALL" ${config}

@@ -6,6 +6,7 @@
 
 import type { Attempt } from './attempt.ts'
 import { lc, small, wide, words } from './column-types.ts'
+import { bytes, count, type Field, field, us } from './field.ts'
 
 export const EVENT_VERSION = 1
 
@@ -39,52 +40,6 @@ export type Kind = (typeof KINDS)[number]
 /** Wire eras of MCP: handshake revisions up to 2025-11-25, and 2026-07-28 onward. */
 export const ERAS = ['unknown', 'legacy', 'modern'] as const
 export type Era = (typeof ERAS)[number]
-
-type Json =
-  | 'string'
-  | 'integer'
-  | 'boolean'
-  | 'strings'
-  | 'labels'
-  | 'numbers'
-  | 'attempts'
-  | readonly string[]
-
-/**
- * One field.
- * `json`: its form in the spool line (a list of words = one of them). `column`: ClickHouse type and codec, '' when the
- * field is not a column of `calls` (captured payloads go to `call_payloads`). `otel`: attribute on the SERVER span
- * (`client:` prefix = on the CLIENT span only), '' when none. `sensitivity`: `content` only ever holds something when
- * a capture rule names the call; `personal` may identify a person.
- */
-export type Field = {
-  readonly name: string
-  readonly json: Json
-  readonly column: string
-  readonly unit: '' | 'us' | 'bytes' | 'tokens' | 'count'
-  readonly otel: string
-  readonly sensitivity: 'none' | 'personal' | 'content'
-  readonly meaning: string
-}
-
-const field = <const N extends string, const J extends Json>(
-  name: N,
-  json: J,
-  column: string,
-  meaning: string,
-  more: Partial<Pick<Field, 'unit' | 'otel' | 'sensitivity'>> = {},
-): Omit<Field, 'name' | 'json'> & { readonly name: N; readonly json: J } => ({
-  name,
-  json,
-  column,
-  unit: more.unit ?? '',
-  otel: more.otel ?? '',
-  sensitivity: more.sensitivity ?? 'none',
-  meaning,
-})
-const us = { unit: 'us' } as const
-const bytes = { unit: 'bytes' } as const
-const count = { unit: 'count' } as const
 
 export const FIELDS = [
   // identity of the record
@@ -145,8 +100,22 @@ export const FIELDS = [
     'run_source',
     ['label', 'session', 'trace', 'inferred'],
     words(['label', 'session', 'trace', 'inferred']),
-    "How the run was found: a label, the session, the client's trace, or principal + client + time gap",
+    "How the run was found: a label, the session, the client's trace, or inferred from what the calls of one caller and client have in common",
     { otel: 'weir.run.source' },
+  ),
+  field(
+    'run_confidence',
+    'integer',
+    'UInt8',
+    'How sure it is that the call belongs to this run, in percent: label 100; session 90; trace of `_meta` 95, of a header 80; inferred: by run_evidence, from 90 to 65 (docs/runs.md); 0: refused before it was understood',
+    { otel: 'weir.run.confidence' },
+  ),
+  field(
+    'run_evidence',
+    'string',
+    lc,
+    'What an inferred run goes by: sequence (of request ids), handle, connection, sequence+connection, sequence+handle, start, first, alone, recent; empty for other runs',
+    { otel: 'weir.run.evidence' },
   ),
   field(
     'session_id',

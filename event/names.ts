@@ -50,7 +50,17 @@ export const CALLER_FAULT_CODES: readonly number[] = [-32700, -32600, -32601, -3
 export type MetricName = {
   readonly name: string
   readonly type: 'counter' | 'gauge' | 'histogram'
-  readonly unit: '' | 'seconds' | 'bytes' | 'rows' | 'runs' | 'spans' | 'batches' | 'requests' | 'reports'
+  readonly unit:
+    | ''
+    | 'seconds'
+    | 'bytes'
+    | 'calls'
+    | 'rows'
+    | 'runs'
+    | 'spans'
+    | 'batches'
+    | 'requests'
+    | 'reports'
   readonly help: string
   readonly labels: readonly string[]
   readonly buckets?: readonly number[]
@@ -164,6 +174,19 @@ export const COLLECTOR_METRICS = [
     'seconds',
     'Event loop delay since the last scrape, by quantile',
     ['quantile'],
+  ),
+  metric(
+    'weir_collector_calls_rated_total',
+    'counter',
+    'calls',
+    'Calls that may cost something, by where their cost comes from; unpriced: no price names them',
+    ['source'],
+  ),
+  metric(
+    'weir_collector_formula_failures_total',
+    'counter',
+    'calls',
+    'Calls whose price formula gave no amount (an argument was missing, or the result was none): they are unpriced',
   ),
   metric(
     'weir_watch_runs_total',

@@ -51,6 +51,11 @@ export const METRICS = {
     labels: ['worker'],
     help: 'Requests of servers that their clients have not answered yet',
   },
+  weir_cost_reports_total: {
+    type: 'counter',
+    labels: ['weir_server', 'result'],
+    help: 'Costs that trusted servers reported in results: taken, currency (not USD), malformed',
+  },
   weir_events_written_total: { type: 'counter', labels: [], help: 'Events written to the spool' },
   weir_events_lost_total: { type: 'counter', labels: ['reason'], help: 'Events lost, by reason' },
   weir_http_requests_total: {

@@ -1,7 +1,8 @@
 /**
  * The spool file: its name, its lines, its identity. Written by a proxy worker, shipped by the supervisor, read by a collector.
- * A segment is JSON lines: a CallEvent each (or a CallIntent, told by its `intent` key). Its batch id is its name,
- * so the same bytes always travel under the same id and the store can drop what it already has.
+ * A segment is JSON lines: a CallEvent each, or what stands beside events, told by its first key: a CallIntent (`intent`), a
+ * ToolDefinition (`definition`), a ToolList (`list`). Its batch id is its name, so the same bytes always travel under the
+ * same id and the store can drop what it already has.
  */
 
 /** `open` = being written by the worker named in it; `sealed` = complete, never changes again. */
@@ -26,6 +27,9 @@ export function parseSegmentFile(file: string): SegmentName | null {
 export const batchId = (name: Pick<SegmentName, 'worker_id' | 'seq'>): string =>
   `${name.worker_id}-${String(name.seq).padStart(8, '0')}`
 export const BATCH_ID = /^[0-9a-f]{16}-\d{8}$/
+
+/** How the lines begin that are no events. */
+export const BESIDE_EVENTS: readonly string[] = ['{"intent"', '{"definition"', '{"list"']
 
 /**
  * Why events were lost: given up for space, not written for lack of space or by another error, or refused by the collector

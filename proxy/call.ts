@@ -7,6 +7,7 @@ import type { Attempt } from '../event/attempt.ts'
 import type { CallEvent, Era, Kind, Outcome, Owner } from '../event/fields.ts'
 import type { Identity } from './identity/identity.ts'
 import type { Session } from './identity/session-id.ts'
+import type { Inferred } from './telemetry/inferred-runs.ts'
 
 /** A path that clients speak to: one server, or all of them under one roof. */
 export type Endpoint = {
@@ -87,6 +88,10 @@ export class Call {
   link_span_id = ''
   run_id = ''
   run_source: CallEvent['run_source'] = 'trace'
+  run_confidence = 0
+  run_evidence = ''
+  /** Where its run was inferred; null when the client said it. */
+  inferred: Inferred | null = null
   // what
   server = ''
   tool = ''

@@ -5,6 +5,7 @@ import { askSupervisor, serveChild, tellSupervisor } from '../supervisor/link.ts
 import type { Cancelled } from './open-calls.ts'
 import type { WorkerOptions } from './options.ts'
 import type { News } from './questions.ts'
+import type { RunNews } from './telemetry/inferred-runs.ts'
 import { Worker } from './wire.ts'
 
 let worker: Worker | null = null
@@ -30,6 +31,10 @@ serveChild<WorkerOptions>({
     }
     if (question === 'cancelled') {
       worker?.cancelled(argument as Cancelled)
+      return true
+    }
+    if (question === 'runs') {
+      worker?.heardOfRuns(argument as RunNews[])
       return true
     }
     if (question === 'question') return worker?.heardOfQuestion(argument as News) ?? false

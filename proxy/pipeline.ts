@@ -4,7 +4,7 @@
  */
 import type { Call } from './call.ts'
 
-export type StageName = 'admit' | 'identify' | 'understand' | 'trace' | 'route' | 'intend'
+export type StageName = 'admit' | 'identify' | 'understand' | 'trace' | 'route' | 'meter' | 'intend'
 
 export type Stage = {
   readonly name: StageName

@@ -209,6 +209,7 @@ export class Questions {
     event.method = asked.method
     event.transport = call.transport
     event.identity = call.identity
+    event.tags = call.tags
     event.session = session
     event.client_name = call.client_name || session?.client_name || ''
     event.client_version = call.client_version || session?.client_version || ''
@@ -230,6 +231,8 @@ export class Questions {
       event.trace_flags = call.trace_flags
       event.run_id = call.run_id
       event.run_source = call.run_source
+      event.run_confidence = call.run_confidence
+      event.run_evidence = call.run_evidence
     }
     // One span towards the client: from the moment it was handed over.
     event.body_us = event.forwarded_us = event.sent_us = now_us

@@ -3,6 +3,7 @@
  * Never throws and never waits: what the spool does not take is counted there.
  */
 import { createHash, type Hash, hash } from 'node:crypto'
+import { fits } from '../config/glob.ts'
 import type { Config } from '../config/schema.ts'
 import { type CallEvent, EVENT_VERSION } from '../event/fields.ts'
 import type { CallIntent } from '../event/intent.ts'
@@ -41,21 +42,6 @@ const NOTHING_KEPT: Kept = { arguments: false, results: false }
 
 /** Patterns cut at their wildcards. */
 type Rule = Kept & { tools: readonly string[]; callers: readonly string[] }
-
-/** Whether a text fits a pattern with `*` for any text. Linear: the text may come from a stranger. */
-export function fits(pattern: readonly string[], text: string): boolean {
-  const first = pattern[0]!
-  const last = pattern[pattern.length - 1]!
-  if (pattern.length === 1) return text === first
-  if (!text.startsWith(first) || !text.endsWith(last)) return false
-  let at = first.length
-  for (const part of pattern.slice(1, -1)) {
-    const found = text.indexOf(part, at)
-    if (found < 0) return false
-    at = found + part.length
-  }
-  return at <= text.length - last.length
-}
 
 /** The compiled capture section of a config. */
 export class Capture {
@@ -129,6 +115,10 @@ function withoutSession({ error_message, upstream_session }: Call): string {
   if (upstream_session.length < SESSION_MIN_CHARS) return error_message
   return error_message.slice(0, ERROR_SCAN_CHARS).replaceAll(upstream_session, '[session]')
 }
+
+/** A JSON-RPC id in string form. */
+const plainId = (id: string | null): string =>
+  (id?.startsWith('"') ? (JSON.parse(id) as string) : (id ?? '')).slice(0, NAME_MAX_CHARS)
 
 /** The fields most calls leave empty: they stand in the line only when one of them says something. */
 type SeldomFields = Pick<
@@ -321,13 +311,10 @@ export class Recorder {
       sampled: (Number.parseInt(c.trace_flags, 16) & 1) === 1,
       run_id: c.run_id,
       run_source: c.run_source,
+      run_confidence: c.run_confidence,
+      run_evidence: c.run_evidence,
       session_id: c.session ? c.session.handle : '',
-      request_id:
-        c.id === null
-          ? ''
-          : c.id.startsWith('"')
-            ? (JSON.parse(c.id) as string).slice(0, NAME_MAX_CHARS)
-            : c.id.slice(0, NAME_MAX_CHARS),
+      request_id: plainId(c.id),
       caller: identity ? identity.caller : '',
       team: identity ? identity.team : '',
       project: identity?.project || c.project,

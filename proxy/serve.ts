@@ -10,7 +10,8 @@ import { asWeirError, toHttpJson, toJsonRpc, type WeirError } from './errors.ts'
 import { runStages, type Stage } from './pipeline.ts'
 import type { Recorder } from './record.ts'
 import type { Written } from './spool/writer.ts'
-import { wallUs } from './telemetry/clock.ts'
+import { nowUs, wallUs } from './telemetry/clock.ts'
+import { endOfInferred } from './telemetry/inferred-runs.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 import { newEventId, newSpanId, newTraceId } from './telemetry/random.ts'
 
@@ -122,6 +123,7 @@ export class Server {
         ])
       return false
     }
+    if (call.inferred) endOfInferred(call.inferred, nowUs())
     if (this.isCutting && call.outcome === 'cancelled')
       call.refail('unavailable', 'weir', 'draining', 'cut at the end of the drain')
     call.event_id ||= newEventId(wallUs(call.received_us) / 1000)

@@ -10,6 +10,7 @@ import { STREAM_METHODS } from './mcp/versions.ts'
 import type { Route } from './serve.ts'
 import { openSession } from './stages/understand.ts'
 import { nowUs } from './telemetry/clock.ts'
+import { startSession } from './telemetry/clues.ts'
 import { newSpanId, newTraceId } from './telemetry/random.ts'
 import { traceparent } from './telemetry/trace.ts'
 import { Relay } from './upstream/relay.ts'
@@ -130,6 +131,7 @@ export class ServerEndpoint implements Route {
         capabilities: '',
       }
       call.session = session
+      startSession(call)
       return this.#seal.seal(session)
     }
   }

@@ -4,14 +4,17 @@
  */
 import { readFileSync } from 'node:fs'
 import { hostOf, portOf } from '../config/address.ts'
+import { moneyOptions } from '../config/price-book.ts'
 import type { Config } from '../config/schema.ts'
 import { makeLog } from '../event/log.ts'
 import type { Call } from './call.ts'
+import { Catalogue, type CatalogueOptions } from './catalogue.ts'
 import { hopToOwner } from './downstream/hop.ts'
 import { Downstream } from './downstream/http.ts'
 import type { Wiring } from './downstream/wiring.ts'
 import { makeKeyRing } from './identity/identity.ts'
 import { SessionSeal } from './identity/session-id.ts'
+import { readReportedCost } from './mcp/reported-cost.ts'
 import { type Cancelled, cancelledBy, OpenCalls } from './open-calls.ts'
 import { localSocket, type WorkerOptions, workerSocket } from './options.ts'
 import { plainPages } from './pages.ts'
@@ -27,13 +30,18 @@ import { SpoolWriter } from './spool/writer.ts'
 import { admit } from './stages/admit.ts'
 import { identify } from './stages/identify.ts'
 import { intend } from './stages/intend.ts'
+import { meter } from './stages/meter.ts'
 import { streamTracer, trace } from './stages/trace.ts'
 import { understand } from './stages/understand.ts'
+import { nowUs } from './telemetry/clock.ts'
+import { holdHandles, runRules } from './telemetry/clues.ts'
 import { configSecrets } from './telemetry/config-secrets.ts'
+import { handleSeed } from './telemetry/handles.ts'
+import { InferredRuns, type RunNews } from './telemetry/inferred-runs.ts'
 import { Metrics, type Snapshot } from './telemetry/metrics.ts'
 import { ProcessFigures } from './telemetry/process-figures.ts'
 import { makeRedactor } from './telemetry/redact.ts'
-import { InferredRuns } from './telemetry/trace.ts'
+import { gatherNews } from './telemetry/run-news.ts'
 import { Deadlines } from './upstream/deadline.ts'
 import { Upstream } from './upstream/upstream.ts'
 
@@ -57,8 +65,8 @@ export function descriptorLimit(): number {
 
 /** How a worker reaches the others, through whoever supervises them. */
 export type WorkerLink = {
-  /** Tells of segments sealed, and of cancels for calls that are not here. */
-  tell(topic: 'sealed' | 'cancelled', argument?: unknown): void
+  /** Tells of segments sealed, of cancels for calls that are not here, and of runs seen. */
+  tell(topic: 'sealed' | 'cancelled' | 'runs', argument?: unknown): void
   /** Asks all other workers; resolves true when one of them said so. */
   askOthers(question: 'question', argument: unknown): Promise<boolean>
 }
@@ -70,15 +78,20 @@ export class Worker {
   readonly #metrics = new Metrics()
   readonly #figures = new ProcessFigures()
   readonly #recorder: Recorder
+  readonly #catalogue: Catalogue
   readonly #server: Server
   readonly #downstream: Downstream
   readonly #seal: SessionSeal
   readonly #runs = new InferredRuns()
+  /** Key of the hashes by which handles are known. */
+  readonly #seed: number
   readonly #open = new OpenCalls()
   readonly #questions: Questions
   readonly #deadlines = new Deadlines()
   readonly #sessions: RoofSessions
   readonly #sweep: NodeJS.Timeout
+  /** What was told once of servers that report no usable cost. */
+  readonly #toldCosts = new Set<string>()
   #upstreams = new Map<string, Upstream>()
   #wiring: Wiring
   config: Config
@@ -88,6 +101,8 @@ export class Worker {
     this.#link = link
     this.config = options.config
     const { config } = options
+    this.#seed = handleSeed(options.secrets.hash)
+    if (config.workers > 1) this.#runs.onNews = gatherNews((news) => link.tell('runs', news))
     this.#spool = new SpoolWriter(
       {
         folder: options.spool_folder,
@@ -106,6 +121,7 @@ export class Worker {
       this.#metrics,
       this.#capture(config),
     )
+    this.#catalogue = new Catalogue(this.#spool, this.#catalogueOptions(config))
     this.#server = new Server(
       this.#recorder,
       this.#metrics,
@@ -117,7 +133,7 @@ export class Worker {
     this.#questions = new Questions({
       record: (event) => this.#server.record(event),
       capture: () => this.#recorder.capture,
-      traceStream: (event) => streamTracer(this.config, this.#runs)(event),
+      traceStream: (event) => streamTracer(this.config, this.#runs, this.#seed)(event),
       hasOthers: () => this.config.workers > 1,
       tellOthers: (news) => link.askOthers('question', news),
     })
@@ -156,6 +172,7 @@ export class Worker {
     this.config = config
     this.#sessions.per_caller_max = config.http.sessions_per_caller_max
     this.#recorder.capture = this.#capture(config)
+    this.#catalogue.options = this.#catalogueOptions(config)
     // Calls that were on their way when the config changed still go to the server they were meant for.
     for (const [name, upstream] of before)
       if (this.#upstreams.get(name) !== upstream)
@@ -165,6 +182,12 @@ export class Worker {
   /** Another worker was told that the client no longer waits for a call that may be here. */
   cancelled(call: Cancelled): void {
     this.#open.cancel(call)
+  }
+
+  /** Another worker has seen calls of runs. */
+  heardOfRuns(news: readonly RunNews[]): void {
+    const now_us = nowUs()
+    for (const one of news) this.#runs.heard(one, now_us)
   }
 
   /** Another worker has learned what became of a question that may be here. True when it was, and its event is written. */
@@ -195,6 +218,7 @@ export class Worker {
     // Calls that were cut are recorded as their sockets close; the spool is the last to go.
     await new Promise((resolve) => setTimeout(resolve, CUT_MS))
     this.#questions.drain()
+    this.#catalogue.finish()
     this.#spool.close()
   }
 
@@ -206,6 +230,11 @@ export class Worker {
     )
   }
 
+  /** After the recorder: what is masked in payloads is masked in definitions. */
+  #catalogueOptions(config: Config): CatalogueOptions {
+    return { redact: this.#recorder.capture.redact, keepsText: config.capture.definitions }
+  }
+
   #wire(config: Config): Wiring {
     const upstreams = new Map<string, Upstream>()
     for (const [name, server] of Object.entries(config.servers)) {
@@ -214,7 +243,9 @@ export class Worker {
       upstreams.set(name, isSame ? known : new Upstream(name, server, this.#options.host_socket))
     }
     this.#upstreams = upstreams
-    const target: Stage[] = config.durability === 'strict' ? [intend(this.#recorder)] : []
+    const metering = meter(moneyOptions(config).prices)
+    const target: Stage[] = metering ? [metering] : []
+    if (config.durability === 'strict') target.push(intend(this.#recorder))
     const env = this.#surroundings(config, target)
     const routes = new Map<string, Route>()
     const roof = new Roof(config, upstreams, env)
@@ -223,11 +254,11 @@ export class Worker {
       const route = new ServerEndpoint(upstream, this.#seal, env)
       routes.set(route.endpoint.path, route)
     }
-    const whoCalls = identify(makeKeyRing(config.callers))
+    const whoCalls = identify(makeKeyRing(config.callers, config.teams))
     const message = understand(this.#seal)
     const stages = config.listen.map(({ address, trace: { incoming = config.trace.incoming } }) => ({
       head: [admit(config.http, address), whoCalls],
-      params: [message, trace(config, this.#runs, incoming)],
+      params: [message, trace(config, this.#runs, incoming, this.#seed)],
       target,
     }))
     const free = Math.floor((descriptorLimit() - DESCRIPTOR_RESERVE) / 2)
@@ -247,11 +278,16 @@ export class Worker {
     const server = this.#server
     const recorder = this.#recorder
     const isHashing = config.capture.results === 'hash'
+    const trusted = new Set(
+      Object.keys(config.servers).filter((name) => config.servers[name]!.price?.reported),
+    )
+    const rules = runRules(config, this.#seed)
     return {
       server,
       seal: this.#seal,
       cursorKey: Buffer.from(this.#options.secrets.session, 'hex'),
       sessions: this.#sessions,
+      catalogue: this.#catalogue,
       slot: this.#options.slot,
       hop: (call, owner) => hopToOwner(call, workerSocket(this.#options.run_folder, owner)),
       passTarget: (call) => runStages(target, call),
@@ -269,7 +305,10 @@ export class Worker {
       beginHash: () => recorder.capture.beginDigest(),
       sawResult: (call, text) => {
         if (recorder.capture.keeps(call).results) call.captured_result = recorder.capture.mask(text)
+        if (trusted.has(call.server)) this.#reportedCost(call, text)
+        if (call.inferred) holdHandles(call, text, rules, this.#runs)
         if (call.outcome === 'input_required') this.#questions.required(call, text)
+        if (call.endpoint.server !== '') this.#catalogue.answered(call, text)
       },
       cancel: (call, upstream, reason) => this.#cancel(call, upstream, reason),
       cancelled: (notice) => {
@@ -279,6 +318,25 @@ export class Worker {
       open: this.#open,
       questions: this.#questions,
       deadlines: this.#deadlines,
+    }
+  }
+
+  /** What a trusted server says a call cost. Another currency is not converted: the call is rated as if nothing was said. */
+  #reportedCost(call: Call, text: string): void {
+    if (call.method !== 'tools/call' || call.kind !== 'request' || call.result_read === 'none') return
+    const cost = readReportedCost(text)
+    if (cost === null) return
+    const result = typeof cost === 'string' ? cost : 'taken'
+    this.#metrics.add('weir_cost_reports_total', 1, [call.server, result])
+    if (typeof cost !== 'string') {
+      call.cost_reported = true
+      call.cost_reported_nano = cost.nano
+    } else if (!this.#toldCosts.has(`${call.server} ${cost}`)) {
+      this.#toldCosts.add(`${call.server} ${cost}`)
+      this.#server.log.warn('a reported cost is not taken: such calls are rated by their price', {
+        server: call.server,
+        why: cost === 'currency' ? 'its currency is not USD' : 'it is no amount',
+      })
     }
   }
 

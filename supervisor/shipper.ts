@@ -8,7 +8,14 @@ import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { Log } from '../event/log.ts'
-import { batchId, INTAKE_HEADERS, type LossReason, parseSegmentFile, segmentFile } from '../event/segment.ts'
+import {
+  BESIDE_EVENTS,
+  batchId,
+  INTAKE_HEADERS,
+  type LossReason,
+  parseSegmentFile,
+  segmentFile,
+} from '../event/segment.ts'
 import { claimedWorkers } from '../proxy/spool/claim.ts'
 import { LossLedger } from '../proxy/spool/writer.ts'
 import type { Metrics } from '../proxy/telemetry/metrics.ts'
@@ -18,7 +25,7 @@ const POLL_MS = 1_000
 const BACKOFF_MIN_MS = 200
 const BACKOFF_MAX_MS = 10_000
 const SEND_MAX_MS = 120_000
-const INTENT = Buffer.from('{"intent"')
+const BESIDE = BESIDE_EVENTS.map((head) => Buffer.from(head))
 
 export type ShipperOptions = {
   folder: string
@@ -34,12 +41,12 @@ export type ShipperOptions = {
   onFull(isFull: boolean): void
 }
 
-/** Events in a segment; intents are none. */
+/** Events in a segment; what stands beside them is none. */
 function countEvents(bytes: Buffer): number {
   let events = 0
   for (let from = 0; from < bytes.length; ) {
     const end = bytes.indexOf(10, from)
-    if (!bytes.subarray(from, from + INTENT.length).equals(INTENT)) events++
+    if (!BESIDE.some((head) => bytes.subarray(from, from + head.length).equals(head))) events++
     if (end < 0) break
     from = end + 1
   }

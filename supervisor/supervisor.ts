@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { CollectorOptions } from '../collector/options.ts'
+import { type CollectorOptions, collectorProcess } from '../collector/options.ts'
 import { hostOf, pinned, portOf } from '../config/address.ts'
 import { restartChanges } from '../config/changes.ts'
 import type { Config } from '../config/schema.ts'
@@ -18,6 +18,7 @@ import type { HostOptions } from '../proxy/host/options.ts'
 import type { WorkerOptions } from '../proxy/options.ts'
 import { Metrics } from '../proxy/telemetry/metrics.ts'
 import { type StoreOptions, storeProcess } from '../store/options.ts'
+import { collectorOptions } from './collector-options.ts'
 import { ConfigHistory } from './config-history.ts'
 import {
   loadSecrets,
@@ -176,37 +177,19 @@ export class Supervisor {
   }
 
   #collectorOptions(): CollectorOptions {
-    const { store, retention, anomalies, export: exported, callers, http, instance, env, log } = this.#config
-    const isEmbedded = store.url === undefined
-    const url = store.url ?? (this.#at.store || `http://${store.listen}`)
-    return {
+    return collectorOptions(this.#config, {
       listen: pinned(this.#config.console.listen, this.#at.collector),
-      instance,
-      env,
+      store: this.#at.store,
       intake_token: this.#token(),
-      store: {
-        url,
-        user: isEmbedded ? 'weir' : store.user || 'default',
-        password: isEmbedded ? this.#secrets.store : store.password,
-        database: isEmbedded ? 'weir' : store.database,
-        timeout_ms: store.timeout_ms,
-        embedded: isEmbedded,
-      },
-      retention,
-      anomalies,
-      export: exported,
-      caller_keys: Object.values(callers).flatMap((c) => c.keys.map((k) => k.sha256)),
-      allowed_hosts: http.allowed_hosts,
-      allowed_origins: http.allowed_origins,
-      log_level: log.level,
+      store_password: this.#secrets.store,
       alerts: this.#history.alertOptions(this.#config),
-    }
+    })
   }
 
   #startCollector(): Promise<string> {
     let given = this.#config
     this.#collector = this.#managed('collector', {
-      fork: () => fork(program('collector/main'), [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+      fork: () => fork(program('collector/main'), [], collectorProcess),
       options: () => {
         given = this.#config
         return this.#collectorOptions()
@@ -335,9 +318,9 @@ export class Supervisor {
       },
       onTell: (topic, argument) => {
         if (topic === 'sealed') this.#shipper?.nudge()
-        // The worker that got the cancel does not have the call: another one may.
-        if (topic === 'cancelled')
-          for (const worker of this.#others(slot)) worker.ask('cancelled', argument).catch(() => {})
+        // The worker that got the cancel does not have the call, and a client's next call may reach another: they may know it.
+        if (topic === 'cancelled' || topic === 'runs')
+          for (const worker of this.#others(slot)) worker.ask(topic, argument).catch(() => {})
       },
       answer: async (question, argument) => {
         if (question !== 'question') return this.#answer(question)

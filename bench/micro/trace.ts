@@ -3,9 +3,11 @@
 import { withTraceparent } from '../../proxy/mcp/propagate.ts'
 import { trace } from '../../proxy/stages/trace.ts'
 import { understand } from '../../proxy/stages/understand.ts'
+import { handlesOf } from '../../proxy/telemetry/handles.ts'
+import { endOfInferred, InferredRuns } from '../../proxy/telemetry/inferred-runs.ts'
 import { newEventId, newSpanId } from '../../proxy/telemetry/random.ts'
-import { InferredRuns, traceparent } from '../../proxy/telemetry/trace.ts'
-import { config, newCall, seal } from './fixtures.ts'
+import { traceparent } from '../../proxy/telemetry/trace.ts'
+import { answerText, config, newCall, seal } from './fixtures.ts'
 import { micro, report } from './measure.ts'
 
 const stage = trace(config, new InferredRuns(), 'parent')
@@ -13,7 +15,13 @@ const understanding = understand(seal)
 for (const era of ['legacy', 'modern'] as const) {
   const call = newCall(era, 0)
   understanding.before(call)
-  micro(`trace stage, ${era}: labels, ids, run`, () => stage.before(call), {
+  // As a client counts them: without a session the numbers tell the runs apart.
+  const next = (i: number): void => {
+    call.id = String(i)
+    if (call.inferred) endOfInferred(call.inferred, call.received_us)
+    stage.before(call)
+  }
+  micro(`trace stage, ${era}: labels, ids, run`, next, {
     stage: 'trace',
     target_ns: 500,
     must_ns: 1000,
@@ -25,6 +33,13 @@ for (const era of ['legacy', 'modern'] as const) {
       return Buffer.from(withTraceparent(call.text, call.message!, parent))
     },
     { stage: 'trace' },
+  )
+}
+for (const size of [787, 16_384]) {
+  // As it comes from the socket: one flat string.
+  const answer = Buffer.from(answerText(size)).toString()
+  micro(`handles of an answer of ${size} bytes (only where a run is inferred)`, () =>
+    handlesOf(answer, 1, 48),
   )
 }
 micro('newEventId', (i) => newEventId(1_790_000_000_000 + i))

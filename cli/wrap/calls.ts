@@ -16,8 +16,10 @@ import { elementsOf } from '../../proxy/mcp/batch.ts'
 import { STREAM_METHODS } from '../../proxy/mcp/versions.ts'
 import { readMessage } from '../../proxy/stages/understand.ts'
 import { nowUs, wallUs } from '../../proxy/telemetry/clock.ts'
+import { NOTHING_READ } from '../../proxy/telemetry/clues.ts'
+import { InferredRuns } from '../../proxy/telemetry/inferred-runs.ts'
 import { newEventId, newSpanId, newTraceId } from '../../proxy/telemetry/random.ts'
-import { InferredRuns, type LabelRule, readLabels, traceCall } from '../../proxy/telemetry/trace.ts'
+import { type LabelRule, readLabels, traceCall } from '../../proxy/telemetry/trace.ts'
 import { idText, idTextNear, negotiated, progressTokenOf, requestNear } from './lines.ts'
 import type { Recording } from './recording.ts'
 
@@ -153,6 +155,7 @@ export class WrappedCalls {
     call.body_us = this.#arrived_us
     call.transport = 'stdio'
     call.identity = this.#options.identity
+    if (call.identity?.tags) call.tags = call.identity.tags
     return call
   }
 
@@ -226,7 +229,7 @@ export class WrappedCalls {
     call.client_version ||= this.#session.client_version
     call.event_id = newEventId(wallUs(call.received_us) / 1000)
     readLabels(call, this.#options.labels)
-    traceCall(call, this.#options.incoming, 0, this.#runs)
+    traceCall(call, this.#options.incoming, NOTHING_READ, this.#runs)
   }
 
   #sent(call: Call): void {
@@ -293,6 +296,7 @@ export class WrappedCalls {
     const { capture } = this.#recording
     if (capture?.hashesResults) call.result_hash = capture.digestBytes(bytes)
     if (capture?.keeps(call).results) call.captured_result = capture.mask(text)
+    this.#recording.answered(call, text)
     this.#settle(call)
   }
 

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import type { Config } from '../../config/schema.ts'
 import { parseSegmentFile } from '../../event/segment.ts'
 import type { Call } from '../../proxy/call.ts'
+import { Catalogue } from '../../proxy/catalogue.ts'
 import { Capture, Recorder } from '../../proxy/record.ts'
 import { type Claim, claimWorker } from '../../proxy/spool/claim.ts'
 import { SpoolWriter } from '../../proxy/spool/writer.ts'
@@ -23,7 +24,7 @@ const RETRY_MS = 1_000
 /** The spool's budget is at least this many segments; a supervisor may run over it by about one. */
 const SEGMENTS_MIN = 8
 
-type Open = { claim: Claim; spool: SpoolWriter; recorder: Recorder }
+type Open = { claim: Claim; spool: SpoolWriter; recorder: Recorder; catalogue: Catalogue }
 
 export class Recording {
   readonly #config: Config
@@ -46,6 +47,11 @@ export class Recording {
   /** What is kept of arguments and results; null while nothing can be recorded. */
   get capture(): Capture | null {
     return this.#open?.recorder.capture ?? null
+  }
+
+  /** The answer of a call as text: what it says of the server and its tools is noted. Before the call's event. */
+  answered(call: Call, text: string): void {
+    this.#open?.catalogue.answered(call, text)
   }
 
   /** Writes the event of a call, once: when this returns it is with the system, or lost and counted. */
@@ -101,7 +107,8 @@ export class Recording {
       new Metrics(),
       new Capture(capture, redact, hashKey),
     )
-    return { claim, spool, recorder }
+    const catalogue = new Catalogue(spool, { redact, keepsText: capture.definitions })
+    return { claim, spool, recorder, catalogue }
   }
 
   /**
@@ -116,6 +123,7 @@ export class Recording {
 
   close(): void {
     try {
+      this.#open?.catalogue.finish()
       this.#open?.spool.close()
       this.#open?.spool.losses.removeEmpty()
       this.#open?.claim.release()

@@ -59,7 +59,7 @@ export async function readSettings(file: string | null, { data }: Wanted): Promi
 async function identityOf(config: Config, key: string | undefined): Promise<Identity | null> {
   const { identify, makeKeyRing } = await import('../../proxy/identity/identity.ts')
   const isOpen = key === undefined || key === ''
-  const ring = makeKeyRing(isOpen ? {} : config.callers)
+  const ring = makeKeyRing(isOpen ? {} : config.callers, config.teams)
   return identify(ring, isOpen ? undefined : `Bearer ${key}`, true, Date.now())
 }
 

@@ -37,6 +37,12 @@ export type Guard = {
   checkCaller(request: FastifyRequest): void
   /** /metrics: loopback, or a key. Throws ApiError 401. */
   checkReader(request: FastifyRequest): void
+  /**
+   * The console: whoever sits at this machine, a key, or a session opened with `digest` (SHA-256 in hex, null for none) while
+   * that key is valid. Throws ApiError 401, and 403 for a page of another site.
+   */
+  checkConsole(request: FastifyRequest, digest: string | null): void
+  isKnownKey(secret: string): boolean
 }
 
 function bearerOf(request: FastifyRequest): string {
@@ -70,6 +76,13 @@ export function openGuard(options: GuardOptions): Guard {
     const url = URL.parse(origin)
     return isLoopbackListener && url !== null && LOOPBACK_NAMES.has(url.hostname)
   }
+  // The page of the console itself, under whatever name of ours: the Host header is checked before.
+  const isOwnPage = (request: FastifyRequest, origin: string): boolean =>
+    request.url.startsWith('/api/') && URL.parse(origin)?.host === request.headers.host?.toLowerCase()
+  // A name that resolves to this machine but is none of ours may be another site's: it does not open the door.
+  const isAtThisMachine = (request: FastifyRequest): boolean =>
+    isLocalPeer(request) && hosts.has(hostOf(request.headers.host ?? ''))
+  const isValid = (digest: string): boolean => keys.some((key) => key.toString('hex') === digest)
   const unauthenticated = (message: string, fix: string): ApiError =>
     new ApiError(401, 'unauthenticated', message, fix)
   return {
@@ -82,7 +95,7 @@ export function openGuard(options: GuardOptions): Guard {
           'add the name to http.allowed_hosts',
         )
       const origin = request.headers.origin
-      if (origin !== undefined && !isKnownOrigin(origin))
+      if (origin !== undefined && !isKnownOrigin(origin) && !isOwnPage(request, origin))
         throw new ApiError(
           403,
           'origin_unknown',
@@ -112,5 +125,18 @@ export function openGuard(options: GuardOptions): Guard {
           'send "Authorization: Bearer <key>"',
         )
     },
+    checkConsole(request, digest) {
+      if (request.headers['sec-fetch-site'] === 'cross-site')
+        throw new ApiError(403, 'origin_unknown', 'a page of another site asks', 'open the console itself')
+      if (isAtThisMachine(request) || isKnownKey(bearerOf(request))) return
+      if (digest !== null && isValid(digest)) return
+      throw unauthenticated(
+        'the console is for this machine or for holders of an API key',
+        keys.length === 0
+          ? 'add a caller with a key to weir.yaml, or open the console on the machine Weir runs on'
+          : 'log in with the API key of a caller',
+      )
+    },
+    isKnownKey,
   }
 }

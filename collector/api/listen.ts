@@ -4,16 +4,22 @@
  */
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import { INTAKE_HEADERS } from '../../event/segment.ts'
+import type { Console } from '../console/assets.ts'
+import { pageRoutes, sendMissing } from '../console/pages.ts'
 import type { BatchIntake } from '../intake/batches.ts'
 import { readLosses, writeLosses } from '../intake/losses.ts'
 import { type Log, reasonOf } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { OtlpIntake } from '../otlp/receive.ts'
+import type { ConsoleReader } from '../queries/client.ts'
 import { type Store, StoreError } from '../sink/store.ts'
+import { askRoutes } from './ask.ts'
 import { BODY_MAX, inflate, OTLP_BODY_MAX } from './body.ts'
 import { ApiError, fromFramework, sendError, storeAway } from './errors.ts'
 import type { Guard } from './guard.ts'
 import type { Readiness } from './health.ts'
+import { openLogins } from './logins.ts'
+import { type RatingParts, ratingRoutes } from './ratings.ts'
 import { type SilenceParts, silenceRoutes } from './silences.ts'
 import { openSlots } from './slots.ts'
 
@@ -28,8 +34,10 @@ export type ApiParts = {
   metrics: Metrics
   metricsText: () => Promise<string>
   log: Log
+  console: Console
+  reader: ConsoleReader
   silences: Pick<SilenceParts, 'reader' | 'alerts'>
-}
+} & RatingParts
 
 /** Bodies in memory at once, and requests that wait for such a place with their bytes still in the socket. */
 const BODIES = 4
@@ -66,7 +74,8 @@ export function buildApi(parts: ApiParts): FastifyInstance {
         new ApiError(500, 'internal', 'this is a defect of the collector', 'its log has the reason', 5),
     )
   })
-  app.setNotFoundHandler((_request, reply) =>
+  app.setNotFoundHandler((request, reply) => {
+    if (sendMissing(request, reply, parts.console)) return
     sendError(
       reply,
       new ApiError(
@@ -75,13 +84,16 @@ export function buildApi(parts: ApiParts): FastifyInstance {
         'there is nothing at this path',
         'see the documentation of the collector',
       ),
-    ),
-  )
+    )
+  })
   app.addHook('onRequest', async (request) => guard.checkOrigin(request))
   healthRoutes(app, parts)
   const admit = admission(metrics)
   batchRoutes(app, parts, admit)
   otlpRoute(app, parts, admit)
+  ratingRoutes(app, parts)
+  pageRoutes(app, parts.console)
+  askRoutes(app, { ...parts, logins: openLogins(), around: { metrics: parts.metricsText } })
   silenceRoutes(app, { ...parts, ...parts.silences })
   return app
 }

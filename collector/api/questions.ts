@@ -1,6 +1,7 @@
 /**
  * What the console may ask: `GET /api/<name>?…`, one entry a question. An entry checks its parameters and hands them to a file
  * of `collector/queries/`; it holds no SQL. Rows go out as JSON, or as CSV with `Accept: text/csv` or `?format=csv`.
+ * Here is the shape of an entry and how its parameters are read; `registry.ts` joins the entries of all areas.
  */
 import type { Reader } from '../queries/client.ts'
 import { ApiError } from './errors.ts'
@@ -14,11 +15,14 @@ export type Question = {
   /** Names it understands; any other is refused. */
   readonly params: readonly string[]
   /** Throws ApiError 400 for a parameter that cannot be. The answer is an array of flat rows, or an object of such arrays. */
-  run(reader: Reader, asked: Asked): Promise<unknown>
+  run(reader: Reader, asked: Asked, around?: Around): Promise<unknown>
 }
 
-/** Registered by name. Other rooms of this folder (`api/questions-*.ts`) hold the entries; this one only joins them. */
-export const QUESTIONS: Readonly<Record<string, Question>> = {}
+/** What a question may know besides the store. */
+export type Around = {
+  /** Prometheus text of this collector. */
+  metrics(): Promise<string>
+}
 
 const refuse = (name: string, expected: string): ApiError =>
   new ApiError(400, 'parameter_malformed', `the parameter ${name} is not ${expected}`, `send ${expected}`)

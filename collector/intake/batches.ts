@@ -12,7 +12,7 @@ import type { Metrics } from '../metrics.ts'
 import { findBatch, type LedgerEntry } from '../sink/ledger.ts'
 import { type Store, StoreError } from '../sink/store.ts'
 import { type Batch, writeBatch } from '../sink/write-batch.ts'
-import { readLines } from './lines.ts'
+import { type Rate, readLines } from './lines.ts'
 
 export type BatchRequest = {
   batch_id: string
@@ -31,6 +31,7 @@ export type IntakeParts = {
   isReady(): boolean
   metrics: Metrics
   log: Log
+  rate: Rate
   /** Called once for every batch this collector stored; never for a duplicate. Absent: nobody wants the events. */
   onStored?(events: readonly CallEvent[]): void
 }
@@ -115,6 +116,7 @@ async function store(parts: IntakeParts, request: BatchRequest, attempt: number)
       request.body.toString('utf8'),
       request.batch_id,
       parts.onStored !== undefined,
+      parts.rate,
     )
     const batch: Batch = {
       id: request.batch_id,

@@ -4,7 +4,9 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { CallEvent } from '../../event/fields.ts'
-import { type DeadReason, payloadRows, RowError, readEvent, readIntent } from './row.ts'
+import type { Facts, Rated } from '../money/book.ts'
+import { readDefinition, readList } from './catalogue.ts'
+import { type DeadReason, factsOf, payloadRows, RowError, readEvent, readIntent } from './row.ts'
 
 /** A line that could not become a row. `row_no` counts lines from 0. */
 export type DeadLetter = { row_no: number; reason: DeadReason; error: string; body: string }
@@ -17,6 +19,9 @@ export type BatchRows = {
   events: CallEvent[]
   payloads: string[]
   intents: string[]
+  /** Of tool definitions, and of the tools in lists. */
+  definitions: string[]
+  listed: string[]
   dead: DeadLetter[]
   first_ts: number
   last_ts: number
@@ -35,13 +40,23 @@ const SURROGATE = /\\u[dD][89a-fA-F]/
 type Reviver = (key: string, value: unknown) => unknown
 const wellFormed: Reviver = (_, value) => (typeof value === 'string' ? value.toWellFormed() : value)
 
-export async function readLines(text: string, batch_id: string, keepEvents: boolean): Promise<BatchRows> {
+/** What a call costs, by the book in force now. */
+export type Rate = (call: Facts) => Rated
+
+export async function readLines(
+  text: string,
+  batch_id: string,
+  keepEvents: boolean,
+  rate: Rate,
+): Promise<BatchRows> {
   const rows: BatchRows = {
     calls: [],
     callRows: [],
     events: [],
     payloads: [],
     intents: [],
+    definitions: [],
+    listed: [],
     dead: [],
     first_ts: 0,
     last_ts: 0,
@@ -54,7 +69,7 @@ export async function readLines(text: string, batch_id: string, keepEvents: bool
       rows.unknownNames.push(name.slice(0, 60))
   }
   // Asked once for the whole batch: hardly any has one.
-  const reading: Reading = { batch_id, keepEvents, onUnknown, hasSurrogates: SURROGATE.test(text) }
+  const reading: Reading = { batch_id, keepEvents, rate, onUnknown, hasSurrogates: SURROGATE.test(text) }
   let slice_end = SLICE
   for (let start = 0, row_no = 0; start < text.length; row_no++) {
     let end = text.indexOf('\n', start)
@@ -73,6 +88,7 @@ export async function readLines(text: string, batch_id: string, keepEvents: bool
 type Reading = {
   batch_id: string
   keepEvents: boolean
+  rate: Rate
   onUnknown: (name: string) => void
   hasSurrogates: boolean
 }
@@ -85,8 +101,17 @@ function readLine(line: string, row_no: number, rows: BatchRows, reading: Readin
       rows.intents.push(JSON.stringify(readIntent(value, batch_id)))
       return
     }
+    if ('definition' in value) {
+      rows.definitions.push(JSON.stringify(readDefinition(value)))
+      return
+    }
+    if ('list' in value) {
+      for (const row of readList(value)) rows.listed.push(JSON.stringify(row))
+      return
+    }
     const row = readEvent(value, reading.onUnknown)
-    row.push(batch_id)
+    const { cost_nano, price_id, cost_source } = reading.rate(factsOf(row))
+    row.push(cost_nano, price_id, cost_source, batch_id)
     rows.calls.push(JSON.stringify(row))
     rows.callRows.push(row_no)
     const event = value as CallEvent

@@ -3,8 +3,10 @@
  * empty value when an older proxy left it out, a field this version does not know is left out and counted.
  * Everything here is a pure function of the line: a batch that comes again makes the same rows and the same dead letters.
  */
-import { type CallEvent, EVENT_VERSION, FIELDS, type Field } from '../../event/fields.ts'
+import type { Field } from '../../event/field.ts'
+import { type CallEvent, EVENT_VERSION, FIELDS } from '../../event/fields.ts'
 import type { CallIntent } from '../../event/intent.ts'
+import type { Facts } from '../money/book.ts'
 
 /** Why a line did not become a row. `refused`: the store could not read it. */
 export const DEAD_REASONS = ['not_json', 'version', 'field', 'refused'] as const
@@ -28,10 +30,11 @@ const TS_MAX = Date.UTC(2100, 0) * 1000
 /** Returns the value to store, or undefined when the value cannot stand in the field. */
 type Reader = (value: unknown) => unknown
 
+export const isMoment = (v: unknown): v is number =>
+  Number.isSafeInteger(v) && (v as number) >= TS_MIN && (v as number) < TS_MAX
+
 function integerReader(field: Field): Reader {
-  if (field.name === 'ts')
-    return (v) =>
-      Number.isSafeInteger(v) && (v as number) >= TS_MIN && (v as number) < TS_MAX ? v : undefined
+  if (field.name === 'ts') return (v) => (isMoment(v) ? v : undefined)
   const [, sign, bits] = /^(U?)Int(\d+)/.exec(field.column) ?? []
   const size = Number(bits)
   const max = size >= 64 ? Number.MAX_SAFE_INTEGER : 2 ** (sign ? size : size - 1) - 1
@@ -45,7 +48,7 @@ function integerReader(field: Field): Reader {
   }
 }
 
-const isText = (v: unknown): v is string => typeof v === 'string'
+export const isText = (v: unknown): v is string => typeof v === 'string'
 const ATTEMPT_TEXT = ['server', 'endpoint', 'transport', 'span_id', 'outcome', 'error_type'] as const
 const ATTEMPT_COUNT = ['start_us', 'duration_us'] as const
 
@@ -140,6 +143,49 @@ export function readEvent(value: Record<string, unknown>, onUnknown: (name: stri
   return row
 }
 
+const COLUMN_OF = Object.fromEntries(
+  KNOWN.filter((field) => field.isColumn).map((field, i) => [field.name, i]),
+) as Record<keyof CallEvent, number>
+const at = (name: keyof Facts): number => COLUMN_OF[name]
+const AT = {
+  ts: at('ts'),
+  kind: at('kind'),
+  method: at('method'),
+  server: at('server'),
+  tool: at('tool'),
+  outcome: at('outcome'),
+  attempts: at('attempts'),
+  tokens_in: at('tokens_in'),
+  tokens_out: at('tokens_out'),
+  request_bytes: at('request_bytes'),
+  response_bytes: at('response_bytes'),
+  upstream_us: at('upstream_us'),
+  meters: at('meters'),
+  cost_reported: at('cost_reported'),
+  cost_reported_nano: at('cost_reported_nano'),
+}
+
+/** What a row of `readEvent` says about its cost: with the values as they are stored, so that a later rating sees the same. */
+export function factsOf(row: readonly unknown[]): Facts {
+  return {
+    ts: row[AT.ts],
+    kind: row[AT.kind],
+    method: row[AT.method],
+    server: row[AT.server],
+    tool: row[AT.tool],
+    outcome: row[AT.outcome],
+    attempts: row[AT.attempts],
+    tokens_in: row[AT.tokens_in],
+    tokens_out: row[AT.tokens_out],
+    request_bytes: row[AT.request_bytes],
+    response_bytes: row[AT.response_bytes],
+    upstream_us: row[AT.upstream_us],
+    meters: row[AT.meters],
+    cost_reported: row[AT.cost_reported],
+    cost_reported_nano: row[AT.cost_reported_nano],
+  } as Facts
+}
+
 export const PAYLOAD_COLUMNS = [
   'ts',
   'event_id',
@@ -193,8 +239,7 @@ export function readIntent(value: Record<string, unknown>, batch_id: string): un
   if (value.intent !== 1) throw new RowError('version', 'intent version is not 1')
   if (!isText(event_id) || !UUID.test(event_id))
     throw new RowError('field', 'event_id has a value it cannot have')
-  if (!Number.isSafeInteger(ts) || (ts as number) < TS_MIN || (ts as number) >= TS_MAX)
-    throw new RowError('field', 'ts has a value it cannot have')
+  if (!isMoment(ts)) throw new RowError('field', 'ts has a value it cannot have')
   const texts = INTENT_TEXT.map((name) => {
     const text = value[name] ?? ''
     if (!isText(text)) throw new RowError('field', `${name} has a value it cannot have`)

@@ -44,5 +44,54 @@ export function openReader(options: ReaderOptions): Reader & { close(): Promise<
   }
 }
 
+/** Questions of the console: each with its own end. */
+export type ConsoleReader = {
+  /** A reader whose questions end with `signal` (in the store too) or after `max_s` seconds. */
+  asking(signal: AbortSignal, max_s: number): Reader
+  close(): Promise<void>
+}
+
+/**
+ * For people who look at a page: may only read, whoever the credentials belong to. The embedded store knows its reader; a
+ * ClickHouse that knows only the collector's user is held to it by `readonly`.
+ */
+export function openConsoleReader(options: Omit<ReaderOptions, 'timeout_ms'>): ConsoleReader {
+  const client = createClient({
+    url: options.url,
+    username: options.user || 'default',
+    password: options.password,
+    database: options.database,
+    request_timeout: 90_000,
+    max_open_connections: 12,
+    application: 'weir-console',
+    log: { level: ClickHouseLogLevel.OFF },
+  })
+  return {
+    asking: (signal, max_s) => ({
+      async rows<Row>(sql: string, params: Params = {}) {
+        try {
+          const result = await client.query({
+            query: sql,
+            query_params: { ...params },
+            format: 'JSONEachRow',
+            abort_signal: signal,
+            clickhouse_settings: {
+              // Level 2 still takes the settings beside it.
+              readonly: '2',
+              max_execution_time: max_s,
+              cancel_http_readonly_queries_on_client_close: 1,
+              output_format_json_quote_64bit_integers: 0,
+            },
+          })
+          return await result.json<Row>()
+        } catch (error) {
+          throw toStoreError(error)
+        }
+      },
+    }),
+    close: () => client.close(),
+  }
+}
+
 /** A moment as the parameter type DateTime64 takes it: seconds since 1970 with fraction, as text. */
 export const moment = (ms: number): string => (ms / 1000).toFixed(3)

@@ -1,5 +1,6 @@
 -- The price book of the config, as the collector read it: what v_calls.price_id points to. A price is never changed, a changed
--- one is another id; loaded_at of the newest book says which ids are in force. server and tool may be '*'.
+-- one is another id; the book loaded last says which ids are in force (a book without prices is a row without id). server and
+-- tool may be patterns. Amounts in nano-dollars; what is smaller than a call may be less than one.
 CREATE TABLE IF NOT EXISTS {DB}.prices (
   price_id String,
   server LowCardinality(String),
@@ -16,6 +17,8 @@ CREATE TABLE IF NOT EXISTS {DB}.prices (
   split_by LowCardinality(String),
   formula String,
   bill_on LowCardinality(String),
+  reported UInt8,
+  priced UInt8,
   book String,
   loaded_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')
 ) ENGINE = ReplacingMergeTree(loaded_at)

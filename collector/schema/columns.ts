@@ -30,6 +30,8 @@ export async function syncCallColumns(store: Store): Promise<string[]> {
     "SELECT name, type FROM system.columns WHERE database = {database:String} AND table = 'calls'",
     { database: store.database },
   )
+  // A new database: the first numbered step makes the table, with all of them.
+  if (rows.length === 0) return []
   const present = new Map(rows.map((row) => [row.name, row.type]))
   const added: string[] = []
   let previous = ''

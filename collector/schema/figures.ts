@@ -52,6 +52,17 @@ export const FIGURE_ROWS = [
   'r.calls - r.ok - r.input_required AS failed',
 ].join(',\n  ')
 export const COUNT_COLUMN = COUNT
+export const SIGNED_COUNT_COLUMN = SIGNED_COUNT
+
+/**
+ * What a period will have cost at its end: what is spent, and for the rest of it the pace of the last full days, or of the
+ * period so far when there is no full day. From columns used_nano, fixed_nano, recent_nano, full_days, elapsed_s, rest_s.
+ */
+export const FORECAST =
+  'used_nano + fixed_nano + toInt64(round(rest_s * if(full_days > 0, recent_nano / (full_days * 86400), used_nano / elapsed_s)))'
+
+/** Stands for the tags of a row in a key, where a map cannot stand. */
+export const TAGS_ID = 'cityHash64(toJSONString(mapSort(c.tags)))'
 
 /**
  * Quantile of a histogram column in microseconds: the middle of the bucket in which the rank falls. Off by at most 4.5 %.
@@ -62,3 +73,6 @@ export function quantileSql(hist: string, q: number): string {
   const counts = `arrayCumSum(x -> x.2, ${sorted})`
   return `if(empty(${hist}), 0., exp2((${sorted}[arrayFirstIndex(x -> x >= ${q} * ${counts}[-1], ${counts})].1 + 0.5) / 8))`
 }
+
+/** Bucket of a duration in microseconds, as `tool_5m` counts it: bucket i holds (2^(i/8), 2^((i+1)/8)]. */
+export const bucketSql = (us: string): string => `toInt16(ceil(log2(greatest(${us}, 1)) * 8) - 1)`

@@ -1,6 +1,6 @@
 /**
  * Brings a database to the shape this version needs. Forward only. Steps, each safe to run twice and from two collectors at once:
- * numbered files (recorded with checksum and a dirty flag), columns of `calls` (from event/fields.ts), lifetimes (from the
+ * columns of `calls` (from event/fields.ts), numbered files (recorded with checksum and a dirty flag), lifetimes (from the
  * config), views (replaced whenever their text changed).
  * A step that was interrupted is dirty and is simply run again: no statement here fails or doubles on a second run.
  */
@@ -90,13 +90,14 @@ export async function migrate({
     await withLock(store, randomUUID(), async (epoch) => {
       const applied = await readApplied(store)
       refuseForeign(store, applied, migrations)
+      // First of all: a step may make views of columns that an older database lacks.
+      const added = await syncCallColumns(store)
+      if (added.length) log('info', 'columns added to calls', { columns: added })
       for (const migration of migrations) {
         if (!isPending(applied, migration.version, migration.checksum)) continue
         await run(store, epoch, migration, render(migration.template, store.database, retention))
         log('info', 'schema step applied', { version: migration.version, name: migration.name })
       }
-      const added = await syncCallColumns(store)
-      if (added.length) log('info', 'columns added to calls', { columns: added })
       if (isPending(applied, VIEWS, checksumOf(views)))
         await run(store, epoch, { version: VIEWS, name: 'views', checksum: checksumOf(views) }, views)
     })

@@ -22,6 +22,7 @@ const LIFETIMES: Readonly<Record<string, readonly [time: string, days: string]>>
   dead_letters: ['toDateTime(received_at)', 'CALLS_DAYS'],
   losses: ['toDateTime(first_reported)', 'ROLLUPS_DAYS'],
   tool_definitions: ['toDateTime(last_seen)', 'ROLLUPS_DAYS'],
+  tool_listings: ['toDateTime(last_ts)', 'ROLLUPS_DAYS'],
   tool_lists: ['toDateTime(last_seen)', 'ROLLUPS_DAYS'],
   metric_5m: ['t', 'TOOL_5M_DAYS'],
   anomalies: ['started', 'ROLLUPS_DAYS'],
@@ -29,8 +30,10 @@ const LIFETIMES: Readonly<Record<string, readonly [time: string, days: string]>>
   caller_habits_1d: ['d', 'ROLLUPS_DAYS'],
   alert_events: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
   alert_deliveries: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
+  cost_adjustments: ['toDateTime(ts)', 'CALLS_DAYS'],
+  ratings: ['toDateTime(written_at)', 'ROLLUPS_DAYS'],
+  cost_1d: ['d', 'ROLLUPS_DAYS'],
   slo_status: ['toDateTime(updated_at)', 'ROLLUPS_DAYS'],
-  cost_adjustments: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
   annotations: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
 }
 
@@ -59,6 +62,7 @@ export const UNAGED_TABLES: readonly string[] = [
   'alert_rules',
   'baselines',
   'budgets',
+  'context_prices',
   'prices',
   'silences',
   'watch_lock',

@@ -14,7 +14,10 @@ import {
   FIGURE_COUNTS,
   FIGURE_ROWS,
   FIGURE_SUMS,
+  FORECAST,
   quantileSql,
+  SIGNED_COUNT_COLUMN,
+  TAGS_ID,
 } from './figures.ts'
 
 /** One numbered step of the schema. Never edited once released: a change is a new number. */
@@ -65,6 +68,8 @@ export function render(template: string, database: string, retention: Retention)
   const words: Record<string, string> = {
     DB: database,
     COUNT: COUNT_COLUMN,
+    SIGNED_COUNT: SIGNED_COUNT_COLUMN,
+    TAGS_ID,
     CALLS_COLUMNS: COLUMNS.map((column) => `${column.name} ${column.definition}`).join(',\n  '),
     CALLS_NAMES: COLUMN_NAMES.map((name) => `c.${name}`).join(', '),
     FIGURE_COLUMNS,
@@ -73,6 +78,7 @@ export function render(template: string, database: string, retention: Retention)
     FIGURE_SUMS,
     FAILED,
     FAULT,
+    FORECAST,
     SETTINGS: "SETTINGS default_compression_codec = 'ZSTD(1)', non_replicated_deduplication_window = 10000",
   }
   for (const [word, days] of Object.entries(retentionDays(retention))) words[word] = String(days)

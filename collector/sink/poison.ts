@@ -2,12 +2,12 @@
  * Finds the rows of a batch that the store cannot read, by letting it read halves without storing them.
  * Nothing is written on the way: a batch keeps its one token, whatever is found here.
  */
-import { columnType, EVENT_COLUMNS } from '../schema/columns.ts'
+import { COLUMNS, columnType } from '../schema/columns.ts'
 import { type Store, StoreError } from './store.ts'
 
 /** What the store is to read a line of `calls` as. */
 const STRUCTURE = [
-  ...EVENT_COLUMNS.map(({ name, definition }) => `${name} ${columnType(definition)}`),
+  ...COLUMNS.map(({ name, definition }) => `${name} ${columnType(definition)}`),
   'batch_id String',
 ].join(', ')
 

@@ -6,9 +6,10 @@
  * before anything is written), so the remaining rows still go under the batch's own token; which rows were left out is
  * decided once and kept in the ledger, lest a later attempt decide otherwise.
  */
+import { DEFINITION_COLUMNS, LISTED_COLUMNS } from '../intake/catalogue.ts'
 import type { BatchRows, DeadLetter } from '../intake/lines.ts'
 import { INTENT_COLUMNS, PAYLOAD_COLUMNS } from '../intake/row.ts'
-import { EVENT_COLUMN_NAMES } from '../schema/columns.ts'
+import { COLUMN_NAMES } from '../schema/columns.ts'
 import { type LedgerEntry, type LedgerRow, recordBatch } from './ledger.ts'
 import { findPoison } from './poison.ts'
 import { compactLines, type Store, StoreError } from './store.ts'
@@ -22,7 +23,7 @@ export type Batch = {
 }
 export type Written = { rows: number; dead: number; refused: readonly number[] }
 
-const CALL_COLUMNS = [...EVENT_COLUMN_NAMES, 'batch_id']
+const CALL_COLUMNS = [...COLUMN_NAMES, 'batch_id']
 const DEAD_COLUMNS = ['batch_id', 'row_no', 'instance', 'reason', 'error', 'body']
 const toBuffer = (lines: readonly string[]): Buffer => Buffer.from(`${lines.join('\n')}\n`)
 
@@ -45,6 +46,15 @@ export async function writeBatch(store: Store, batch: Batch, known: LedgerEntry 
     await store.insert('call_payloads', PAYLOAD_COLUMNS, toBuffer(rows.payloads), `${id}:payloads`)
   if (rows.intents.length)
     await store.insert('call_intents', INTENT_COLUMNS, toBuffer(rows.intents), `${id}:intents`)
+  if (rows.definitions.length)
+    await store.insert(
+      'tool_definitions',
+      DEFINITION_COLUMNS,
+      toBuffer(rows.definitions),
+      `${id}:definitions`,
+    )
+  if (rows.listed.length)
+    await store.insert('tool_lists', LISTED_COLUMNS, toBuffer(rows.listed), `${id}:listed`)
   if (rows.dead.length) await writeDead(store, batch, rows.dead, `${id}:dead`)
   const written = {
     rows: rows.calls.length - refused.length,

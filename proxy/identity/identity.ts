@@ -13,6 +13,8 @@ export type Identity = {
   readonly principal: string
   readonly auth_method: 'local' | 'api_key'
   readonly expires_ms: number
+  /** Of the caller and its team, from the config; null for none. */
+  readonly tags: Record<string, string> | null
 }
 
 const LOCAL: Identity = {
@@ -22,14 +24,16 @@ const LOCAL: Identity = {
   principal: 'local',
   auth_method: 'local',
   expires_ms: Number.POSITIVE_INFINITY,
+  tags: null,
 }
 
 export type KeyRing = { readonly isOpen: boolean; readonly byDigest: ReadonlyMap<string, Identity> }
 
 /** Compiles the callers of a config. Lookup goes by digest, so no raw key stays in memory and timing tells nothing of one. */
-export function makeKeyRing(callers: Config['callers']): KeyRing {
+export function makeKeyRing(callers: Config['callers'], teams: Config['teams'] = {}): KeyRing {
   const byDigest = new Map<string, Identity>()
-  for (const [caller, { team, project, keys }] of Object.entries(callers))
+  for (const [caller, { team, project, keys, tags: own }] of Object.entries(callers)) {
+    const tags = { ...(Object.hasOwn(teams, team) ? teams[team]!.tags : {}), ...own }
     for (const key of keys)
       byDigest.set(key.sha256, {
         caller,
@@ -38,7 +42,9 @@ export function makeKeyRing(callers: Config['callers']): KeyRing {
         principal: `${caller}#${key.sha256.slice(0, 8)}`,
         auth_method: 'api_key',
         expires_ms: key.expires ? Date.parse(key.expires) : Number.POSITIVE_INFINITY,
+        tags: Object.keys(tags).length > 0 ? tags : null,
       })
+  }
   return { isOpen: Object.keys(callers).length === 0, byDigest }
 }
 

@@ -14,3 +14,13 @@ export function canonical(value: unknown): unknown {
       .map(([key, inner]) => [key, canonical(inner)]),
   )
 }
+
+/** As JSON with the keys of every object in order. Of what JSON.parse gives; throws RangeError when it is nested too deep. */
+export function canonicalText(value: unknown): string {
+  if (value === null || typeof value !== 'object') return JSON.stringify(value)
+  if (Array.isArray(value)) return `[${value.map(canonicalText).join(',')}]`
+  const members = Object.keys(value)
+    .sort()
+    .map((key) => `${JSON.stringify(key)}:${canonicalText((value as Record<string, unknown>)[key])}`)
+  return `{${members.join(',')}}`
+}

@@ -4,6 +4,7 @@
  */
 import type { Attempt } from '../../event/attempt.ts'
 import type { Call, Message } from '../call.ts'
+import type { Listing } from '../catalogue.ts'
 import { asWeirError, WeirError } from '../errors.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import { newSpanId } from '../telemetry/random.ts'
@@ -161,6 +162,16 @@ export function mergeEntries(
   }
   return merged
 }
+
+/** What a merged `tools/list` holds, as its servers gave it. */
+export const listingOf = (heard: readonly Heard[], names: Names): Listing => ({
+  servers: heard.map(({ server }) => server),
+  entries: heard.flatMap(({ server, result: { tools } }) =>
+    (Array.isArray(tools) ? tools : []).flatMap((tool: Entry | null) =>
+      typeof tool?.name === 'string' ? [{ server, listed: names.expose(server, tool.name), tool }] : [],
+    ),
+  ),
+})
 
 /** Cursors of the servers that have more; a server that repeats its cursor would never end and is taken as done. */
 export function nextPositions(

@@ -22,6 +22,7 @@ import {
   askAll,
   LIST_CAPABILITY,
   LISTS,
+  listingOf,
   listParams,
   mergeCapabilities,
   mergeEntries,
@@ -175,6 +176,8 @@ export class ModernRoof {
     )
     const { heard, missed } = await askAll(call, asked, async (upstream, parent) => {
       const discovery = await this.#discovery(upstream, caller)
+      const said = discovery._meta as Record<string, unknown> | undefined
+      this.#env.catalogue.introduced(upstream.name, said?.[META.serverInfo])
       if (!(capability in ((discovery.capabilities as object) ?? {})))
         return { status: 200, headers: {}, message: null, isUnsent: true }
       const body = JSON.stringify({
@@ -194,12 +197,14 @@ export class ModernRoof {
     const entries = mergeEntries(method, heard, this.#names, this.#resources)
     const next = nextPositions(heard, positions)
     call.list_items = entries.length
-    this.#answer(call, {
+    const body = this.#body(call, {
       [LISTS.get(method)!]: entries,
       ...(next ? { nextCursor: sealCursor(this.#env.cursorKey, caller, method, next) } : {}),
       ...cacheHints(heard.map((h) => h.result)),
       ...missedMeta(missed),
     })
+    if (method === 'tools/list') this.#env.catalogue.listed(call, body, () => listingOf(heard, this.#names))
+    this.#env.server.answer(call, 200, body)
   }
 
   /** The filter is shared out: changes of lists to every server, resources to whoever has them. */
@@ -314,10 +319,14 @@ export class ModernRoof {
   }
 
   #answer(call: Call, result: Record<string, unknown>): void {
+    this.#env.server.answer(call, 200, this.#body(call, result))
+  }
+
+  #body(call: Call, result: Record<string, unknown>): string {
     const meta = { ...(result._meta as object | undefined), [META.serverInfo]: WEIR_INFO }
     const body = `{"jsonrpc":"2.0","id":${call.id},"result":${JSON.stringify({ resultType: 'complete', ...result, _meta: meta })}}`
     call.text_bytes_out = body.length
-    this.#env.server.answer(call, 200, body)
+    return body
   }
 }
 

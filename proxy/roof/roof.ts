@@ -14,6 +14,7 @@ import { LEGACY_VERSION, LEGACY_VERSIONS, MODERN_VERSION, WEIR_INFO } from '../m
 import type { Route } from '../serve.ts'
 import { openSession } from '../stages/understand.ts'
 import { nowUs } from '../telemetry/clock.ts'
+import { startSession } from '../telemetry/clues.ts'
 import { newSpanId } from '../telemetry/random.ts'
 import { traceparent } from '../telemetry/trace.ts'
 import { ask } from '../upstream/ask.ts'
@@ -25,6 +26,7 @@ import {
   askAll,
   LIST_CAPABILITY,
   LISTS,
+  listingOf,
   listParams,
   mergeCapabilities,
   mergeEntries,
@@ -189,6 +191,7 @@ export class Roof implements Route {
     const order = [...this.#upstreams.keys()]
     members.sort((a, b) => order.indexOf(a.upstream.name) - order.indexOf(b.upstream.name))
     call.session = session
+    startSession(call)
     const instructions = mergeInstructions(
       members.map((m) => ({ server: m.upstream.name, instructions: m.instructions })),
     )
@@ -263,6 +266,7 @@ export class Roof implements Route {
     const { heard, missed } = await askAll(call, asked, async (upstream, parent) => {
       const query = async (): Promise<Awaited<ReturnType<typeof ask>>> => {
         const member = await roof.member(upstream.name)
+        this.#env.catalogue.introduced(upstream.name, member.info)
         if (!(capability in member.capabilities))
           return { status: 200, headers: {}, message: null, isUnsent: true }
         const params = listParams(message!, positions?.[upstream.name], parent)
@@ -291,6 +295,7 @@ export class Roof implements Route {
     call.list_items = entries.length
     const body = this.#result(call, result)
     call.text_bytes_out = body.length
+    if (method === 'tools/list') this.#env.catalogue.listed(call, body, () => listingOf(heard, this.#names))
     this.#env.server.answer(call, 200, body)
   }
 

@@ -18,6 +18,8 @@ export type Member = {
   readonly version: string
   readonly capabilities: Record<string, unknown>
   readonly instructions: string
+  /** What the server said it is. */
+  readonly info: unknown
 }
 
 export type Missed = { server: string; reason: string }
@@ -178,6 +180,7 @@ export class RoofSession {
           ? (result.capabilities as Record<string, unknown>)
           : {},
       instructions: text(result.instructions),
+      info: result.serverInfo,
     }
     if (this.isInitialized) await this.tellInitialized(member)
     return member

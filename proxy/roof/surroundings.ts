@@ -1,5 +1,6 @@
 /** What the roof needs of the worker around it. */
 import type { Call } from '../call.ts'
+import type { Catalogue } from '../catalogue.ts'
 import type { SessionSeal } from '../identity/session-id.ts'
 import type { Server } from '../serve.ts'
 import type { RelaySurroundings } from '../upstream/relay-surroundings.ts'
@@ -10,6 +11,7 @@ export type RoofSurroundings = RelaySurroundings & {
   readonly seal: SessionSeal
   readonly cursorKey: Buffer
   readonly sessions: RoofSessions
+  readonly catalogue: Catalogue
   /** This worker's slot, and how to reach another's. */
   readonly slot: string
   hop(call: Call, owner: string): Promise<boolean>

@@ -143,6 +143,14 @@ export class SpoolWriter {
     this.#then.push(then)
   }
 
+  /** Appends lines that are no events. Nobody misses them: false when not all were written, and they come again. */
+  appendBeside(lines: readonly string[]): boolean {
+    if (this.isFull) return false
+    let isWhole = true
+    for (const line of lines) if (!this.#put(line, false)) isWhole = false
+    return this.#flush() && isWhole
+  }
+
   readonly #endTurn = (): void => {
     this.#isTurnBusy = false
     this.#flush()
@@ -158,17 +166,19 @@ export class SpoolWriter {
     return this.#flush()
   }
 
-  /** Lays a line down in the buffer; makes room first when there is none. */
-  #put(line: string, isEvent: boolean): void {
+  /** Lays a line down in the buffer; makes room first when there is none. False when what made room was not written. */
+  #put(line: string, isEvent: boolean): boolean {
     // A character is at most three bytes of UTF-8.
     const need = line.length * 3 + 1
+    let isWhole = true
     if (this.#used + need > this.#buffer.length) {
-      this.#flush()
+      isWhole = this.#flush()
       if (need > this.#buffer.length) this.#buffer = Buffer.allocUnsafe(need)
     }
     this.#used += this.#buffer.write(line, this.#used)
     this.#buffer[this.#used++] = NEWLINE
     this.#lines.push({ end: this.#used, events: isEvent ? 1 : 0 })
+    return isWhole
   }
 
   /** Writes what the buffer holds. False when not all of it could be written: the rest is lost, and counted. */

@@ -1,37 +1,18 @@
 /**
  * Trace context of a call: `_meta` wins when valid, HTTP headers come second (W3C Trace Context; MCP SEP-414).
- * Calls that bring none share the trace of their run: the session, or the same caller and client without a long pause.
+ * Calls that bring none share the trace of their run: the session, or what inferred-runs.ts takes for one agent's.
  */
 import type { Config } from '../../config/schema.ts'
 import type { Call } from '../call.ts'
+import { clueOf, type RunRules, weighRun } from './clues.ts'
 import { flat } from './flat.ts'
-import { newSpanId, newTraceId } from './random.ts'
+import type { InferredRuns } from './inferred-runs.ts'
+import { newSpanId } from './random.ts'
 
 /** Version 00 ends with the flags; later versions may go on. */
 const TRACEPARENT =
   /^(?:00(?=.{53}$)|(?!00|ff)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-|$)/
-const RUNS_MAX = 10_000
 const LABEL_MAX_CHARS = 200
-
-type Run = { trace_id: string; last_us: number }
-
-/** Runs of clients without sessions, by caller and client. Bounded; the longest unused goes first. */
-export class InferredRuns {
-  readonly #runs = new Map<string, Run>()
-
-  traceId(key: string, now_us: number, gap_us: number): string {
-    const known = this.#runs.get(key)
-    if (known && now_us - known.last_us <= gap_us) {
-      known.last_us = now_us
-      return known.trace_id
-    }
-    const run = { trace_id: newTraceId(), last_us: now_us }
-    this.#runs.delete(key)
-    if (this.#runs.size >= RUNS_MAX) this.#runs.delete(this.#runs.keys().next().value!)
-    this.#runs.set(key, run)
-    return run.trace_id
-  }
-}
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '')
 
@@ -43,7 +24,7 @@ const cutTracestate = (state: string): string =>
 export function traceCall(
   call: Call,
   incoming: Config['trace']['incoming'],
-  gap_us: number,
+  rules: RunRules,
   runs: InferredRuns,
 ): void {
   // A client may send null here.
@@ -72,15 +53,14 @@ export function traceCall(
       call.link_span_id = flat(context[2]!)
     }
     if (call.session) call.trace_id = call.session.handle
-    // A session begins a trace of its own; its id becomes the session's handle.
-    else if (call.method === 'initialize') call.trace_id = newTraceId()
     else {
-      const client = call.client_name || text(headers['user-agent'])
-      call.trace_id = runs.traceId(
-        `${call.identity?.caller}\n${client}\n${call.client_version}`,
-        call.received_us,
-        gap_us,
-      )
+      const clue = clueOf(call, rules)
+      // A session begins a trace of its own; its id becomes the session's handle.
+      const begins = call.method === 'initialize'
+      call.inferred = begins
+        ? runs.begin(clue, call.received_us, rules.gap_us)
+        : runs.assign(clue, call.received_us, rules.gap_us)
+      call.trace_id = call.inferred.trace_id
     }
     call.trace_source = 'run'
   }
@@ -94,6 +74,7 @@ export function traceCall(
     call.run_id = call.trace_id
     call.run_source = call.trace_source === 'run' ? 'inferred' : 'trace'
   }
+  weighRun(call)
 }
 
 /** traceparent that a hop with `span_id` sends on. */

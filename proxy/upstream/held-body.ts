@@ -7,6 +7,9 @@ import { ErrorScan } from '../mcp/answer.ts'
 
 /** Answers up to this size are kept whole for reading; larger ones are scanned as they pass. */
 const KEEP_BYTES = 262_144
+/** Lists of tools are rare, and what is in them counts. */
+export const LIST_KEEP_BYTES = 8_388_608
+export const keptBytes = (method: string): number => (method === 'tools/list' ? LIST_KEEP_BYTES : KEEP_BYTES)
 
 export class HeldBody {
   #held: Buffer | null = null
@@ -15,13 +18,15 @@ export class HeldBody {
   /** Nothing flows before the whole is read: the answer may be taken back. */
   #isKeptBack: boolean
   readonly #beginHash: (() => Hash) | null
+  readonly #keep_bytes: number
   /** Of the answer when it was too large to keep. */
   scan: ErrorScan | null = null
   /** Of everything that has flowed; null while nothing has. */
   hash: Hash | null = null
 
   /** `beginHash`: null when answers are not hashed. */
-  constructor(beginHash: (() => Hash) | null, isKeptBack: boolean) {
+  constructor(beginHash: (() => Hash) | null, isKeptBack: boolean, keep_bytes = KEEP_BYTES) {
+    this.#keep_bytes = keep_bytes
     this.#beginHash = beginHash
     this.#isKeptBack = isKeptBack
   }
@@ -31,7 +36,7 @@ export class HeldBody {
     this.#size_bytes += chunk.length
     if (this.#kept) {
       this.#kept.push(chunk)
-      if (this.#size_bytes > KEEP_BYTES) this.#overflow(this.#kept)
+      if (this.#size_bytes > this.#keep_bytes) this.#overflow(this.#kept)
     } else this.scan!.push(chunk)
     if (this.#isKeptBack) return null
     const flows = this.#held

@@ -15,7 +15,7 @@ import type { Written } from '../spool/writer.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import { AnswerHead } from './answer-head.ts'
 import type { Deadline, Overdue } from './deadline.ts'
-import { HeldBody } from './held-body.ts'
+import { HeldBody, keptBytes, LIST_KEEP_BYTES } from './held-body.ts'
 import { readHostHeaders } from './host-refusal.ts'
 import { LargeFrame, MESSAGE_MAX_BYTES } from './large-frame.ts'
 import {
@@ -120,7 +120,8 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     if (!isStream) {
       this.#state = 'body'
       const { hashResult, beginHash } = this.#env
-      this.#body = new HeldBody(hashResult && beginHash, this.#isMaybeTaken || this.#hooks.result !== null)
+      const isKeptBack = this.#isMaybeTaken || this.#hooks.result !== null
+      this.#body = new HeldBody(hashResult && beginHash, isKeptBack, keptBytes(call.method))
       return
     }
     this.#state = 'stream'
@@ -235,7 +236,9 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
 
   #piece(bytes: Buffer, head: Buffer): void {
     if (this.#state === 'done') return
-    this.#large ??= new LargeFrame(this.#hooks.message !== null && !isResponseHead(head))
+    const isAnswer = isResponseHead(head)
+    const copy_bytes = isAnswer && this.#call.method === 'tools/list' ? LIST_KEEP_BYTES : 0
+    this.#large ??= new LargeFrame(this.#hooks.message !== null && !isAnswer, copy_bytes)
     const flows = this.#large.push(bytes)
     if (this.#large.isTooLarge)
       this.#end(new WeirError('upstream_protocol', `a message is larger than ${MESSAGE_MAX_BYTES} bytes`))
@@ -249,6 +252,8 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     large.push(bytes)
     const whole = large.whole()
     if (whole) return this.#frame(whole)
+    const copy = this.#hasResult ? null : large.copy()
+    if (copy) return this.#result(bytes, frameData(copy) ?? '')
     const call = this.#call
     if (!isResponseHead(head)) {
       call.stream_messages++

@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hostOf, isLoopback, portOf } from '../../config/address.ts'
+import { picoPerToken } from '../../config/context.ts'
 import { loadConfig, parseConfig } from '../../config/load.ts'
 import { type Folder, makeFolder } from '../support/folder.ts'
 
@@ -123,6 +124,30 @@ describe('defaults', () => {
       value === null ||
       (Object.isFrozen(value) && Object.values(value).every(frozen))
     expect(frozen(config)).toBe(true)
+  })
+})
+
+describe('prices of context', () => {
+  test('are whole numbers of 10^-12 dollars a token, by team', () => {
+    const { context } = parse(
+      'context: { usd_per_million_input_tokens: 3.00, teams: { research: 0.0375, free: 0, tiny: 0.000001 } }',
+    ).config
+    expect(Object.fromEntries(picoPerToken(context))).toEqual({
+      '': 3_000_000,
+      research: 37_500,
+      free: 0,
+      tiny: 1,
+    })
+    expect(picoPerToken(parse('').config.context).size).toBe(0)
+  })
+  test('a team that nobody belongs to is warned of; a price that is none is refused with what to write', () => {
+    expect(parse('context: { teams: { reserch: 3 } }').warnings).toContain(
+      'context.teams.reserch: no caller belongs to this team',
+    )
+    for (const price of ['-1', '0.0000001', 'cheap', '.inf'])
+      expect(() => parse(`context: { usd_per_million_input_tokens: ${price} }`), price).toThrow(
+        /weir\.yaml:1:\d+ context\.usd_per_million_input_tokens: /,
+      )
   })
 })
 

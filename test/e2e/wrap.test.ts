@@ -96,6 +96,12 @@ test('SDK v1 with server-everything and server-memory: rows while they live, one
       })
     for (const key of ['trace_id', 'session_id', 'run_id'])
       expect(new Set(rows.map((r) => r[key])).size).toBe(1)
+    // What it listed is known as if it had come through the proxy.
+    expect(rows[1]!.list_id).toMatch(/^[0-9a-f]{32}$/)
+    const listed = await weir.store.rows<{ tools: number; versions: string[] }>(
+      "SELECT count() AS tools, groupUniqArray(server_version) AS versions FROM v_tool_definitions WHERE server = 'w-everything'",
+    )
+    expect(listed).toEqual([{ tools: rows[1]!.list_items, versions: [expect.stringMatching(/^\d/)] }])
     const [, stored] = await calls('w-memory', 2)
     expect(stored).toMatchObject({ tool: 'create_entities', outcome: 'ok' })
     expect(stored!.session_id).not.toBe(rows[0]!.session_id)

@@ -95,6 +95,11 @@ describe('the package', () => {
     })
     const url = /all servers\s+(\S+)/.exec(out)![1]!
     const store = /ClickHouse\s+(\S+)/.exec(out)![1]!
+    const console_ = /console\s+(\S+)/.exec(out)![1]!
+    const page = await fetch(console_).then((r) => r.text())
+    const files = [...page.matchAll(/(?:src|href)="(\/console\/[^"]+)"/g)].map((m) => m[1]!)
+    expect(files.length).toBeGreaterThan(20)
+    for (const file of files) expect((await fetch(new URL(file, console_))).status, file).toBe(200)
     const client = new Client({ name: 'package-test', version: '1' })
     await client.connect(new StreamableHTTPClientTransport(new URL(url)))
     const answer = await client.callTool({

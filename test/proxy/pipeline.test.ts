@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { parseConfig } from '../../config/load.ts'
+import { moneyOptions } from '../../config/price-book.ts'
 import type { Call } from '../../proxy/call.ts'
 import { makeKeyRing } from '../../proxy/identity/identity.ts'
 import { SessionSeal } from '../../proxy/identity/session-id.ts'
@@ -9,11 +10,13 @@ import type { Recorder } from '../../proxy/record.ts'
 import { admit } from '../../proxy/stages/admit.ts'
 import { identify } from '../../proxy/stages/identify.ts'
 import { intend } from '../../proxy/stages/intend.ts'
+import { meter } from '../../proxy/stages/meter.ts'
 import { trace } from '../../proxy/stages/trace.ts'
 import { understand } from '../../proxy/stages/understand.ts'
-import { InferredRuns } from '../../proxy/telemetry/trace.ts'
+import { InferredRuns } from '../../proxy/telemetry/inferred-runs.ts'
 
 const { config } = parseConfig('', '/w/weir.yaml', {})
+const { config: priced } = parseConfig('prices: [{ formula: "args.pages * 0.1" }]', '/w/weir.yaml', {})
 
 test('the stages, and why each stands where it does', () => {
   const stages = [
@@ -21,6 +24,7 @@ test('the stages, and why each stands where it does', () => {
     identify(makeKeyRing({})),
     understand(new SessionSeal(randomBytes(32))),
     trace(config, new InferredRuns(), 'parent'),
+    meter(moneyOptions(priced).prices)!,
     intend({} as Recorder),
   ]
   expect(stages.map((s) => `${s.needs} ${s.name}: ${s.why}`)).toMatchInlineSnapshot(`
@@ -29,6 +33,7 @@ test('the stages, and why each stands where it does', () => {
       "head identify: everything after it is decided and recorded by who calls",
       "params understand: routing, policy and the event all need the message; parsing once is cheaper than scanning",
       "params trace: needs the message; from here on every exit can be found by its trace",
+      "target meter: prices are named by server and tool, and the arguments are still there",
       "target intend: last before forwarding: what is refused earlier had no side effect",
     ]
   `)

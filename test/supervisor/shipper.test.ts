@@ -217,10 +217,10 @@ test('a writer that is not ours: its open segment is its own while its claim hol
   expect(shipper!.losses().write_error).toBe(3)
 })
 
-test('drop_oldest: the oldest go until the rest fits, each event counted, intents not', async () => {
+test('drop_oldest: the oldest go until the rest fits, each event counted, what stands beside them not', async () => {
   collector.answer = () => 'cut'
   for (let i = 0; i < 5; i++) {
-    put(name(DEAD, i, 'ndjson'), `{"intent":1}\n${events(10, 1000)}`)
+    put(name(DEAD, i, 'ndjson'), `{"intent":1}\n{"definition":1}\n${events(10, 1000)}{"list":1}\n`)
     await waitFor('the clock has moved', () => new Promise((r) => setTimeout(() => r(true), 3)))
   }
   start({ max_bytes: 32_000 })

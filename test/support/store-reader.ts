@@ -1,9 +1,10 @@
 /** Questions of tests to the store of an installation, as the read-only user. */
 import { openReader } from '../../collector/queries/client.ts'
+import type { Params } from '../../collector/sink/store.ts'
 import { waitFor } from './wait.ts'
 
 export type StoreReader = {
-  rows<Row>(sql: string): Promise<Row[]>
+  rows<Row>(sql: string, params?: Params): Promise<Row[]>
   /** First column of the first row, as a number. */
   number(sql: string): Promise<number>
   /** How often each JSON-RPC id is in `calls`, for ids that start with `prefix`. */
@@ -15,7 +16,7 @@ export type StoreReader = {
 
 export function readStore(url: string): StoreReader {
   const reader = openReader({ url, user: 'reader', password: '', database: 'weir', timeout_ms: 20_000 })
-  const rows = <Row>(sql: string): Promise<Row[]> => reader.rows<Row>(sql)
+  const rows = <Row>(sql: string, params?: Params): Promise<Row[]> => reader.rows<Row>(sql, params)
   return {
     rows,
     async number(sql) {

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CallEvent } from '../../../event/fields.ts'
+import { BESIDE_EVENTS } from '../../../event/segment.ts'
 import { waitFor } from '../../support/wait.ts'
 import { PROGRAM } from './weir.ts'
 
@@ -69,6 +70,7 @@ export function eventsIn(data: string): CallEvent[] {
     .filter((file) => /\.(open|ndjson)$/.test(file))
     .sort()
     .flatMap((file) => readFileSync(join(spool, file), 'utf8').split('\n').filter(Boolean))
+    .filter((line) => !BESIDE_EVENTS.some((head) => line.startsWith(head)))
     .map((line) => JSON.parse(line) as CallEvent)
 }
 

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openStore, type Store } from '../../../collector/sink/store.ts'
+import type { ToolDefinition, ToolList } from '../../../event/catalogue.ts'
 import type { CallEvent } from '../../../event/fields.ts'
 import { makeEvent, makeIntent, newBatchId, nowUs, segmentOf, sendBatch } from '../support/events.ts'
 import { type Gate, openGate } from '../support/gate.ts'
@@ -53,10 +55,28 @@ function batch(team: string, size = 20): { id: string; bytes: Buffer; size: numb
       ts: midnight + (i % 2 === 0 ? -1e6 : 1e6) * (i + 1),
       captured_arguments: i === 0 ? '{"a":1}' : '',
       captured_result: i === 0 ? 'text' : '',
+      method: i === 1 ? 'tools/list' : 'tools/call',
     }),
   )
-  const lines = [...events.map(makeIntent).slice(0, 3), ...events, '{"broken']
+  const lines = [...events.map(makeIntent).slice(0, 3), ...listed(team), ...events, '{"broken']
   return { id: newBatchId(), bytes: segmentOf(lines), size, team }
+}
+
+/** Two tools of a server that has the team's name, in one list. */
+function listed(server: string): (ToolDefinition | ToolList)[] {
+  const digest = (word: string): string => createHash('md5').update(`${server} ${word}`).digest('hex')
+  const seen = { ts: nowUs(), server, tokens: 7, bytes: 28, read_only: true, destructive: false }
+  const define = (tool: string): ToolDefinition => ({
+    definition: 1,
+    ...seen,
+    tool,
+    hash: digest(tool),
+    text: '{}',
+    server_version: '1',
+  })
+  const tools = ['a', 'b'].map((tool) => [tool, digest(tool), 7] as const)
+  const parts = [{ server, part_id: digest('part'), tools }]
+  return [define('a'), define('b'), { list: 1, ts: seen.ts, list_id: digest('list'), parts }]
 }
 
 /** What the store must hold of a batch, whatever happened on the way. */
@@ -70,6 +90,9 @@ async function check({ id, size, team }: { id: string; size: number; team: strin
        (SELECT sum(calls) FROM weir.v_sessions WHERE session_id = {team:String}) AS sessions,
        (SELECT count() FROM weir.call_payloads WHERE batch_id = {id:String}) AS payloads,
        (SELECT count() FROM weir.call_intents WHERE batch_id = {id:String}) AS intents,
+       (SELECT count() FROM weir.tool_definitions WHERE server = {team:String}) AS definitions,
+       (SELECT count() FROM weir.tool_lists WHERE server = {team:String}) AS listed,
+       (SELECT sum(listings) FROM weir.tool_listings WHERE team = {team:String}) AS listings,
        (SELECT count() FROM weir.v_dead_letters WHERE batch_id = {id:String}) AS dead,
        (SELECT count() FROM weir.dead_letters WHERE batch_id = {id:String}) AS dead_rows,
        (SELECT count() FROM weir.ingest_batches WHERE worker_id = {worker:String} AND complete = 1) AS ledger`,
@@ -84,13 +107,24 @@ async function check({ id, size, team }: { id: string; size: number; team: strin
     sessions: size,
     payloads: 2,
     intents: 3,
+    definitions: 2,
+    listed: 2,
+    listings: 1,
     dead: 1,
     dead_rows: 1,
     ledger: 1,
   })
 }
 
-const TABLES = ['calls', 'call_payloads', 'call_intents', 'dead_letters', 'ingest_batches'] as const
+const TABLES = [
+  'calls',
+  'call_payloads',
+  'call_intents',
+  'tool_definitions',
+  'tool_lists',
+  'dead_letters',
+  'ingest_batches',
+] as const
 
 test.each(TABLES.flatMap((table) => [['before', table] as const, ['after', table] as const]))(
   'a collector killed %s the insert into %s loses nothing and doubles nothing',

@@ -1,14 +1,47 @@
 import { describe, expect, test } from 'vitest'
 import { DEAD_BODY_MAX, readLines } from '../../../collector/intake/lines.ts'
-import { EVENT_COLUMN_NAMES } from '../../../collector/schema/columns.ts'
+import { compileBook } from '../../../collector/money/book.ts'
+import { COLUMN_NAMES, EVENT_COLUMN_NAMES } from '../../../collector/schema/columns.ts'
 import type { CallEvent } from '../../../event/fields.ts'
 import { makeEvent, makeIntent } from '../support/events.ts'
+
+const ID = 'a'.repeat(32)
+const DEFINITION = {
+  definition: 1,
+  ts: Date.now() * 1000,
+  server: 'bank',
+  tool: 'transfer',
+  hash: ID,
+  tokens: 10,
+  bytes: 40,
+  read_only: false,
+  destructive: true,
+  text: '{"name":"transfer"}',
+  server_version: '',
+}
+const LIST = {
+  list: 1,
+  ts: Date.now() * 1000,
+  list_id: ID,
+  parts: [
+    {
+      server: 'bank',
+      part_id: ID,
+      tools: [
+        ['transfer', ID, 10],
+        ['look', ID, 5],
+      ],
+    },
+    { server: 'none', part_id: ID, tools: [] },
+  ],
+}
 
 const read = (lines: readonly (object | string)[], keepEvents = false) =>
   readLines(
     lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n'),
     'b-1',
     keepEvents,
+    compileBook([]).rate,
   )
 const value = (row: string, name: string): unknown =>
   (JSON.parse(row) as unknown[])[EVENT_COLUMN_NAMES.indexOf(name)]
@@ -17,11 +50,26 @@ test('an event becomes a row with a value for every column and its batch id last
   const event = makeEvent()
   const { calls } = await read([event])
   const row = JSON.parse(calls[0]!) as unknown[]
-  expect(row).toHaveLength(EVENT_COLUMN_NAMES.length + 1)
+  expect(row).toHaveLength(COLUMN_NAMES.length + 1)
   expect(row.at(-1)).toBe('b-1')
   expect(Object.fromEntries(EVENT_COLUMN_NAMES.map((name, i) => [name, row[i]]))).toEqual(
     Object.fromEntries(EVENT_COLUMN_NAMES.map((name) => [name, event[name as keyof CallEvent]])),
   )
+})
+
+test('definitions and lists become rows of their own, one a tool, one for a server without any', async () => {
+  const rows = await read([DEFINITION, LIST, makeEvent()])
+  expect(rows.calls).toHaveLength(1)
+  expect(rows.dead).toEqual([])
+  const { ts, text } = DEFINITION
+  expect(rows.definitions.map((row) => JSON.parse(row) as unknown[])).toEqual([
+    ['bank', 'transfer', ID, 10, 40, 0, 1, ts, ts, { ts, definition: text, server_version: '' }],
+  ])
+  expect(rows.listed.map((row) => (JSON.parse(row) as unknown[]).slice(0, 6))).toEqual([
+    [ID, 'bank', ID, 'transfer', ID, 10],
+    [ID, 'bank', ID, 'look', ID, 5],
+    [ID, 'none', ID, '', '', 0],
+  ])
 })
 
 test('the same text makes the same rows and the same dead letters', async () => {
@@ -54,6 +102,17 @@ describe('a line that cannot be a row becomes a dead letter and harms no other',
     ['a time in milliseconds', { ...makeEvent(), ts: Date.now() }, 'field'],
     ['labels that are no texts', { ...makeEvent(), labels: { a: 1 } }, 'field'],
     ['an attempt without span', { ...makeEvent(), upstream_attempts: [{ server: 'a' }] }, 'field'],
+    ['a definition of a later version', { ...DEFINITION, definition: 2 }, 'version'],
+    ['a definition with a hash of its own', { ...DEFINITION, hash: 'x' }, 'field'],
+    ['a definition without a size', { ...DEFINITION, tokens: undefined }, 'field'],
+    ['a definition of another century', { ...DEFINITION, ts: 1 }, 'field'],
+    ['a list without parts', { ...LIST, parts: undefined }, 'field'],
+    [
+      'a list of a tool without tokens',
+      { ...LIST, parts: [{ ...LIST.parts[0], tools: [['a', ID]] }] },
+      'field',
+    ],
+    ['a list of nothing', { ...LIST, parts: [null] }, 'field'],
     ['an intent without id', { ...makeIntent(makeEvent()), event_id: 'x' }, 'field'],
   ]
   test.each(bad)('%s', async (_, line, reason) => {

@@ -4,7 +4,7 @@ import { openReader, type Reader } from '../../../collector/queries/client.ts'
 import * as failures from '../../../collector/queries/failures.ts'
 import * as freshness from '../../../collector/queries/freshness.ts'
 import * as losses from '../../../collector/queries/losses.ts'
-import * as runs from '../../../collector/queries/runs.ts'
+import * as runs from '../../../collector/queries/run-list.ts'
 import * as top from '../../../collector/queries/top.ts'
 import * as trace from '../../../collector/queries/trace.ts'
 import * as unfinished from '../../../collector/queries/unfinished.ts'
@@ -152,11 +152,11 @@ test('failures come by cause, runs and losses are listed, freshness tells how fa
   expect(await failures.run(reader, { window_s: 300 })).toMatchObject([
     { error_fingerprint: 'f1', failures: 2, callers: 1, error_message: 'later', owner: 'upstream' },
   ])
-  const listed = await runs.run(reader, { since_ms: Date.now() - 3_600_000 })
+  const listed = await runs.run(reader, { from_ms: Date.now() - 3_600_000 })
   expect(listed.map((run) => [run.run_id, run.calls, run.failed])).toEqual(
     expect.arrayContaining([['run-2', 1, 0]]),
   )
-  expect(await runs.run(reader, { since_ms: Date.now() - 3_600_000, caller: 'nobody' })).toEqual([])
+  expect(await runs.run(reader, { from_ms: Date.now() - 3_600_000, caller: 'nobody' })).toEqual([])
   expect(await losses.run(reader)).toMatchObject([{ reason: 'disk_full', lost_events: 3 }])
   expect(await unfinished.run(reader)).toMatchObject([{ tool: 'lost' }])
   const now = await freshness.run(reader)
@@ -180,12 +180,12 @@ test('the tools of any window are one view, readable through the guard', async (
 test('values are bound, not written into the statement', async () => {
   const hostile = "x' OR 1 = 1 --"
   expect(await trace.run(reader, { trace_id: hostile })).toEqual([])
-  expect(await runs.run(reader, { since_ms: 0, caller: hostile })).toEqual([])
+  expect(await runs.run(reader, { from_ms: 0, caller: hostile })).toEqual([])
 })
 
 test('every question is a file with its SQL and a function that asks it', async () => {
   const files = readdirSync(new URL('../../../collector/queries', import.meta.url)).filter(
-    (file) => file !== 'client.ts',
+    (file) => !['client.ts', 'scope.ts'].includes(file),
   )
   for (const file of files) {
     const question = (await import(

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readLines } from '../../../collector/intake/lines.ts'
 import { openLog } from '../../../collector/log.ts'
+import { compileBook } from '../../../collector/money/book.ts'
 import { migrate } from '../../../collector/schema/migrate.ts'
 import { findBatch } from '../../../collector/sink/ledger.ts'
 import { findPoison } from '../../../collector/sink/poison.ts'
@@ -29,7 +30,7 @@ afterAll(async () => {
 async function poisoned(size: number, isBad: (i: number) => boolean): Promise<Batch> {
   const id = newBatchId()
   const bytes = segmentOf(['torn', ...Array.from({ length: size }, () => makeEvent())])
-  const rows = await readLines(bytes.toString(), id, false)
+  const rows = await readLines(bytes.toString(), id, false, compileBook([]).rate)
   rows.calls = rows.calls.map((line, i) => (isBad(i) ? line.replace('"ok"', '"no such outcome"') : line))
   return { id, instance: 'test', attempt: 1, bytes: bytes.length, rows }
 }

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CollectorOptions } from '../../../collector/options.ts'
+import { NO_MONEY } from '../../../config/price-book.ts'
 import { configSchema } from '../../../config/schema.ts'
 import { type StoreOptions, storeProcess } from '../../../store/options.ts'
 import type { FromChild } from '../../../supervisor/link.ts'
@@ -80,14 +81,23 @@ export function collectorOptions(store_url: string, more: Partial<CollectorOptio
     instance: 'test',
     env: 'test',
     intake_token: TOKEN,
-    store: { url: store_url, ...WRITER, database: 'weir', timeout_ms: 20_000, embedded: true },
+    store: {
+      url: store_url,
+      ...WRITER,
+      database: 'weir',
+      timeout_ms: 20_000,
+      embedded: true,
+      reader_password: '',
+    },
     retention: { calls_days: 30, payloads_days: 7, rollups_days: 800 },
+    context: { teams: {} },
     anomalies: configSchema.parse({}).anomalies,
     export: { otlp: [] },
     caller_keys: [],
     allowed_hosts: [],
     allowed_origins: [],
     log_level: 'warn',
+    money: NO_MONEY,
     alerts: {
       alerts: configSchema.parse({}).alerts,
       slos: {},

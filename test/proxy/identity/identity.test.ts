@@ -4,7 +4,12 @@ import { identify, makeKeyRing } from '../../../proxy/identity/identity.ts'
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 const NOW = Date.parse('2026-11-21T12:00:00Z')
-const caller = (...keys: { sha256: string; expires?: string }[]) => ({ team: 't', project: 'p', keys })
+const caller = (...keys: { sha256: string; expires?: string }[]) => ({
+  team: 't',
+  project: 'p',
+  tags: {},
+  keys,
+})
 
 describe('without callers', () => {
   const open = makeKeyRing({})

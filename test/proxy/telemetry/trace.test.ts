@@ -1,13 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { describe, expect, test } from 'vitest'
+import { parseConfig } from '../../../config/load.ts'
 import { Call, type Message } from '../../../proxy/call.ts'
-import {
-  compileLabels,
-  InferredRuns,
-  readLabels,
-  traceCall,
-  traceparent,
-} from '../../../proxy/telemetry/trace.ts'
+import { runRules } from '../../../proxy/telemetry/clues.ts'
+import { InferredRuns } from '../../../proxy/telemetry/inferred-runs.ts'
+import { compileLabels, readLabels, traceCall, traceparent } from '../../../proxy/telemetry/trace.ts'
+
+const RULES = runRules(parseConfig('', 'weir.yaml').config, 1)
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736'
 const SPAN = '00f067aa0ba902b7'
@@ -41,7 +40,7 @@ const traced = (
   more: Partial<Call> = {},
 ): Call => {
   const call = makeCall(headers, meta, more)
-  traceCall(call, incoming, 300e6, new InferredRuns())
+  traceCall(call, incoming, RULES, new InferredRuns())
   return call
 }
 
@@ -114,24 +113,6 @@ test('tracestate travels only with its own traceparent and never half a member',
   const kept = traced({ ...headers, tracestate: long }).tracestate
   expect(kept.length).toBeLessThanOrEqual(512)
   expect(long.startsWith(`${kept},`)).toBe(true)
-})
-
-describe('runs of clients without context', () => {
-  test('one trace while the pauses are short, another after a long one', () => {
-    const runs = new InferredRuns()
-    const first = runs.traceId('a', 0, 100)
-    expect(runs.traceId('a', 100, 100)).toBe(first)
-    expect(runs.traceId('a', 200, 100)).toBe(first)
-    expect(runs.traceId('b', 200, 100)).not.toBe(first)
-    expect(runs.traceId('a', 301, 100)).not.toBe(first)
-  })
-
-  test('are bounded', () => {
-    const runs = new InferredRuns()
-    const first = runs.traceId('0', 0, 1e9)
-    for (let i = 1; i <= 10_000; i++) runs.traceId(String(i), 0, 1e9)
-    expect(runs.traceId('0', 0, 1e9)).not.toBe(first)
-  })
 })
 
 describe('labels', () => {

@@ -1,6 +1,7 @@
 /** The evaluator on a real store, driven by hand: a test says what time it is. */
 
 import { readLines } from '../../../../collector/intake/lines.ts'
+import { compileBook } from '../../../../collector/money/book.ts'
 import type { Reader } from '../../../../collector/queries/client.ts'
 import { openReader } from '../../../../collector/queries/client.ts'
 import { migrate } from '../../../../collector/schema/migrate.ts'
@@ -51,7 +52,7 @@ export async function openBench(): Promise<Bench> {
     async calls(events) {
       const id = newBatchId()
       const bytes = segmentOf(events.map((event) => makeEvent(event)))
-      const rows = await readLines(bytes.toString(), id, false)
+      const rows = await readLines(bytes.toString(), id, false, compileBook([]).rate)
       if (rows.dead.length > 0) throw new Error(rows.dead[0]!.error)
       await writeBatch(store, { id, instance: 'test', attempt: 1, bytes: bytes.length, rows }, null)
     },

@@ -1,0 +1,43 @@
+/** Which view an address shows. The paths are those the collector serves the page at (collector/console/pages.ts). */
+import type { FunctionComponent } from 'preact'
+import { Audit } from './views/audit.ts'
+import { Awaited } from './views/awaited.ts'
+import { Callers } from './views/callers.ts'
+import { Health } from './views/health.ts'
+import { Overview } from './views/overview.ts'
+import { Servers } from './views/servers.ts'
+import { Tools } from './views/tools.ts'
+import { Trace } from './views/trace.ts'
+
+/** `rest`: what follows the first word of the path, decoded segments. */
+export type ViewProps = { rest: readonly string[] }
+export type View = {
+  readonly word: string
+  readonly name: string
+  /** Key after `g`. */
+  readonly key: string
+  readonly component: FunctionComponent<ViewProps>
+  /** Whether it stands in the navigation. */
+  readonly isListed: boolean
+}
+
+const view = (
+  word: string,
+  name: string,
+  key: string,
+  component: FunctionComponent<ViewProps>,
+  isListed = true,
+): View => ({ word, name, key, component, isListed })
+
+export const VIEWS: readonly View[] = [
+  view('', 'Overview', 'o', Overview),
+  view('tools', 'Tools', 't', Tools),
+  view('runs', 'Runs', 'r', Awaited),
+  view('cost', 'Cost', 'c', Awaited),
+  view('callers', 'Callers', 'l', Callers),
+  view('servers', 'Servers', 's', Servers),
+  view('audit', 'Audit', 'a', Audit),
+  view('alerts', 'Alerts', 'e', Awaited),
+  view('health', 'Weir health', 'h', Health),
+  view('trace', 'Trace', '', Trace, false),
+]

@@ -1,0 +1,185 @@
+/** One trace as a waterfall, with the details of the chosen span. What tools were told and said is shown as text only. */
+import { useMemo, useState } from 'preact/hooks'
+import type { FoundTrace } from '../../../collector/queries/find-trace.ts'
+import type { PayloadRow } from '../../../collector/queries/payloads.ts'
+import type { TraceSpan } from '../../../collector/queries/trace.ts'
+import type { TraceCall } from '../../../collector/queries/trace-calls.ts'
+import { useAnswer } from '../answer.ts'
+import { duration } from '../format.ts'
+import { html } from '../html.ts'
+import { Outcome, traceHref, When } from '../names.ts'
+import { Panel, Stat } from '../panel.ts'
+import { go, here, to, usePlace } from '../route.ts'
+import { Table } from '../table.ts'
+import { clock } from '../time.ts'
+import { type Node, treeOf, unfolded } from '../tree.ts'
+import type { ViewProps } from '../views.ts'
+import { SpanDetails } from './span-details.ts'
+
+type TraceAnswer = { spans: TraceSpan[]; calls: TraceCall[]; payloads: PayloadRow[] }
+const DRAWN_MAX = 400
+const PHASE_COLORS: Readonly<Record<string, string>> = {
+  receive_us: 'c8',
+  authorise_us: 'c3',
+  queue_us: 'c5',
+  connect_us: 'c6',
+  wait_us: 'c1',
+  transfer_us: 'c7',
+  answer_us: 'c4',
+}
+
+export function Trace({ rest }: ViewProps) {
+  const id = (rest[0] ?? '').trim().toLowerCase()
+  if (/^[0-9a-f]{32}$/.test(id)) return html`<${Waterfall} key=${id} id=${id} />`
+  return html`<${FindForm} id=${rest[0] ?? ''} />${rest[0] && html`<${Found} id=${rest[0]} />`}`
+}
+
+function FindForm({ id }: { id: string }) {
+  const submit = (event: SubmitEvent): void => {
+    event.preventDefault()
+    const entered = String(new FormData(event.target as HTMLFormElement).get('id')).trim()
+    if (entered) go(to(`/trace/${encodeURIComponent(entered)}`))
+  }
+  return html`<form class="filters" role="search" onSubmit=${submit}>
+    <label for="filter-value">Trace, event, session or run</label>
+    <input id="filter-value" class="mono wide" name="id" type="text" value=${id} spellcheck=${false} autocomplete="off" placeholder="whole id, or its first characters" />
+    <button type="submit" class="small">Find</button>
+  </form>`
+}
+
+function Found({ id }: { id: string }) {
+  const found = useAnswer<FoundTrace[]>('find', { id }, id, true)
+  const rows = found.rows ?? []
+  return html`<${Panel} title="Traces found" answer=${found} isEmpty=${rows.length === 0} empty=${html`Nothing has this id. Every call is in <a href=${to('/audit')}>Audit</a>.`}>
+    <${Table} id="found" caption="Traces found" rows=${rows} columns=${[
+      {
+        key: 'trace',
+        head: 'Trace',
+        value: (r: FoundTrace) => r.trace_id,
+        cell: (r: FoundTrace) => html`<a class="mono" href=${traceHref(r.trace_id)}>${r.trace_id}</a>`,
+      },
+      { key: 'matched', head: 'Found by', value: (r: FoundTrace) => r.matched.join(', ') },
+      { key: 'calls', head: 'Calls', isNumber: true, value: (r: FoundTrace) => r.calls },
+      { key: 'failed', head: 'Failed', isNumber: true, value: (r: FoundTrace) => r.failed },
+      { key: 'servers', head: 'Servers', value: (r: FoundTrace) => r.servers.join(', ') },
+      { key: 'client', head: 'Client', value: (r: FoundTrace) => r.client_name },
+      {
+        key: 'last',
+        head: 'Last call',
+        value: (r: FoundTrace) => r.last_ts,
+        cell: (r: FoundTrace) => html`<${When} ts=${r.last_ts} />`,
+      },
+    ]} />
+  </${Panel}>`
+}
+
+function Waterfall({ id }: { id: string }) {
+  const { params } = usePlace()
+  const answer = useAnswer<TraceAnswer>('trace', { trace_id: id }, id, true)
+  const { rows } = answer
+  const spans = rows?.spans ?? []
+  const nodes = useMemo(() => treeOf(spans), [rows])
+  const calls = useMemo(() => new Map((rows?.calls ?? []).map((c) => [c.span_id, c])), [rows])
+  if (rows && spans.length === 0) return html`<${FindForm} id=${id} /><${Found} id=${id} />`
+  const begin = Math.min(...spans.map((s) => s.start_us))
+  const end = Math.max(...spans.map((s) => s.start_us + s.duration_us))
+  const selected = spans.find((s) => s.span_id === params.span)
+  const failed = (rows?.calls ?? []).filter(
+    (c) => c.kind === 'request' && !['ok', 'input_required'].includes(c.outcome),
+  ).length
+  const requests = (rows?.calls ?? []).filter((c) => c.kind === 'request').length
+  return html`${
+    rows &&
+    html`<div class="stats" role="group" aria-label="Trace">
+      <${Stat} name="Duration" value=${duration(end - begin)} note=${clock(begin / 1000, { millis: true })} />
+      <${Stat} name="Spans" value=${String(spans.length)} note=${`${new Set(spans.map((s) => s.service)).size} services`} />
+      <${Stat} name="Calls" value=${String(requests)} note=${rows.calls[0] ? `caller ${rows.calls[0].caller || '–'}` : ''} />
+      <${Stat} name="Failed" value=${String(failed)} tone=${failed > 0 ? 'bad' : ''} />
+      <${Stat} name="Run" value=${rows.calls[0]?.run_id.slice(0, 18) || '–'} note=${rows.calls[0]?.run_source ?? ''} href=${rows.calls[0]?.run_id ? to(`/runs/${encodeURIComponent(rows.calls[0].run_id)}`) : undefined} />
+    </div>`
+  }
+    <${Panel} title="Waterfall" class=${selected ? 'two-thirds' : ''} note=${html`<span class="mono">${id}</span>`} answer=${{ ...answer, csv: '' }}>
+      <${PhaseKey} />
+      <${Rows} nodes=${nodes} calls=${calls} begin=${begin} total=${Math.max(1, end - begin)} chosen=${params.span ?? ''} />
+    </${Panel}>
+    ${selected && html`<${SpanDetails} span=${selected} call=${calls.get(selected.span_id) ?? calls.get(selected.parent_span_id)} payloads=${(rows?.payloads ?? []).filter((p) => p.span_id === selected.span_id || p.span_id === selected.parent_span_id)} />`}`
+}
+
+const PhaseKey = () => html`<div class="legend">
+  ${Object.entries(PHASE_COLORS).map(([name, color]) => html`<span class="key" key=${name}><i class=${`swatch ${color}`}></i>${name.replace('_us', '')}</span>`)}
+  <span class="key"><i class="swatch foreign"></i>others' spans</span>
+</div>`
+
+type RowsProps = {
+  nodes: readonly Node[]
+  calls: ReadonlyMap<string, TraceCall>
+  begin: number
+  total: number
+  chosen: string
+}
+
+function Rows({ nodes, calls, begin, total, chosen }: RowsProps) {
+  const [folded, setFolded] = useState<ReadonlySet<string>>(new Set())
+  const [max, setMax] = useState(DRAWN_MAX)
+  const shown = unfolded(nodes, folded)
+  const toggle = (span_id: string) => (): void => {
+    const next = new Set(folded)
+    if (!next.delete(span_id)) next.add(span_id)
+    setFolded(next)
+  }
+  const onKey = (event: KeyboardEvent): void => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key]
+    if (!step) return
+    const buttons = [...(event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>('a.span-name')]
+    buttons[buttons.indexOf(document.activeElement as HTMLElement) + step]?.focus()
+    event.preventDefault()
+  }
+  return html`<div class="waterfall" onKeyDown=${onKey}><div class="waterfall-inner">
+    <div class="ruler" aria-hidden="true">${[0, 0.25, 0.5, 0.75].map((at) => html`<span key=${at} style=${{ left: `${at * 100}%` }}>${duration(total * at)}</span>`)}</div>
+    <ul aria-label="Spans">
+    ${shown.slice(0, max).map(({ span, depth, children }) => {
+      const call = calls.get(span.span_id)
+      const isBad =
+        span.status === 'Error' || (call !== undefined && !['ok', 'input_required'].includes(call.outcome))
+      return html`<li key=${span.span_id} class=${`span ${span.span_id === chosen ? 'selected' : ''}`}>
+        <div class="span-label" style=${{ paddingLeft: `${Math.min(depth, 14) * 14}px` }}>
+          ${
+            children > 0
+              ? html`<button type="button" class="fold" aria-expanded=${folded.has(span.span_id) ? 'false' : 'true'} aria-label=${`${children} spans below ${span.name}`} onClick=${toggle(span.span_id)}>${folded.has(span.span_id) ? '▸' : '▾'}</button>`
+              : html`<span class="fold"></span>`
+          }
+          <a class="span-name" href=${here({ span: span.span_id === chosen ? null : span.span_id })} aria-current=${span.span_id === chosen ? 'true' : undefined}>${span.name}</a>
+          <span class="muted">${span.service === 'weir' ? span.kind.toLowerCase() : span.service}</span>
+          ${isBad && html`<${Outcome} outcome=${call?.outcome ?? 'error'} owner=${call?.owner ?? 'upstream'} />`}
+        </div>
+        <div class="lane"><${Bar} span=${span} begin=${begin} total=${total} isBad=${isBad} /></div>
+      </li>`
+    })}
+    </ul></div>
+    ${shown.length > max && html`<button type="button" class="small" onClick=${() => setMax(max + 1_000)}>Show ${Math.min(1_000, shown.length - max)} of ${shown.length - max} more spans</button>`}
+  </div>`
+}
+
+function Bar({
+  span,
+  begin,
+  total,
+  isBad,
+}: {
+  span: TraceSpan
+  begin: number
+  total: number
+  isBad: boolean
+}) {
+  const left = ((span.start_us - begin) / total) * 100
+  const width = (span.duration_us / total) * 100
+  const phases = span.phases ? Object.entries(span.phases).filter(([, us]) => us > 0) : []
+  const label = {
+    left: left + width > 82 ? 'auto' : `calc(${left + width}% + 6px)`,
+    right: left + width > 82 ? `calc(${100 - left}% + 6px)` : 'auto',
+  }
+  return html`<div class=${`piece ${span.is_weir ? 'own' : 'foreign'} ${isBad ? 'failed' : ''}`} style=${{ left: `${left}%`, width: `${Math.max(width, 0.15)}%` }}>
+      ${phases.map(([name, us]) => html`<i key=${name} class=${PHASE_COLORS[name]} style=${{ width: `${(us / Math.max(1, span.duration_us)) * 100}%` }}></i>`)}
+    </div>
+    <span class="piece-label" style=${label}>${duration(span.duration_us)}</span>`
+}

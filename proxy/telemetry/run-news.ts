@@ -1,0 +1,22 @@
+/**
+ * What this worker tells the others of runs: gathered for a moment, so that many calls make one message. An agent whose next
+ * call comes over another connection then meets a worker that knows it. Bounded: what is too much is not told.
+ */
+import type { RunNews } from './inferred-runs.ts'
+
+const GATHER_MS = 2
+const NEWS_MAX = 2_000
+
+/** Takes news; `send` gets them together. */
+export function gatherNews(send: (news: RunNews[]) => void): (news: RunNews) => void {
+  let gathered: RunNews[] = []
+  const flush = (): void => {
+    const news = gathered
+    gathered = []
+    send(news)
+  }
+  return (news) => {
+    if (gathered.length >= NEWS_MAX) return
+    if (gathered.push(news) === 1) setTimeout(flush, GATHER_MS).unref()
+  }
+}

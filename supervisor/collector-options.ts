@@ -1,0 +1,32 @@
+/** What the collector is told of a config. Pure: addresses and secrets come as arguments, for only the supervisor knows them. */
+import type { CollectorOptions } from '../collector/options.ts'
+import { moneyOptions } from '../config/price-book.ts'
+import type { Config } from '../config/schema.ts'
+import { storeAccess } from './store-access.ts'
+
+/** `store`: where the embedded store listens, '' while that is not known. */
+export type Surroundings = Pick<CollectorOptions, 'listen' | 'intake_token' | 'alerts'> & {
+  store: string
+  store_password: string
+}
+
+export function collectorOptions(config: Config, around: Surroundings): CollectorOptions {
+  const { retention, context, export: exported, callers, http, instance, env, log } = config
+  return {
+    listen: around.listen,
+    instance,
+    env,
+    intake_token: around.intake_token,
+    store: storeAccess(config.store, around.store, around.store_password),
+    retention,
+    context,
+    anomalies: config.anomalies,
+    export: exported,
+    caller_keys: Object.values(callers).flatMap((c) => c.keys.map((k) => k.sha256)),
+    allowed_hosts: http.allowed_hosts,
+    allowed_origins: http.allowed_origins,
+    log_level: log.level,
+    money: moneyOptions(config),
+    alerts: around.alerts,
+  }
+}

@@ -1,0 +1,273 @@
+/** A collector with a day of known calls: what tests of the console look at, and its pictures are taken of. */
+import { createHash } from 'node:crypto'
+import { openReader, type Reader } from '../../../collector/queries/client.ts'
+import type { CallEvent, Outcome, Owner } from '../../../event/fields.ts'
+import { makeEvent, newBatchId, seeded, segmentOf, sendBatch } from '../../collector/support/events.ts'
+import {
+  collectorOptions,
+  isReady,
+  type Running,
+  scratchFolder,
+  startCollector,
+  startStore,
+  until,
+} from '../../collector/support/processes.ts'
+
+export const KEY = 'key-of-the-console-tests'
+export const EVIL = '<script>document.title="owned"</script><img src=x onerror=alert(1)><b>bold</b>'
+export const FORMULA = '=HYPERLINK("http://evil.example","x")'
+
+export type World = {
+  readonly address: string
+  readonly store: string
+  readonly reader: Reader
+  /** Trace with spans of an agent and of Weir, a failure, and captured content that looks like markup. */
+  readonly trace_id: string
+  readonly now_ms: number
+  stop(): Promise<void>
+}
+
+type Tool = { server: string; tool: string; us: number; weight: number; bad: number; says: string[] }
+const TOOLS: readonly Tool[] = [
+  {
+    server: 'bank',
+    tool: 'get_balance',
+    us: 14_000,
+    weight: 30,
+    bad: 0.01,
+    says: ['account 4711 is closed'],
+  },
+  {
+    server: 'bank',
+    tool: 'transfer',
+    us: 90_000,
+    weight: 6,
+    bad: 0.06,
+    says: ['limit of 10000 exceeded', EVIL],
+  },
+  {
+    server: 'files',
+    tool: 'read_file',
+    us: 3_000,
+    weight: 22,
+    bad: 0.02,
+    says: ['ENOENT: no such file, open /srv/q3.csv'],
+  },
+  { server: 'files', tool: 'search', us: 45_000, weight: 8, bad: 0, says: [] },
+  {
+    server: 'news',
+    tool: 'get_headlines',
+    us: 260_000,
+    weight: 12,
+    bad: 0.09,
+    says: ['upstream timed out after 5000 ms', FORMULA],
+  },
+  {
+    server: 'crm',
+    tool: 'find_customer',
+    us: 38_000,
+    weight: 10,
+    bad: 0.03,
+    says: ['permission denied for tenant 17'],
+  },
+]
+const CALLERS = [
+  { caller: 'rm-agent', team: 'research', project: 'advisory', agent: 'planner', client_name: 'claude-code' },
+  { caller: 'desk-bot', team: 'trading', project: 'desk', agent: 'executor', client_name: 'langgraph' },
+  { caller: 'support-bot', team: 'service', project: 'helpdesk', agent: 'triage', client_name: 'cursor' },
+]
+const HOUR_US = 3_600e6
+const CALLS_TODAY = 2_600
+const CALLS_YESTERDAY = 1_500
+
+const hash = (text: string): string => createHash('sha256').update(text).digest('hex')
+
+function failureOf(tool: Tool, random: () => number): Partial<CallEvent> {
+  const error_message = tool.says[Math.floor(random() * tool.says.length)]!
+  const isSlow = /timed out/.test(error_message)
+  return {
+    outcome: (isSlow ? 'timeout' : 'tool_error') as Outcome,
+    owner: (isSlow ? 'upstream' : 'client') as Owner,
+    error_type: isSlow ? 'upstream_timeout' : 'tool_error',
+    error_message,
+    error_fingerprint: hash(error_message).slice(0, 16),
+  }
+}
+
+/** One call at `ts` microseconds, made from `random` alone. */
+function callAt(ts: number, random: () => number, id: number): CallEvent {
+  let at = random() * TOOLS.reduce((sum, t) => sum + t.weight, 0)
+  const tool = TOOLS.find((t) => (at -= t.weight) < 0) ?? TOOLS[0]!
+  const who = CALLERS[Math.floor(random() ** 1.6 * CALLERS.length)]!
+  const isBad = random() < tool.bad
+  const upstream_us = Math.round(tool.us * Math.exp((random() + random() + random() - 1.5) * 1.1))
+  const overhead_us = Math.round(140 + random() * 240 + (random() < 0.01 ? 2_000 : 0))
+  const receive_us = Math.round(20 + random() * 60)
+  const wait_us = Math.round(upstream_us * 0.93)
+  const connect_us = Math.round(upstream_us * 0.01)
+  return makeEvent({
+    ts,
+    trace_id: hash(`trace ${Math.floor(id / 6)}`).slice(0, 32),
+    span_id: hash(`span ${id}`).slice(0, 16),
+    client_span_id: hash(`client ${id}`).slice(0, 16),
+    request_id: String(id),
+    run_id: `run-${Math.floor(id / 18)}`,
+    session_id: `session-${Math.floor(id / 40)}`,
+    ...who,
+    client_version: '2.1.0',
+    labels: { ticket: `T-${id % 50}` },
+    tags: { cost_center: who.team === 'trading' ? 'cc-20' : 'cc-10' },
+    principal: `${who.caller}-key`,
+    server: tool.server,
+    tool: tool.tool,
+    exposed_name: `${tool.server}_${tool.tool}`,
+    era: tool.server === 'news' ? 'modern' : 'legacy',
+    upstream_protocol_version: tool.server === 'news' ? '2026-07-28' : '2025-11-25',
+    upstream_transport: tool.server === 'files' ? 'stdio' : 'http',
+    upstream_endpoint:
+      tool.server === 'files' ? 'npx server-filesystem' : `http://${tool.server}.internal:8080/mcp`,
+    ...(isBad ? failureOf(tool, random) : {}),
+    duration_us: upstream_us + overhead_us + receive_us,
+    upstream_us,
+    overhead_us,
+    receive_us,
+    authorise_us: Math.round(overhead_us * 0.6),
+    queue_us: 0,
+    connect_us,
+    wait_us,
+    transfer_us: upstream_us - wait_us - connect_us,
+    answer_us: Math.round(overhead_us * 0.4),
+    request_bytes: 200 + Math.floor(random() * 800),
+    response_bytes: 500 + Math.floor(random() * 20_000),
+    tokens_in: Math.floor(random() * 300),
+    tokens_out: Math.floor(random() * 4_000),
+  })
+}
+
+const OTLP_SPANS = (trace_id: string, start_ms: number): object => {
+  const span = (spanId: string, parentSpanId: string, name: string, at: number, ms: number): object => ({
+    traceId: trace_id,
+    spanId,
+    parentSpanId,
+    name,
+    kind: 1,
+    startTimeUnixNano: String((start_ms + at) * 1_000_000),
+    endTimeUnixNano: String((start_ms + at + ms) * 1_000_000),
+    attributes: [{ key: 'gen_ai.request.model', value: { stringValue: 'large-1' } }],
+  })
+  return {
+    resourceSpans: [
+      {
+        resource: { attributes: [{ key: 'service.name', value: { stringValue: 'planner-agent' } }] },
+        scopeSpans: [
+          {
+            scope: { name: 'agent' },
+            spans: [
+              span('00000000000000a1', '', 'answer the question', 0, 900),
+              span('00000000000000a2', '00000000000000a1', 'chat large-1', 10, 320),
+            ],
+          },
+        ],
+      },
+    ],
+  }
+}
+
+/** Spans of an agent, three calls below them (one failed), arguments and results kept. */
+function tracedCalls(trace_id: string, start_us: number, random: () => number): CallEvent[] {
+  const base = [0, 1, 2].map((i) => callAt(start_us + 350_000 + i * 170_000, random, 900_000 + i))
+  const common = {
+    trace_id,
+    parent_span_id: '00000000000000a1',
+    trace_source: 'meta' as const,
+    run_id: 'run-traced',
+    caller: 'rm-agent',
+    team: 'research',
+  }
+  return base.map((event, i) => ({
+    ...event,
+    ...common,
+    outcome: 'ok' as const,
+    owner: 'none' as const,
+    error_type: '',
+    error_message: '',
+    error_fingerprint: '',
+    server: 'bank',
+    tool: 'transfer',
+    exposed_name: 'bank_transfer',
+    upstream_endpoint: 'http://bank.internal:8080/mcp',
+    upstream_transport: 'http',
+    duration_us: 150_000,
+    upstream_us: 148_000,
+    wait_us: 140_000,
+    transfer_us: 7_000,
+    connect_us: 1_000,
+    receive_us: 40,
+    overhead_us: 1_960,
+    authorise_us: 1_200,
+    answer_us: 760,
+    captured_arguments: JSON.stringify({ amount: 120 + i, note: EVIL }),
+    captured_result: JSON.stringify({ content: [{ type: 'text', text: EVIL }] }),
+    ...(i === 2
+      ? {
+          outcome: 'tool_error' as const,
+          owner: 'client' as const,
+          error_type: 'tool_error',
+          error_message: EVIL,
+          error_fingerprint: 'feedbeef',
+        }
+      : {}),
+  }))
+}
+
+/** Starts store and collector and fills them. The same calls every time, at times relative to now. */
+export async function startWorld(more: Parameters<typeof collectorOptions>[1] = {}): Promise<World> {
+  const folder = scratchFolder()
+  const store: Running = await startStore(folder.path)
+  const collector = await startCollector(collectorOptions(store.address, more))
+  const reader = openReader({
+    url: store.address,
+    user: 'reader',
+    password: '',
+    database: 'weir',
+    timeout_ms: 20_000,
+  })
+  const stop = async (): Promise<void> => {
+    await reader.close()
+    await collector.drain()
+    await store.kill()
+    folder.remove()
+  }
+  try {
+    await until(() => isReady(collector.address), 'the collector is ready')
+    const random = seeded(20_261_121)
+    const now_ms = Date.now()
+    const now_us = now_ms * 1000
+    const events: CallEvent[] = []
+    for (let i = 0; i < CALLS_TODAY; i++) {
+      // Two thirds in the last hour, the rest over six.
+      const back = i % 3 ? random() * HOUR_US * 0.98 : random() * 6 * HOUR_US
+      events.push(callAt(Math.round(now_us - 2e6 - back), random, i))
+    }
+    for (let i = 0; i < CALLS_YESTERDAY; i++)
+      events.push(callAt(Math.round(now_us - 24 * HOUR_US - random() * HOUR_US * 1.5), random, 10_000 + i))
+    const trace_id = hash('the traced one').slice(0, 32)
+    const start_ms = now_ms - 90_000
+    events.push(...tracedCalls(trace_id, start_ms * 1000, random))
+    for (let i = 0; i < events.length; i += 1_000) {
+      const sent = await sendBatch(collector.address, newBatchId(), segmentOf(events.slice(i, i + 1_000)))
+      if (sent.status !== 200) throw new Error(`a batch was refused: ${JSON.stringify(sent)}`)
+    }
+    await sendBatch(collector.address, newBatchId(), segmentOf(['{"version":1,"not":"an event"}']))
+    const otlp = await fetch(`${collector.address}/v1/traces`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${KEY}` },
+      body: JSON.stringify(OTLP_SPANS(trace_id, start_ms)),
+    })
+    if (!otlp.ok) throw new Error(`spans were refused: ${otlp.status} ${await otlp.text()}`)
+    return { address: collector.address, store: store.address, reader, trace_id, now_ms, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
