@@ -38,12 +38,20 @@ const WANTED = `v.method != 'subscriptions/listen' AND ({over:String} NOT IN ('s
     )
     .join(' AND ')}`
 
-export const sql = `SELECT ${SERIES}, count() AS calls, countIf(v.failed) AS failed_calls, countIf(v.fault) AS faults,
+/** What prices that changed later add to the calls of the window; names as for calls. */
+const REPRICED = `SELECT ${SERIES}, sum(v.delta_nano) AS delta_nano
+FROM cost_adjustments AS v
+WHERE v.ts >= {from:DateTime64(3)} AND v.ts < {to:DateTime64(3)} AND ${WANTED}
+GROUP BY server_, tool_, team_, caller_`
+
+export const sql = `SELECT server_, tool_, team_, caller_, calls, failed_calls, faults, quantiles_, overhead_p99_us, cost_nano + delta_nano AS cost_nano
+FROM (SELECT ${SERIES}, count() AS calls, countIf(v.failed) AS failed_calls, countIf(v.fault) AS faults,
   arrayMap(x -> if(isNaN(x), 0, x), quantiles(0.95, 0.99)(v.duration_us)) AS quantiles_,
   ifNotFinite(quantile(0.99)(v.overhead_us), 0) AS overhead_p99_us, sum(v.cost_nano) AS cost_nano
 FROM v_calls AS v
 WHERE v.ts >= {from:DateTime64(3)} AND v.ts < {to:DateTime64(3)} AND ${WANTED}
-GROUP BY server_, tool_, team_, caller_`
+GROUP BY server_, tool_, team_, caller_) AS f
+LEFT JOIN (${REPRICED}) AS a USING (server_, tool_, team_, caller_)`
 
 /** Series with calls in the day before `to`. */
 export const knownSql = `SELECT DISTINCT ${SERIES}

@@ -20,13 +20,10 @@ export type OpenAnomaly = {
   summary: string
 }
 
-/** A finding that nobody has confirmed for a day has lost its detector. */
-export const anomaliesSql = `SELECT a.id AS id, a.kind AS kind, a.scope AS scope, a.series AS series, a.server AS server, a.tool AS tool, a.team AS team,
-  a.caller AS caller, toUnixTimestamp(a.started) * 1000 AS started_ms, a.value AS value, a.expected AS expected, a.unit AS unit, a.score AS score,
-  a.evidence AS evidence, a.traces AS traces, a.summary AS summary
-FROM anomalies AS a FINAL
-WHERE toUnixTimestamp(a.ended) = 0 AND a.updated_at > now64(3) - toIntervalDay(1)
-ORDER BY a.score DESC, a.id LIMIT 1000`
+/** Open is what the console calls open: the same view. */
+export const anomaliesSql = `SELECT id, kind, scope, series, server, tool, team, caller, toUnixTimestamp(v.started) * 1000 AS started_ms,
+  value, expected, unit, score, evidence, traces, summary
+FROM v_anomalies AS v WHERE v.is_open ORDER BY v.score DESC, v.id LIMIT 1000`
 
 export const runAnomalies = (reader: Reader): Promise<OpenAnomaly[]> => reader.rows(anomaliesSql)
 
@@ -44,10 +41,4 @@ export const budgetsSql = `SELECT b.budget_id AS budget_id, b.scope AS scope, b.
   toFloat64(b.amount_nano) AS amount_nano, toFloat64(b.spent_nano) AS spent_nano, toFloat64(b.forecast_nano) AS forecast_nano
 FROM v_budgets AS b ORDER BY b.budget_id LIMIT 10000`
 
-/** Null: this database has no view of budgets. */
-export async function runBudgets(reader: Reader): Promise<BudgetState[] | null> {
-  const [there] = await reader.rows<{ n: number }>(
-    "SELECT count() AS n FROM system.tables WHERE database = currentDatabase() AND name = 'v_budgets'",
-  )
-  return there?.n ? reader.rows<BudgetState>(budgetsSql) : null
-}
+export const runBudgets = (reader: Reader): Promise<BudgetState[]> => reader.rows(budgetsSql)

@@ -95,7 +95,7 @@ export type RuleRow = {
   kind: string
   severity: string
   about: string
-  state: 'ok' | 'failed' | 'skipped'
+  state: 'ok' | 'failed'
   detail: string
   evaluated_ms: number
 }

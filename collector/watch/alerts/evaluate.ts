@@ -7,14 +7,14 @@ import { HEALTH_FIGURES } from '../../../config/alert-rules.ts'
 import type { Sample } from './alert.ts'
 import { anomalySamples, budgetSamples } from './findings.ts'
 import { healthSamples } from './health.ts'
-import { type Look, type Once, Skipped } from './look.ts'
+import type { Look, Once } from './look.ts'
 import { burnSamples } from './objectives.ts'
 import { thresholdSamples } from './thresholds.ts'
 
-/** `skipped`: what the rule looks at is not there; its alerts stay as they are, as when it `failed`. */
+/** `failed`: its alerts stay as they are. */
 export type Evaluation = {
   readonly rule: Rule
-  readonly state: 'ok' | 'failed' | 'skipped'
+  readonly state: 'ok' | 'failed'
   readonly detail: string
   readonly samples: readonly Sample[]
 }
@@ -63,8 +63,7 @@ export async function evaluate(
       const detail = bad > SERIES_MAX ? `${bad} series are bad; the first ${SERIES_MAX} are alerts` : ''
       evaluations.push({ rule, state: 'ok', detail, samples: bad > SERIES_MAX ? worst(samples) : samples })
     } catch (error) {
-      const state = error instanceof Skipped ? 'skipped' : 'failed'
-      evaluations.push({ rule, state, detail: reasonOf(error), samples: [] })
+      evaluations.push({ rule, state: 'failed', detail: reasonOf(error), samples: [] })
     }
   return evaluations
 }

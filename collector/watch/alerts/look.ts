@@ -13,8 +13,5 @@ export type Look = {
   readonly slos: readonly SloCounts[]
 }
 
-/** A rule cannot be looked at here; the text says why. */
-export class Skipped extends Error {}
-
 /** Each question once, whoever asks. */
 export type Once = <T>(key: string, ask: () => Promise<T>) => Promise<T>

@@ -1,7 +1,7 @@
 /** The detectors as jobs of the watch. */
 import type { JobParts } from '../jobs.ts'
 import type { Job } from '../watch.ts'
-import { keepBaselines, type TickState, tick } from './tick.ts'
+import { endOpen, keepBaselines, type TickState, tick } from './tick.ts'
 
 /** Often enough to judge a bucket soon after it ended; a run without a new bucket asks one question and ends. */
 const TICK_MS = 20_000
@@ -17,6 +17,7 @@ export function anomalyJobs({ store, options }: JobParts): readonly Job[] {
       async run(now_ms) {
         const { anomalies } = options()
         if (anomalies.enabled) await tick(store, anomalies, now_ms, state)
+        else await endOpen(store, now_ms)
       },
     },
     {

@@ -7,7 +7,7 @@ import type { Store } from '../../sink/store.ts'
 import { DAY_S, HISTORY_DAYS, makeBaselines, newestBaselines } from './baseline.ts'
 import { closeBuckets, newestClosed, oldestTouched } from './close.ts'
 import { judgeEvents } from './events.ts'
-import { readFindings } from './findings.ts'
+import { readFindings, writeFindings } from './findings.ts'
 import { BUCKET_S, WINDOW } from './metrics.ts'
 import { judgeSeries } from './series-findings.ts'
 
@@ -92,6 +92,17 @@ export async function judgeRange(
   ])
   await judgeSeries(store, options, known, { from, to, baselines, now_ms })
   await judgeEvents(store, options, known, { from, to, now_ms })
+}
+
+/** Ends what is open: when nobody looks any more, nobody would see that it is over. Resolves with how many there were. */
+export async function endOpen(store: Store, now_ms: number): Promise<number> {
+  const open = (await readFindings(store, now_ms / 1000)).filter((finding) => finding.ended === 0)
+  await writeFindings(
+    store,
+    open.map((finding) => ({ ...finding, ended: Math.max(finding.last_seen, finding.started + 1) })),
+    now_ms,
+  )
+  return open.length
 }
 
 /** The newest baselines no older than two days; 0 when there are none. */

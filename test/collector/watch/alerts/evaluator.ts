@@ -1,7 +1,7 @@
 /** The evaluator on a real store, driven by hand: a test says what time it is. */
 
 import { readLines } from '../../../../collector/intake/lines.ts'
-import { compileBook } from '../../../../collector/money/book.ts'
+import { type Book, compileBook } from '../../../../collector/money/book.ts'
 import type { Reader } from '../../../../collector/queries/client.ts'
 import { openReader } from '../../../../collector/queries/client.ts'
 import { migrate } from '../../../../collector/schema/migrate.ts'
@@ -20,7 +20,7 @@ export type Bench = {
   store: Store
   reader: Reader
   /** Stores calls, each with its own differences. */
-  calls(events: readonly Partial<CallEvent>[]): Promise<void>
+  calls(events: readonly Partial<CallEvent>[], book?: Book): Promise<void>
   /** Empties the tables of alerts and calls. */
   clear(): Promise<void>
   close(): Promise<void>
@@ -42,6 +42,9 @@ export async function openBench(): Promise<Bench> {
     'slo_status',
     'silences',
     'anomalies',
+    'cost_adjustments',
+    'cost_1d',
+    'budgets',
     'losses',
     'dead_letters',
   ]
@@ -49,10 +52,10 @@ export async function openBench(): Promise<Bench> {
     process,
     store,
     reader,
-    async calls(events) {
+    async calls(events, book = compileBook([])) {
       const id = newBatchId()
       const bytes = segmentOf(events.map((event) => makeEvent(event)))
-      const rows = await readLines(bytes.toString(), id, false, compileBook([]).rate)
+      const rows = await readLines(bytes.toString(), id, false, book.rate)
       if (rows.dead.length > 0) throw new Error(rows.dead[0]!.error)
       await writeBatch(store, { id, instance: 'test', attempt: 1, bytes: bytes.length, rows }, null)
     },
