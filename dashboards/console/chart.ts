@@ -1,5 +1,5 @@
 /**
- * Charts over time, drawn by uPlot: lines, bars, stacked areas. Each comes with a legend that follows the pointer and with its
+ * Charts over time, drawn by uPlot: lines, bars, stacked areas and bars. Each comes with a legend that follows the pointer and with its
  * figures as a table, for whoever does not see the picture. Dragging over a chart chooses that time for the whole page.
  */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
@@ -25,7 +25,7 @@ export type ChartProps = {
   t: readonly number[]
   series: readonly Series[]
   format(value: number): string
-  kind?: 'line' | 'bars' | 'stacked'
+  kind?: 'line' | 'bars' | 'stacked' | 'stacked-bars'
   height?: number
   /** Ends of the time axis, milliseconds. */
   from_ms?: number
@@ -80,6 +80,7 @@ function options(
 ): Omit<uPlot.Options, 'width'> {
   const palette = readPalette()
   const { kind = 'line', format } = props
+  const isBars = kind === 'bars' || kind === 'stacked-bars'
   return {
     height: props.height ?? 180,
     legend: { show: false },
@@ -110,10 +111,10 @@ function options(
         return {
           label: one.name,
           stroke,
-          width: kind === 'bars' ? 0 : 1.5,
+          width: isBars ? 0 : 1.5,
           ...(one.dash ? { dash: [5, 4] } : {}),
-          ...(kind === 'line' ? {} : { fill: kind === 'stacked' ? stroke : `${stroke}cc` }),
-          ...(kind === 'bars' ? { paths: uPlot.paths.bars!({ size: [0.8, 24], align: 1 }) } : {}),
+          ...(kind === 'line' ? {} : { fill: kind === 'bars' ? `${stroke}cc` : stroke }),
+          ...(isBars ? { paths: uPlot.paths.bars!({ size: [0.8, 24], align: 1 }) } : {}),
           points: { show: kind === 'line' && one.values.filter((v) => v !== null).length < 3 },
           spanGaps: false,
         }
@@ -137,7 +138,7 @@ export function TimeSeries(props: ChartProps) {
   const plot = useRef<uPlot | null>(null)
   const [at, setAt] = useState<number | null>(null)
   const version = useThemeVersion()
-  const drawn = props.kind === 'stacked' ? stacked(props.series) : props.series
+  const drawn = props.kind?.startsWith('stacked') ? stacked(props.series) : props.series
   const shape = `${version} ${props.kind} ${props.height} ${props.series.map((s) => `${s.name}/${s.color}`).join()}`
   const edges = useRef(props)
   edges.current = props

@@ -3,6 +3,7 @@ import type { FunctionComponent } from 'preact'
 import { Audit } from './views/audit.ts'
 import { Awaited } from './views/awaited.ts'
 import { Callers } from './views/callers.ts'
+import { Cost } from './views/cost.ts'
 import { Health } from './views/health.ts'
 import { Overview } from './views/overview.ts'
 import { Servers } from './views/servers.ts'
@@ -33,7 +34,7 @@ export const VIEWS: readonly View[] = [
   view('', 'Overview', 'o', Overview),
   view('tools', 'Tools', 't', Tools),
   view('runs', 'Runs', 'r', Awaited),
-  view('cost', 'Cost', 'c', Awaited),
+  view('cost', 'Cost', 'c', Cost),
   view('callers', 'Callers', 'l', Callers),
   view('servers', 'Servers', 's', Servers),
   view('audit', 'Audit', 'a', Audit),
