@@ -63,3 +63,19 @@ export function money(nano: number): string {
   if (size >= 1000) return `${usd < 0 ? '−' : ''}$${GROUPED.format(size)}`
   return `${usd < 0 ? '−' : ''}$${size < 0.01 ? size.toPrecision(2) : size.toFixed(size < 1 ? 4 : 2)}`
 }
+
+/** A figure of the detectors by the word they have for its unit. */
+export function inUnit(unit: string, value: number): string {
+  switch (unit) {
+    case 'us':
+      return duration(value)
+    case 'share':
+      return percent(value)
+    case 'nano_usd':
+      return money(value)
+    case 'bytes':
+      return bytes(Math.round(value))
+    default:
+      return `${plain(value)}${unit ? ` ${unit}` : ''}`
+  }
+}
