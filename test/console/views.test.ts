@@ -12,7 +12,7 @@ import { EVIL, FINDINGS, RUN_ID, startWorld, type World } from './support/seeded
 
 const PICTURES = join(import.meta.dirname, '../../docs/screenshots')
 /** Views without figures yet. */
-const UNDRAWN = new Set(['cost'])
+const UNDRAWN = new Set(['cost', 'objectives', 'silences', 'rules', 'history'])
 const isDrawing = Boolean(process.env.WEIR_SCREENSHOTS)
 if (!CHROMIUM) process.stdout.write('SKIPPED: the console in a browser (no Chromium)\n')
 

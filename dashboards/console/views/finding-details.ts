@@ -114,6 +114,6 @@ function Band({ finding }: { finding: AnomalyRow }) {
   if (!metric || !SERIES_SCOPES.includes(finding.scope)) return null
   const from_ms = momentMs(finding.started) - 6 * HOUR_MS
   const to_ms = momentMs(finding.last_seen) + HOUR_MS
-  return html`<${SeriesBand} scope=${finding.scope} series=${finding.series} metric=${metric} from_ms=${from_ms} to_ms=${to_ms}
+  return html`<${SeriesBand} title="What is usual" scope=${finding.scope} series=${finding.series} metric=${metric} from_ms=${from_ms} to_ms=${to_ms}
     marks=${[{ t_ms: momentMs(finding.started), text: 'began', color: 'bad', href: '' }]} />`
 }

@@ -62,7 +62,7 @@ export function Objectives() {
       },
       {
         key: 'bar',
-        head: '',
+        head: 'Left',
         isSortable: false,
         value: () => '',
         cell: (r: SloRow) =>

@@ -134,7 +134,7 @@ function Shares({ run }: { run: Run }) {
       },
       {
         key: 'bar',
-        head: '',
+        head: 'Part',
         isSortable: false,
         value: () => '',
         cell: (r: (typeof rows)[number]) =>

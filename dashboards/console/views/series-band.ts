@@ -30,6 +30,7 @@ const OF_KIND: Readonly<Record<string, string>> = {
 export const metricOf = (kind: string): string | undefined => OF_KIND[kind]
 
 type BandProps = {
+  title: string
   scope: string
   series: string
   metric: string
@@ -50,7 +51,7 @@ export function SeriesBand(props: BandProps) {
   const rows = answer.rows ?? []
   const format = (value: number): string => inUnit(unit, value)
   const isEmpty = rows.every((p) => p.value === null)
-  return html`<${Panel} title="What is usual" note=${`${scope === 'all' ? 'the whole installation' : `${scope} ${series}`}: ${name}, in steps of 5 minutes, each of the 15 minutes before`} answer=${answer}
+  return html`<${Panel} title=${props.title} note=${`${scope === 'all' ? 'the whole installation' : `${scope} ${series}`}: ${name}, in steps of 5 minutes, each of the 15 minutes before`} answer=${answer}
     learning=${learning(states.rows, scope, metric)} isEmpty=${isEmpty} empty=${html`<span>In this time there was too little traffic or history to say what is usual. <${Learned} states=${states.rows} scope=${scope} metric=${metric} /></span>`}>
     <${TimeSeries} label=${`${name} and its usual band`} format=${format} marks=${props.marks ?? []} t=${rows.map((p) => p.t_ms)} from_ms=${rows[0]?.t_ms} to_ms=${rows.at(-1)?.t_ms} series=${[
       { name: 'measured', color: 'c1', values: rows.map((p) => p.value) },
@@ -95,5 +96,5 @@ export function SeriesChoice() {
         <select aria-label="Metric" value=${metric} onChange=${choose('metric')}>${Object.entries(METRICS).map(([key, { name }]) => html`<option key=${key} value=${key}>${name}</option>`)}</select>
       </div>
     </${Panel}>
-    ${chosen && html`<${SeriesBand} key=${`${chosen.scope} ${chosen.series} ${metric}`} scope=${chosen.scope} series=${chosen.series} metric=${metric} from_ms=${view.span.from_ms} to_ms=${view.span.to_ms} />`}`
+    ${chosen && html`<${SeriesBand} key=${`${chosen.scope} ${chosen.series} ${metric}`} title="Series chosen" scope=${chosen.scope} series=${chosen.series} metric=${metric} from_ms=${view.span.from_ms} to_ms=${view.span.to_ms} />`}`
 }
