@@ -18,6 +18,14 @@ export type Series = {
   dash?: boolean
 }
 
+export type Mark = {
+  t_ms: number
+  text: string
+  /** Name of a colour of the style sheet. */
+  color: string
+  href: string
+}
+
 export type ChartProps = {
   /** What is drawn, in a sentence: the text alternative. */
   label: string
@@ -30,6 +38,8 @@ export type ChartProps = {
   /** Ends of the time axis, milliseconds. */
   from_ms?: number
   to_ms?: number
+  /** Moments of note, drawn as lines. */
+  marks?: readonly Mark[]
   /** Charts with the same word show the same moment under the pointer. */
   sync?: string
 }
@@ -71,6 +81,30 @@ function axis(palette: Palette, more: uPlot.Axis): uPlot.Axis {
     ticks: { show: false },
     ...more,
   }
+}
+
+/** A line from top to bottom with a head, so that it is no grid line. */
+function drawMarks(u: uPlot, palette: Palette, marks: readonly Mark[]): void {
+  const { ctx, bbox } = u
+  const ratio = devicePixelRatio
+  ctx.save()
+  for (const { t_ms, color } of marks) {
+    const x = u.valToPos(t_ms / 1000, 'x', true)
+    if (x < bbox.left || x > bbox.left + bbox.width) continue
+    ctx.strokeStyle = ctx.fillStyle = palette.of(color)
+    ctx.lineWidth = ratio
+    ctx.setLineDash([3 * ratio, 3 * ratio])
+    ctx.beginPath()
+    ctx.moveTo(x, bbox.top)
+    ctx.lineTo(x, bbox.top + bbox.height)
+    ctx.stroke()
+    ctx.beginPath()
+    ctx.moveTo(x - 4 * ratio, bbox.top)
+    ctx.lineTo(x + 4 * ratio, bbox.top)
+    ctx.lineTo(x, bbox.top + 6 * ratio)
+    ctx.fill()
+  }
+  ctx.restore()
 }
 
 function options(
@@ -121,6 +155,7 @@ function options(
       }),
     ],
     hooks: {
+      draw: [(u) => drawMarks(u, palette, props.marks ?? [])],
       setCursor: [(u) => onCursor(u.cursor.idx ?? null)],
       setSelect: [
         (u) => {
@@ -162,7 +197,10 @@ export function TimeSeries(props: ChartProps) {
       made.destroy()
     }
   }, [shape])
-  useEffect(() => plot.current?.setData(data), [props.t, props.series, props.from_ms, props.to_ms])
+  useEffect(
+    () => plot.current?.setData(data),
+    [props.t, props.series, props.from_ms, props.to_ms, props.marks],
+  )
   return html`<figure class="chart">
     <${Legend} ...${props} at=${at} />
     <div ref=${box} class="plot" role="img" aria-label=${`${props.label}. ${summary(props)}`}></div>

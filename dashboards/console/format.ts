@@ -77,3 +77,19 @@ export function exactRate(nano: string): string {
   const decimals = digits.slice(-18).replace(/0+$/, '')
   return `$${digits.slice(0, -18).replace(/^0+(?=\d)/, '')}${decimals && `.${decimals.padEnd(2, '0')}`}`
 }
+
+/** A figure of the detectors by the word they have for its unit. */
+export function inUnit(unit: string, value: number): string {
+  switch (unit) {
+    case 'us':
+      return duration(value)
+    case 'share':
+      return percent(value)
+    case 'nano_usd':
+      return money(value)
+    case 'bytes':
+      return bytes(Math.round(value))
+    default:
+      return `${plain(value)}${unit ? ` ${unit}` : ''}`
+  }
+}
