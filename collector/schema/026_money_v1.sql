@@ -68,6 +68,8 @@ SELECT run_id,
   max(toString(c.agent)) AS agent,
   max(toString(c.caller)) AS caller,
   max(toString(c.client_name)) AS client_name,
+  min(c.run_confidence) AS confidence_min,
+  sum(c.run_confidence) AS confidence_sum,
   {FIGURES},
   uniqCombinedStateIf(12)(concat(server, '/', tool), tool != '') AS tools,
   uniqCombinedState(12)(trace_id) AS traces
