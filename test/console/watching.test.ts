@@ -65,6 +65,7 @@ describe.skipIf(!CHROMIUM)('runs and alerts (needs Chromium)', () => {
     expect(await stat(looking, 'Calls')).toContain('7')
     expect(await stat(looking, 'Failed')).toContain('2 tool_error')
     expect(await stat(looking, 'At once')).toContain('up to 2')
+    expect(await page.textContent('.facts')).toContain('label, 100 % sure; least certain call 100 %')
     const sentences = await page.$$eval('.sentences li', (found) =>
       found.map((e) => (e.textContent ?? '').replaceAll(/\s+/g, ' ')),
     )
