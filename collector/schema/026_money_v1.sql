@@ -72,8 +72,6 @@ SELECT run_id,
   min(c.run_confidence) AS confidence_min,
   sum(c.run_confidence) AS confidence_sum,
   {FIGURES},
-  min(c.run_confidence) AS confidence_min,
-  sum(c.run_confidence) AS confidence_sum,
   uniqCombinedStateIf(12)(concat(server, '/', tool), tool != '') AS tools,
   uniqCombinedState(12)(trace_id) AS traces
 FROM {DB}.calls AS c WHERE kind = 'request' AND run_id != ''
