@@ -93,8 +93,9 @@ export function buildApi(parts: ApiParts): FastifyInstance {
   otlpRoute(app, parts, admit)
   ratingRoutes(app, parts)
   pageRoutes(app, parts.console)
-  askRoutes(app, { ...parts, logins: openLogins(), around: { metrics: parts.metricsText } })
-  silenceRoutes(app, { ...parts, ...parts.silences })
+  const logins = openLogins()
+  askRoutes(app, { ...parts, logins, around: { metrics: parts.metricsText } })
+  silenceRoutes(app, { ...parts, ...parts.silences, logins })
   return app
 }
 

@@ -3,14 +3,18 @@ import * as budgets from '../queries/budgets.ts'
 import * as costBy from '../queries/cost-by.ts'
 import * as costSeries from '../queries/cost-series.ts'
 import * as costSummary from '../queries/cost-summary.ts'
+import * as costTags from '../queries/cost-tags.ts'
+import * as fixedCosts from '../queries/fixed-costs.ts'
 import * as prices from '../queries/prices.ts'
 import { ApiError } from './errors.ts'
 import { type Asked, integerOf, oneOf, type Question } from './questions.ts'
 
 const DAY_MS = 86_400_000
 const FILTERS = ['team', 'project', 'caller', 'agent', 'server', 'tool', 'env'] as const
-/** Parameters both cost questions understand. `where_tag` = key=value. */
-const PARAMS = ['by', 'tag', 'from', 'to', ...FILTERS, 'where_tag']
+/** Parameters both cost questions understand. `where_tag`: key=value; `without`: names of filters that calls must leave unnamed. */
+const PARAMS = ['by', 'tag', 'from', 'to', ...FILTERS, 'where_tag', 'without']
+/** A call may come from nobody's team; it always has a server. */
+const UNNAMED: ReadonlySet<string> = new Set(['team', 'project', 'caller', 'agent', 'env'])
 const LIMIT_MAX = 10_000
 
 const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10)
@@ -40,6 +44,16 @@ function daysOf(asked: Asked, now_ms = Date.now()): { from: string; to: string }
 function filtersOf(asked: Asked): Record<string, string> {
   const filters: Record<string, string> = {}
   for (const name of FILTERS) if (asked[name] !== undefined) filters[name] = asked[name]
+  for (const name of asked.without ? asked.without.split(',') : []) {
+    if (!UNNAMED.has(name))
+      throw new ApiError(
+        400,
+        'parameter_malformed',
+        'the parameter without names what every call has, or nothing known',
+        `send some of ${[...UNNAMED].join(',')}`,
+      )
+    filters[name] = ''
+  }
   const tag = asked.where_tag
   if (tag !== undefined && tag !== '') {
     const at = tag.indexOf('=')
@@ -95,6 +109,27 @@ export const MONEY_QUESTIONS: Readonly<Record<string, Question>> = {
         ...daysOf(asked),
         filters: filtersOf(asked),
       })
+    },
+  },
+  'cost-tags': {
+    about: 'Keys of the tags that calls with a cost carried in some days, the most used first',
+    params: ['from', 'to'],
+    run: (reader, asked) => costTags.run(reader, daysOf(asked)),
+  },
+  'fixed-costs': {
+    about:
+      'Monthly prices of a month (its first day, YYYY-MM-DD; default: the running one), split by who used the server',
+    params: ['by', 'month'],
+    run(reader, asked) {
+      const month = asked.month || `${day(Date.now()).slice(0, 7)}-01`
+      if (!/^\d{4}-\d{2}-01$/.test(month) || Number.isNaN(Date.parse(month)))
+        throw new ApiError(
+          400,
+          'parameter_malformed',
+          'the parameter month is not the first day of a month',
+          'send YYYY-MM-01',
+        )
+      return fixedCosts.run(reader, { month, by: oneOf(asked, 'by', fixedCosts.FIXED_DIMENSIONS) })
     },
   },
   budgets: {

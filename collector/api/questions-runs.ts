@@ -1,4 +1,5 @@
 /** Questions about agent runs: the list, and one run with its steps, findings and waterfall. */
+import { run as findRun } from '../queries/find-run.ts'
 import { run as readRun } from '../queries/run.ts'
 import { run as listRuns, RUN_SORTS } from '../queries/run-list.ts'
 import { ApiError } from './errors.ts'
@@ -21,6 +22,16 @@ export const RUN_QUESTIONS: Readonly<Record<string, Question>> = {
         sort: oneOf(asked, 'sort', RUN_SORTS),
         limit: Math.min(LIST_MAX, integerOf(asked, 'limit', 50)),
       }),
+  },
+  'find-run': {
+    about: 'Runs by an id: of the run, whole or its beginning, or of one of its calls, traces or sessions',
+    params: ['id'],
+    run(reader, asked) {
+      const id = (asked.id ?? '').trim()
+      if (id === '') throw new ApiError(400, 'parameter_missing', 'the parameter id is missing', 'add id=…')
+      const hex = id.replaceAll('-', '').toLowerCase()
+      return findRun(reader, { id, hex: /^[0-9a-f]{16,32}$/.test(hex) ? hex : '' })
+    },
   },
   run: {
     about:

@@ -1,6 +1,6 @@
 /**
  * `POST /api/silences` and `DELETE /api/silences/:id`: the only thing about alerts that is written from outside. For this machine,
- * or with an API key, as reading is. A page of another site cannot get here: the guard knows origins, a body has to be JSON
+ * with an API key, or for who is logged in to the console, as reading is. A page of another site cannot get here: the guard knows origins, a body has to be JSON
  * (which a browser asks about first, and nothing here ever says yes), and Sec-Fetch-Site is believed.
  */
 import { randomUUID } from 'node:crypto'
@@ -13,6 +13,7 @@ import type { AlertOptions } from '../watch/alerts/options.ts'
 import { type Silence, writeSilence } from '../watch/alerts/silences.ts'
 import { ApiError, storeAway } from './errors.ts'
 import type { Guard } from './guard.ts'
+import type { Logins } from './logins.ts'
 
 const BODY_MAX = 16_384
 const MATCHERS_MAX = 20
@@ -24,6 +25,7 @@ const PAST_MS = 60_000
 
 export type SilenceParts = {
   guard: Guard
+  logins: Logins
   store: Store
   reader: Reader
   isReady(): boolean
@@ -123,8 +125,8 @@ export function readSilence(body: Buffer, labels: ReadonlySet<string>, now_ms: n
   }
 }
 
-function checkSender(guard: Guard, request: FastifyRequest): void {
-  guard.checkReader(request)
+function checkSender({ guard, logins }: SilenceParts, request: FastifyRequest): void {
+  guard.checkConsole(request, logins.keyOf(request.headers.cookie))
   const site = request.headers['sec-fetch-site']
   if (site !== undefined && site !== 'same-origin' && site !== 'none')
     throw new ApiError(
@@ -146,7 +148,7 @@ function checkJson(request: FastifyRequest): void {
 }
 
 export function silenceRoutes(app: FastifyInstance, parts: SilenceParts): void {
-  const { guard, store, reader } = parts
+  const { store, reader } = parts
   const within = async <T>(work: () => Promise<T>): Promise<T> => {
     if (!parts.isReady()) throw storeAway()
     try {
@@ -160,7 +162,7 @@ export function silenceRoutes(app: FastifyInstance, parts: SilenceParts): void {
     {
       bodyLimit: BODY_MAX,
       onRequest: async (request) => {
-        checkSender(guard, request)
+        checkSender(parts, request)
         checkJson(request)
       },
     },
@@ -174,7 +176,7 @@ export function silenceRoutes(app: FastifyInstance, parts: SilenceParts): void {
   )
   app.delete<{ Params: { id: string } }>(
     '/api/silences/:id',
-    { onRequest: async (request) => checkSender(guard, request) },
+    { onRequest: async (request) => checkSender(parts, request) },
     async (request) => {
       const now_ms = Date.now()
       const { id } = request.params

@@ -18,6 +18,7 @@ export const VIEW_PATHS = [
   '/cost/*',
   '/callers',
   '/servers',
+  '/servers/*',
   '/audit',
   '/alerts',
   '/health',

@@ -1,11 +1,12 @@
 -- Money in what older versions made: the figures cost_nano and unpriced in every rollup, also of databases that were there before
 -- them (their calls got the columns already). Then the same rollups from cost_adjustments, and costs by day with everything they
--- are attributed to. Nothing here fails or doubles on a second run.
+-- are attributed to. Runs learn how sure they are. Nothing here fails or doubles on a second run.
 ALTER TABLE {DB}.tool_5m ADD COLUMN IF NOT EXISTS cost_nano {SIGNED_COUNT} AFTER upstream_messages, ADD COLUMN IF NOT EXISTS unpriced {SIGNED_COUNT} AFTER cost_nano;
 ALTER TABLE {DB}.usage_1d ADD COLUMN IF NOT EXISTS cost_nano {SIGNED_COUNT} AFTER upstream_messages, ADD COLUMN IF NOT EXISTS unpriced {SIGNED_COUNT} AFTER cost_nano;
 ALTER TABLE {DB}.caller_1d ADD COLUMN IF NOT EXISTS cost_nano {SIGNED_COUNT} AFTER upstream_messages, ADD COLUMN IF NOT EXISTS unpriced {SIGNED_COUNT} AFTER cost_nano;
 ALTER TABLE {DB}.sessions ADD COLUMN IF NOT EXISTS cost_nano {SIGNED_COUNT} AFTER upstream_messages, ADD COLUMN IF NOT EXISTS unpriced {SIGNED_COUNT} AFTER cost_nano;
-ALTER TABLE {DB}.runs ADD COLUMN IF NOT EXISTS cost_nano {SIGNED_COUNT} AFTER upstream_messages, ADD COLUMN IF NOT EXISTS unpriced {SIGNED_COUNT} AFTER cost_nano;
+ALTER TABLE {DB}.runs ADD COLUMN IF NOT EXISTS cost_nano {SIGNED_COUNT} AFTER upstream_messages, ADD COLUMN IF NOT EXISTS unpriced {SIGNED_COUNT} AFTER cost_nano,
+  ADD COLUMN IF NOT EXISTS confidence_min SimpleAggregateFunction(min, UInt8) DEFAULT 100 AFTER unpriced, ADD COLUMN IF NOT EXISTS confidence_sum {COUNT} AFTER confidence_min;
 
 ALTER TABLE {DB}.tool_5m_mv MODIFY QUERY
 SELECT toStartOfFiveMinutes(toDateTime(ts, 'UTC')) AS t, env, server, tool, method,
@@ -68,6 +69,8 @@ SELECT run_id,
   max(toString(c.agent)) AS agent,
   max(toString(c.caller)) AS caller,
   max(toString(c.client_name)) AS client_name,
+  min(c.run_confidence) AS confidence_min,
+  sum(c.run_confidence) AS confidence_sum,
   {FIGURES},
   uniqCombinedStateIf(12)(concat(server, '/', tool), tool != '') AS tools,
   uniqCombinedState(12)(trace_id) AS traces

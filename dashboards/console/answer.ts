@@ -25,7 +25,8 @@ export const whenLoginIsNeeded = (act: () => void): void => {
 
 /**
  * `key` names what is asked without the moving edge of time: when it changes, old rows are dropped. A question about a time is
- * asked again when that time moves, any other with every beat, unless `isStill`: what is past does not change.
+ * asked again when that time moves (milliseconds; whole days are text), any other with every beat, unless `isStill`: what is
+ * past does not change.
  */
 export function useAnswer<T>(question: string, params: Params | null, key = '', isStill = false): Answer<T> {
   const path = params === null ? '' : address(question, params)
@@ -39,7 +40,7 @@ export function useAnswer<T>(question: string, params: Params | null, key = '', 
   const [again, setAgain] = useState(0)
   const running = useRef<{ abort: AbortController; key: string } | null>(null)
   const { now_ms, forced } = usePulse()
-  const beat = isStill || (params !== null && 'to' in params) ? 0 : now_ms
+  const beat = isStill || typeof params?.to === 'number' ? 0 : now_ms
   const identity = `${question} ${key}`
   const shown = useRef(identity)
   useEffect(() => {

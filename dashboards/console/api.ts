@@ -1,4 +1,4 @@
-/** Questions to the collector, with cancel. The only place that fetches. */
+/** Questions to the collector, with cancel, and the little that may be written: logins and silences. The only place that fetches. */
 
 /** What went wrong, and what the reader can do about it. */
 export class Refused extends Error {
@@ -56,5 +56,8 @@ export type Session = { open: boolean; logged_in: boolean; questions: string[] }
 export const session = (): Promise<Session> => send<Session>('/api/session', {})
 const post = (path: string, body: unknown): Promise<unknown> =>
   send(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+export const addSilence = (silence: object): Promise<unknown> => post('/api/silences', silence)
+export const endSilence = (id: string): Promise<unknown> =>
+  send(`/api/silences/${encodeURIComponent(id)}`, { method: 'DELETE' })
 export const login = (key: string): Promise<unknown> => post('/api/login', { key })
 export const logout = (): Promise<unknown> => post('/api/logout', {})

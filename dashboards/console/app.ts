@@ -20,12 +20,21 @@ function App() {
     look()
   }, [])
   if (state && !state.open) return html`<${Login} onDone=${look} />`
-  const [word = '', ...rest] = place.path.split('/').slice(1).map(decodeURIComponent)
+  const [word = '', ...rest] = place.path.split('/').slice(1).map(decoded)
   const view = VIEWS.find((v) => v.word === word) ?? null
   const title = view ? [view.name, ...rest.map(shorten)].join(' / ') : 'Not found'
   return html`<${Layout} view=${view} title=${title} isLoggedIn=${state?.logged_in ?? false}>
     ${view ? html`<${view.component} key=${view.word} rest=${rest} />` : html`<${Panel} title="Nothing here" isEmpty=${true} empty=${html`There is no view at this address. <a href=${to('/')}>Overview</a>`} />`}
   </${Layout}>`
+}
+
+/** A segment of the path. One that is not encoded as it should be is taken as it stands. */
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    return segment
+  }
 }
 
 /** Ids are told apart by their beginning. */

@@ -1,5 +1,5 @@
 /**
- * Charts over time, drawn by uPlot: lines, bars, stacked areas. Each comes with a legend that follows the pointer and with its
+ * Charts over time, drawn by uPlot: lines, bars, stacked areas and bars. Each comes with a legend that follows the pointer and with its
  * figures as a table, for whoever does not see the picture. Dragging over a chart chooses that time for the whole page.
  */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
@@ -18,6 +18,14 @@ export type Series = {
   dash?: boolean
 }
 
+export type Mark = {
+  t_ms: number
+  text: string
+  /** Name of a colour of the style sheet. */
+  color: string
+  href: string
+}
+
 export type ChartProps = {
   /** What is drawn, in a sentence: the text alternative. */
   label: string
@@ -25,11 +33,13 @@ export type ChartProps = {
   t: readonly number[]
   series: readonly Series[]
   format(value: number): string
-  kind?: 'line' | 'bars' | 'stacked'
+  kind?: 'line' | 'bars' | 'stacked' | 'stacked-bars'
   height?: number
   /** Ends of the time axis, milliseconds. */
   from_ms?: number
   to_ms?: number
+  /** Moments of note, drawn as lines. */
+  marks?: readonly Mark[]
   /** Charts with the same word show the same moment under the pointer. */
   sync?: string
 }
@@ -73,6 +83,30 @@ function axis(palette: Palette, more: uPlot.Axis): uPlot.Axis {
   }
 }
 
+/** A line from top to bottom with a head, so that it is no grid line. */
+function drawMarks(u: uPlot, palette: Palette, marks: readonly Mark[]): void {
+  const { ctx, bbox } = u
+  const ratio = devicePixelRatio
+  ctx.save()
+  for (const { t_ms, color } of marks) {
+    const x = u.valToPos(t_ms / 1000, 'x', true)
+    if (x < bbox.left || x > bbox.left + bbox.width) continue
+    ctx.strokeStyle = ctx.fillStyle = palette.of(color)
+    ctx.lineWidth = ratio
+    ctx.setLineDash([3 * ratio, 3 * ratio])
+    ctx.beginPath()
+    ctx.moveTo(x, bbox.top)
+    ctx.lineTo(x, bbox.top + bbox.height)
+    ctx.stroke()
+    ctx.beginPath()
+    ctx.moveTo(x - 4 * ratio, bbox.top)
+    ctx.lineTo(x + 4 * ratio, bbox.top)
+    ctx.lineTo(x, bbox.top + 6 * ratio)
+    ctx.fill()
+  }
+  ctx.restore()
+}
+
 function options(
   props: ChartProps,
   drawn: readonly Series[],
@@ -80,6 +114,7 @@ function options(
 ): Omit<uPlot.Options, 'width'> {
   const palette = readPalette()
   const { kind = 'line', format } = props
+  const isBars = kind === 'bars' || kind === 'stacked-bars'
   return {
     height: props.height ?? 180,
     legend: { show: false },
@@ -110,16 +145,17 @@ function options(
         return {
           label: one.name,
           stroke,
-          width: kind === 'bars' ? 0 : 1.5,
+          width: isBars ? 0 : 1.5,
           ...(one.dash ? { dash: [5, 4] } : {}),
-          ...(kind === 'line' ? {} : { fill: kind === 'stacked' ? stroke : `${stroke}cc` }),
-          ...(kind === 'bars' ? { paths: uPlot.paths.bars!({ size: [0.8, 24], align: 1 }) } : {}),
+          ...(kind === 'line' ? {} : { fill: kind === 'bars' ? `${stroke}cc` : stroke }),
+          ...(isBars ? { paths: uPlot.paths.bars!({ size: [0.8, 24], align: 1 }) } : {}),
           points: { show: kind === 'line' && one.values.filter((v) => v !== null).length < 3 },
           spanGaps: false,
         }
       }),
     ],
     hooks: {
+      draw: [(u) => drawMarks(u, palette, props.marks ?? [])],
       setCursor: [(u) => onCursor(u.cursor.idx ?? null)],
       setSelect: [
         (u) => {
@@ -137,7 +173,7 @@ export function TimeSeries(props: ChartProps) {
   const plot = useRef<uPlot | null>(null)
   const [at, setAt] = useState<number | null>(null)
   const version = useThemeVersion()
-  const drawn = props.kind === 'stacked' ? stacked(props.series) : props.series
+  const drawn = props.kind?.startsWith('stacked') ? stacked(props.series) : props.series
   const shape = `${version} ${props.kind} ${props.height} ${props.series.map((s) => `${s.name}/${s.color}`).join()}`
   const edges = useRef(props)
   edges.current = props
@@ -161,7 +197,10 @@ export function TimeSeries(props: ChartProps) {
       made.destroy()
     }
   }, [shape])
-  useEffect(() => plot.current?.setData(data), [props.t, props.series, props.from_ms, props.to_ms])
+  useEffect(
+    () => plot.current?.setData(data),
+    [props.t, props.series, props.from_ms, props.to_ms, props.marks],
+  )
   return html`<figure class="chart">
     <${Legend} ...${props} at=${at} />
     <div ref=${box} class="plot" role="img" aria-label=${`${props.label}. ${summary(props)}`}></div>

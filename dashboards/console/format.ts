@@ -63,3 +63,33 @@ export function money(nano: number): string {
   if (size >= 1000) return `${usd < 0 ? '−' : ''}$${GROUPED.format(size)}`
   return `${usd < 0 ? '−' : ''}$${size < 0.01 ? size.toPrecision(2) : size.toFixed(size < 1 ? 4 : 2)}`
 }
+
+/** To the nano-dollar: `$12.345678901`. */
+export function exactMoney(nano: number): string {
+  const size = BigInt(Math.round(Math.abs(nano)))
+  return `${nano < 0 ? '−' : ''}$${size / 1_000_000_000n}.${String(size % 1_000_000_000n).padStart(9, '0')}`
+}
+
+/** A rate the store wrote as decimal nano-dollars (`0.0123`), whole: `$0.0000000000123`. */
+export function exactRate(nano: string): string {
+  const [whole = '0', part = ''] = nano.split('.')
+  const digits = (whole + part.padEnd(9, '0')).padStart(19, '0')
+  const decimals = digits.slice(-18).replace(/0+$/, '')
+  return `$${digits.slice(0, -18).replace(/^0+(?=\d)/, '')}${decimals && `.${decimals.padEnd(2, '0')}`}`
+}
+
+/** A figure of the detectors by the word they have for its unit. */
+export function inUnit(unit: string, value: number): string {
+  switch (unit) {
+    case 'us':
+      return duration(value)
+    case 'share':
+      return percent(value)
+    case 'nano_usd':
+      return money(value)
+    case 'bytes':
+      return bytes(Math.round(value))
+    default:
+      return `${plain(value)}${unit ? ` ${unit}` : ''}`
+  }
+}

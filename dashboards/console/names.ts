@@ -47,3 +47,10 @@ export function Outcome({ outcome, owner = '' }: { outcome: string; owner?: stri
   const tone = GOOD.has(outcome) ? 'good' : CLIENT.has(owner) ? 'warn' : 'bad'
   return html`<span class=${`tag ${tone}`}>${outcome}</span>`
 }
+
+export const runHref = (run_id: string): string => to(`/runs/${segment(run_id)}`)
+/** One event whole, in Audit. */
+export const eventHref = (event_id: string): string => to('/audit', { event_id, event: event_id })
+/** What made calls one run, and how sure that is. */
+export const groupedBy = (r: { run_source: string; confidence: number }): string =>
+  `${r.run_source}, ${r.confidence} %`

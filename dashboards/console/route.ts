@@ -4,6 +4,7 @@
  */
 import { useEffect, useState } from 'preact/hooks'
 
+/** `path` as the address has it, encoded. */
 export type Place = { readonly path: string; readonly params: Readonly<Record<string, string>> }
 /** Null removes a parameter. */
 export type Changes = Readonly<Record<string, string | null | undefined>>
@@ -12,7 +13,7 @@ export type Changes = Readonly<Record<string, string | null | undefined>>
 const LASTING = ['range', 'from', 'to']
 
 const read = (): Place => ({
-  path: decodeURI(location.pathname),
+  path: location.pathname,
   params: Object.fromEntries(new URLSearchParams(location.search)),
 })
 

@@ -33,15 +33,18 @@ export function treeOf(spans: readonly TraceSpan[]): Node[] {
   return nodes
 }
 
-/** Without what lies below a folded span. */
-export function unfolded(nodes: readonly Node[], folded: ReadonlySet<string>): Node[] {
-  const shown: Node[] = []
+/** Rows in the order of a tree, without what lies below a folded one. */
+export function unfolded<Row extends { readonly depth: number }>(
+  rows: readonly Row[],
+  isFolded: (row: Row) => boolean,
+): Row[] {
+  const shown: Row[] = []
   let hidden_below = Number.POSITIVE_INFINITY
-  for (const node of nodes) {
-    if (node.depth > hidden_below) continue
+  for (const row of rows) {
+    if (row.depth > hidden_below) continue
     hidden_below = Number.POSITIVE_INFINITY
-    shown.push(node)
-    if (folded.has(node.span.span_id)) hidden_below = node.depth
+    shown.push(row)
+    if (isFolded(row)) hidden_below = row.depth
   }
   return shown
 }

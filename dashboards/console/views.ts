@@ -1,10 +1,12 @@
 /** Which view an address shows. The paths are those the collector serves the page at (collector/console/pages.ts). */
 import type { FunctionComponent } from 'preact'
+import { Alerts } from './views/alerts.ts'
 import { Audit } from './views/audit.ts'
-import { Awaited } from './views/awaited.ts'
 import { Callers } from './views/callers.ts'
+import { Cost } from './views/cost.ts'
 import { Health } from './views/health.ts'
 import { Overview } from './views/overview.ts'
+import { Runs } from './views/runs.ts'
 import { Servers } from './views/servers.ts'
 import { Tools } from './views/tools.ts'
 import { Trace } from './views/trace.ts'
@@ -32,12 +34,12 @@ const view = (
 export const VIEWS: readonly View[] = [
   view('', 'Overview', 'o', Overview),
   view('tools', 'Tools', 't', Tools),
-  view('runs', 'Runs', 'r', Awaited),
-  view('cost', 'Cost', 'c', Awaited),
+  view('runs', 'Runs', 'r', Runs),
+  view('cost', 'Cost', 'c', Cost),
   view('callers', 'Callers', 'l', Callers),
   view('servers', 'Servers', 's', Servers),
   view('audit', 'Audit', 'a', Audit),
-  view('alerts', 'Alerts', 'e', Awaited),
+  view('alerts', 'Alerts', 'e', Alerts),
   view('health', 'Weir health', 'h', Health),
   view('trace', 'Trace', '', Trace, false),
 ]

@@ -141,10 +141,10 @@ export const usage: Board = {
         table({
           title: 'By team',
           description:
-            'Sessions, tokens of definitions they read, and what those cost where a price of context is configured.',
+            'Sessions, tokens of definitions they read, and what those cost where a price of context is configured; unread: sessions whose list Weir could not read.',
           none: 'no lists were read',
           sql: `
-            SELECT team, server, sum(v.sessions) AS sessions, sum(v.tokens) AS tokens, ${usd('sum(v.cost_nano)')} AS cost, sum(v.listings) AS listings
+            SELECT team, server, sum(v.sessions) AS sessions, sum(v.tokens) AS tokens, ${usd('sum(v.cost_nano)')} AS cost, sum(v.unread_sessions) AS unread_sessions
             FROM v_context_costs AS v WHERE $__dateFilter(day) ${picked(['team', 'project', 'server'])} GROUP BY team, server ORDER BY tokens DESC, team, server LIMIT 200`,
           columns: { cost: { unit: 'currencyUSD' } },
         }),

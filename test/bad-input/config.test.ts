@@ -13,7 +13,7 @@ import { type Folder, makeFolder } from '../support/folder.ts'
 
 const HASH = 'a'.repeat(64)
 const KNOWN =
-  'listen, instance, env, data, workers, servers, callers, labels, trace, capture, http, roof, durability, spool, collector, console, store, retention, anomalies, export, alerts, slos, log'
+  'listen, instance, env, data, workers, servers, callers, teams, prices, budgets, labels, trace, runs, capture, context, http, roof, durability, spool, collector, console, store, retention, anomalies, export, alerts, slos, log'
 const MAPPING = 'write a mapping (name: value)'
 const BAD_URL =
   'expected an http://, https://, ws:// or wss:// URL\n    fix: write something like https://example.com/mcp'

@@ -8,11 +8,11 @@ import { type Browser, chromium } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CHROMIUM } from './support/chromium.ts'
 import { type Looking, look } from './support/looking.ts'
-import { EVIL, startWorld, type World } from './support/seeded.ts'
+import { EVIL, FINDINGS, RUN_ID, startWorld, type World } from './support/seeded.ts'
 
 const PICTURES = join(import.meta.dirname, '../../docs/screenshots')
 /** Views without figures yet. */
-const UNDRAWN = new Set(['runs', 'cost', 'alerts'])
+const UNDRAWN = new Set(['cost', 'objectives', 'silences', 'rules', 'history'])
 const isDrawing = Boolean(process.env.WEIR_SCREENSHOTS)
 if (!CHROMIUM) process.stdout.write('SKIPPED: the console in a browser (no Chromium)\n')
 
@@ -49,12 +49,18 @@ describe.skipIf(!CHROMIUM)('the console (needs Chromium)', () => {
     ['tools', '/tools?range=6h', 'Tools'],
     ['tool', '/tools/news/get_headlines?range=6h', 'Tools / news / get_headlines'],
     ['trace', '/trace/TRACE?span=SPAN', 'Trace'],
-    ['runs', '/runs', 'Runs'],
+    ['runs', '/runs?range=6h', 'Runs'],
+    ['run', `/runs/${RUN_ID}`, `Runs / ${RUN_ID}`],
     ['cost', '/cost', 'Cost'],
     ['callers', '/callers?range=6h', 'Callers'],
     ['servers', '/servers?range=6h', 'Servers'],
     ['audit', '/audit?range=6h&outcome=failed', 'Audit'],
     ['alerts', '/alerts', 'Alerts'],
+    ['findings', `/alerts?show=findings&finding=${FINDINGS.ended}`, 'Alerts'],
+    ['objectives', '/alerts?show=objectives', 'Alerts'],
+    ['silences', '/alerts?show=silences', 'Alerts'],
+    ['rules', '/alerts?show=rules', 'Alerts'],
+    ['history', '/alerts?show=history', 'Alerts'],
     ['health', '/health?range=6h', 'Weir health'],
   ] as const
 

@@ -25,18 +25,24 @@ export type ViewParams = Readonly<{
   tool?: string
   team?: string
   caller?: string
+  project?: string
+  agent?: string
   id?: string
 }>
 
-/** Path and query of a view of the console. */
+/** Path and query of a view of the console. A tool with its server has a page of its own. */
 export function consoleUrl(view: View, params: ViewParams = {}): string {
   const query = new URLSearchParams()
-  const { id, ...rest } = params
+  const { id, ...named } = params
+  const isTool = view === 'tools' && Boolean(named.server) && Boolean(named.tool)
+  const { server, tool, ...without } = named
+  const rest = isTool ? without : named
   for (const [name, value] of Object.entries(rest))
     if (value !== undefined && value !== '') query.set(name, String(value))
   const text = query.toString()
-  const path = id === undefined || id === '' ? view : `${view}/${encodeURIComponent(id)}`
-  return `/${path}${text === '' ? '' : `?${text}`}`
+  const segments = isTool ? [view, server!, tool!] : id ? [view, id] : [view]
+  const path = segments.map(encodeURIComponent).join('/')
+  return `/${path === 'overview' ? '' : path}${text === '' ? '' : `?${text}`}`
 }
 
 /** `base` without a slash at its end; '' leaves the path as it is. */

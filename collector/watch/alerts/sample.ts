@@ -14,7 +14,7 @@ export type Shown = {
   view: View
   /** How far back the panel shows, before the alert. */
   window_s: number
-  series: Partial<Series>
+  series: Partial<Series & { project: string; agent: string }>
   evidence: string
   /** Heading in the runbook; default: the rule's name, or its figure's. */
   heading: string
@@ -52,7 +52,7 @@ async function annotate(rule: Rule, look: Look, shown: Shown): Promise<Annotatio
           () => [],
         )
       : traces.slice(0, 3)
-  const { server = '', tool = '', team = '', caller = '' } = series
+  const { server = '', tool = '', team = '', caller = '', project = '', agent = '' } = series
   const panel = consoleUrl(shown.view, {
     from: from_ms - PANEL_BEFORE_MS,
     to: look.now_ms,
@@ -60,6 +60,8 @@ async function annotate(rule: Rule, look: Look, shown: Shown): Promise<Annotatio
     tool,
     team,
     caller,
+    project,
+    agent,
   })
   return {
     summary: plain(shown.summary, 500),

@@ -10,12 +10,14 @@ import { TimeSeries } from '../chart.ts'
 import { FilterBar } from '../filters.ts'
 import { count, duration, money, percent, perTime, seconds } from '../format.ts'
 import { html } from '../html.ts'
+import { MarkList, useMarks } from '../marks.ts'
 import { Outcome, ToolLink, toolName, traceHref, When } from '../names.ts'
 import { Panel, Stat } from '../panel.ts'
 import { go, here, to, usePlace } from '../route.ts'
-import { SCOPE_FILTERS, useScope } from '../scope.ts'
+import { SCOPE_FILTERS, useScope, type ViewScope } from '../scope.ts'
 import { type SeriesAnswer, stepsOf } from '../steps.ts'
 import { Table } from '../table.ts'
+import { Concerns } from './concerns.ts'
 import { Nothing } from './nothing.ts'
 
 export function Overview() {
@@ -24,7 +26,8 @@ export function Overview() {
   const series = useAnswer<SeriesAnswer>('series', scope.params, scope.key)
   return html`<${FilterBar} names=${SCOPE_FILTERS} />
     <${Figures} figures=${figures} span_s=${(scope.span.to_ms - scope.span.from_ms) / 1000} />
-    <${Charts} series=${series} />
+    <${Concerns} />
+    <${Charts} series=${series} scope=${scope} />
     <${Movers} scope=${scope} />
     <${Failures} scope=${scope} />`
 }
@@ -49,15 +52,18 @@ function Figures({ figures, span_s }: { figures: Answer<FigureRow[]>; span_s: nu
   </div>`
 }
 
-function Charts({ series }: { series: Answer<SeriesAnswer> }) {
+function Charts({ series, scope }: { series: Answer<SeriesAnswer>; scope: ViewScope }) {
+  const marks = useMarks(scope)
   const { rows } = series
   const steps = rows ? stepsOf(rows) : null
-  const shared = rows ? { t: steps!.t, from_ms: rows.from_ms, to_ms: rows.to_ms, sync: 'overview' } : null
+  const shared = rows
+    ? { t: steps!.t, from_ms: rows.from_ms, to_ms: rows.to_ms, sync: 'overview', marks }
+    : null
   const isEmpty = rows?.rows.length === 0
   return html`<${Panel} title="Calls" class="half" answer=${series} isEmpty=${isEmpty} empty=${html`<${Nothing} />`}>
       ${
         steps &&
-        html`<${CallChart} steps=${steps} from_ms=${rows!.from_ms} to_ms=${rows!.to_ms} sync="overview" />`
+        html`<${CallChart} steps=${steps} from_ms=${rows!.from_ms} to_ms=${rows!.to_ms} sync="overview" marks=${marks} /><${MarkList} marks=${marks} />`
       }
     </${Panel}>
     <${Panel} title="Duration" class="half" answer=${series} isEmpty=${isEmpty} empty=${html`<${Nothing} />`}>

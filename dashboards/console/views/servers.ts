@@ -1,15 +1,17 @@
-/** Servers as their calls show them. */
+/** Servers as their calls show them; one server's page when the address names it. */
 import type { ServerRow } from '../../../collector/queries/servers.ts'
 import { useAnswer } from '../answer.ts'
 import { FilterBar } from '../filters.ts'
 import { count, duration, percent } from '../format.ts'
 import { html } from '../html.ts'
-import { traceHref, When } from '../names.ts'
+import { segment, traceHref, When } from '../names.ts'
 import { Panel } from '../panel.ts'
 import { to } from '../route.ts'
 import { useScope } from '../scope.ts'
 import { Table } from '../table.ts'
+import type { ViewProps } from '../views.ts'
 import { Nothing } from './nothing.ts'
+import { ServerPage } from './server-page.ts'
 
 const TONE = { fine: 'good', failing: 'warn', down: 'bad' } as const
 const LEGACY_LAST = '2025-11-25'
@@ -24,7 +26,11 @@ const eraOf = (versions: readonly string[]): string =>
         ? 'both'
         : 'legacy'
 
-export function Servers() {
+export function Servers({ rest }: ViewProps) {
+  return rest[0] ? html`<${ServerPage} server=${rest[0]} />` : html`<${ServerTable} />`
+}
+
+function ServerTable() {
   const scope = useScope()
   const servers = useAnswer<ServerRow[]>(
     'servers',
@@ -40,7 +46,7 @@ export function Servers() {
         key: 'server',
         head: 'Server',
         value: (r: ServerRow) => r.server,
-        cell: (r: ServerRow) => html`<a href=${to('/tools', { server: r.server })}>${r.server}</a>`,
+        cell: (r: ServerRow) => html`<a href=${to(`/servers/${segment(r.server)}`)}>${r.server}</a>`,
       },
       {
         key: 'state',
@@ -100,7 +106,14 @@ export function Servers() {
             ? html`<a href=${traceHref(r.last_fault_trace)}><${When} ts=${r.last_fault} relative /></a> ${r.last_fault_message}`
             : '',
       },
-      { key: 'tools', head: 'Tools used', isNumber: true, value: (r: ServerRow) => r.tools },
+      {
+        key: 'tools',
+        head: 'Tools used',
+        isNumber: true,
+        value: (r: ServerRow) => r.tools,
+        cell: (r: ServerRow) =>
+          html`<a href=${to('/tools', { server: r.server })} aria-label=${`${r.tools} tools of ${r.server}`}>${r.tools}</a>`,
+      },
       {
         key: 'sessions',
         head: 'Sessions',

@@ -1,5 +1,5 @@
 /** One trace as a waterfall, with the details of the chosen span. What tools were told and said is shown as text only. */
-import { useMemo, useState } from 'preact/hooks'
+import { useMemo } from 'preact/hooks'
 import type { FoundTrace } from '../../../collector/queries/find-trace.ts'
 import type { PayloadRow } from '../../../collector/queries/payloads.ts'
 import type { TraceSpan } from '../../../collector/queries/trace.ts'
@@ -12,12 +12,12 @@ import { Panel, Stat } from '../panel.ts'
 import { go, here, to, usePlace } from '../route.ts'
 import { Table } from '../table.ts'
 import { clock } from '../time.ts'
-import { type Node, treeOf, unfolded } from '../tree.ts'
+import { type Node, treeOf } from '../tree.ts'
 import type { ViewProps } from '../views.ts'
+import { type Lane, Lanes } from '../waterfall.ts'
 import { SpanDetails } from './span-details.ts'
 
 type TraceAnswer = { spans: TraceSpan[]; calls: TraceCall[]; payloads: PayloadRow[] }
-const DRAWN_MAX = 400
 const PHASE_COLORS: Readonly<Record<string, string>> = {
   receive_us: 'c8',
   authorise_us: 'c3',
@@ -119,67 +119,28 @@ type RowsProps = {
 }
 
 function Rows({ nodes, calls, begin, total, chosen }: RowsProps) {
-  const [folded, setFolded] = useState<ReadonlySet<string>>(new Set())
-  const [max, setMax] = useState(DRAWN_MAX)
-  const shown = unfolded(nodes, folded)
-  const toggle = (span_id: string) => (): void => {
-    const next = new Set(folded)
-    if (!next.delete(span_id)) next.add(span_id)
-    setFolded(next)
-  }
-  const onKey = (event: KeyboardEvent): void => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key]
-    if (!step) return
-    const buttons = [...(event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>('a.span-name')]
-    buttons[buttons.indexOf(document.activeElement as HTMLElement) + step]?.focus()
-    event.preventDefault()
-  }
-  return html`<div class="waterfall" onKeyDown=${onKey}><div class="waterfall-inner">
-    <div class="ruler" aria-hidden="true">${[0, 0.25, 0.5, 0.75].map((at) => html`<span key=${at} style=${{ left: `${at * 100}%` }}>${duration(total * at)}</span>`)}</div>
-    <ul aria-label="Spans">
-    ${shown.slice(0, max).map(({ span, depth, children }) => {
-      const call = calls.get(span.span_id)
-      const isBad =
-        span.status === 'Error' || (call !== undefined && !['ok', 'input_required'].includes(call.outcome))
-      return html`<li key=${span.span_id} class=${`span ${span.span_id === chosen ? 'selected' : ''}`}>
-        <div class="span-label" style=${{ paddingLeft: `${Math.min(depth, 14) * 14}px` }}>
-          ${
-            children > 0
-              ? html`<button type="button" class="fold" aria-expanded=${folded.has(span.span_id) ? 'false' : 'true'} aria-label=${`${children} spans below ${span.name}`} onClick=${toggle(span.span_id)}>${folded.has(span.span_id) ? '▸' : '▾'}</button>`
-              : html`<span class="fold"></span>`
-          }
-          <a class="span-name" href=${here({ span: span.span_id === chosen ? null : span.span_id })} aria-current=${span.span_id === chosen ? 'true' : undefined}>${span.name}</a>
-          <span class="muted">${span.service === 'weir' ? span.kind.toLowerCase() : span.service}</span>
-          ${isBad && html`<${Outcome} outcome=${call?.outcome ?? 'error'} owner=${call?.owner ?? 'upstream'} />`}
-        </div>
-        <div class="lane"><${Bar} span=${span} begin=${begin} total=${total} isBad=${isBad} /></div>
-      </li>`
-    })}
-    </ul></div>
-    ${shown.length > max && html`<button type="button" class="small" onClick=${() => setMax(max + 1_000)}>Show ${Math.min(1_000, shown.length - max)} of ${shown.length - max} more spans</button>`}
-  </div>`
-}
-
-function Bar({
-  span,
-  begin,
-  total,
-  isBad,
-}: {
-  span: TraceSpan
-  begin: number
-  total: number
-  isBad: boolean
-}) {
-  const left = ((span.start_us - begin) / total) * 100
-  const width = (span.duration_us / total) * 100
-  const phases = span.phases ? Object.entries(span.phases).filter(([, us]) => us > 0) : []
-  const label = {
-    left: left + width > 82 ? 'auto' : `calc(${left + width}% + 6px)`,
-    right: left + width > 82 ? `calc(${100 - left}% + 6px)` : 'auto',
-  }
-  return html`<div class=${`piece ${span.is_weir ? 'own' : 'foreign'} ${isBad ? 'failed' : ''}`} style=${{ left: `${left}%`, width: `${Math.max(width, 0.15)}%` }}>
-      ${phases.map(([name, us]) => html`<i key=${name} class=${PHASE_COLORS[name]} style=${{ width: `${(us / Math.max(1, span.duration_us)) * 100}%` }}></i>`)}
-    </div>
-    <span class="piece-label" style=${label}>${duration(span.duration_us)}</span>`
+  const lanes = nodes.map(({ span, depth, children }): Lane => {
+    const call = calls.get(span.span_id)
+    const isBad =
+      span.status === 'Error' || (call !== undefined && !['ok', 'input_required'].includes(call.outcome))
+    const isChosen = span.span_id === chosen
+    return {
+      id: span.span_id,
+      depth,
+      below: children,
+      name: span.name,
+      href: here({ span: isChosen ? null : span.span_id }),
+      isChosen,
+      note: html`<span class="muted">${span.service === 'weir' ? span.kind.toLowerCase() : span.service}</span>
+        ${isBad && html`<${Outcome} outcome=${call?.outcome ?? 'error'} owner=${call?.owner ?? 'upstream'} />`}`,
+      start_us: span.start_us,
+      duration_us: span.duration_us,
+      isForeign: !span.is_weir,
+      isBad,
+      parts: Object.entries(span.phases ?? {})
+        .filter(([, us]) => us > 0)
+        .map(([name, us]) => ({ color: PHASE_COLORS[name] ?? 'c8', us })),
+    }
+  })
+  return html`<${Lanes} label="Spans" lanes=${lanes} begin=${begin} total=${total} />`
 }

@@ -26,6 +26,8 @@ const LATER = new Set([
   'cost_reported',
   'cost_reported_nano',
   'list_id',
+  'run_confidence',
+  'run_evidence',
   'cost_nano',
   'price_id',
   'cost_source',

@@ -140,3 +140,14 @@ test('a batch older than the raw rows live still counts in the rollups, once', a
     { n: 1 },
   ])
 })
+
+test('a run is as sure as its calls are on average, and knows its least certain one', async () => {
+  const rolled = await store.rows(
+    'SELECT run_id, round(confidence, 6) AS mean, toUInt8(confidence_min) AS least FROM weir.v_runs ORDER BY run_id',
+  )
+  const direct = await store.rows(
+    "SELECT run_id, round(avg(run_confidence), 6) AS mean, min(run_confidence) AS least FROM weir.calls WHERE kind = 'request' AND run_id != '' GROUP BY run_id ORDER BY run_id",
+  )
+  expect(rolled).toEqual(direct)
+  expect(direct.length).toBeGreaterThan(3)
+})

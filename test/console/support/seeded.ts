@@ -1,6 +1,9 @@
 /** A collector with a day of known calls: what tests of the console look at, and its pictures are taken of. */
 import { createHash } from 'node:crypto'
 import { openReader, type Reader } from '../../../collector/queries/client.ts'
+import { openStore } from '../../../collector/sink/store.ts'
+import { writeFindings } from '../../../collector/watch/anomaly/findings.ts'
+import { configSchema } from '../../../config/schema.ts'
 import type { CallEvent, Outcome, Owner } from '../../../event/fields.ts'
 import { makeEvent, newBatchId, seeded, segmentOf, sendBatch } from '../../collector/support/events.ts'
 import {
@@ -11,7 +14,9 @@ import {
   startCollector,
   startStore,
   until,
+  WRITER,
 } from '../../collector/support/processes.ts'
+import { waitFor } from '../../support/wait.ts'
 
 export const KEY = 'key-of-the-console-tests'
 export const EVIL = '<script>document.title="owned"</script><img src=x onerror=alert(1)><b>bold</b>'
@@ -76,6 +81,8 @@ const CALLERS = [
   { caller: 'desk-bot', team: 'trading', project: 'desk', agent: 'executor', client_name: 'langgraph' },
   { caller: 'support-bot', team: 'service', project: 'helpdesk', agent: 'triage', client_name: 'cursor' },
 ]
+export const RUN_ID = 'run-looping'
+export const FINDINGS = { ended: '00000000000000e1', open: '00000000000000f2' } as const
 const HOUR_US = 3_600e6
 const CALLS_TODAY = 2_600
 const CALLS_YESTERDAY = 1_500
@@ -144,7 +151,8 @@ function callAt(ts: number, random: () => number, id: number): CallEvent {
   })
 }
 
-const OTLP_SPANS = (trace_id: string, start_ms: number): object => {
+/** Spans of an agent: its task, and a model's answer at its beginning. `ids` are unlike those of other traces. */
+const agentSpans = (trace_id: string, start_ms: number, ids: string, task_ms = 900): object => {
   const span = (spanId: string, parentSpanId: string, name: string, at: number, ms: number): object => ({
     traceId: trace_id,
     spanId,
@@ -163,8 +171,14 @@ const OTLP_SPANS = (trace_id: string, start_ms: number): object => {
           {
             scope: { name: 'agent' },
             spans: [
-              span('00000000000000a1', '', 'answer the question', 0, 900),
-              span('00000000000000a2', '00000000000000a1', 'chat large-1', 10, 320),
+              span(`00000000000000${ids}1`, '', 'answer the question', 0, task_ms),
+              span(
+                `00000000000000${ids}2`,
+                `00000000000000${ids}1`,
+                'chat large-1',
+                task_ms > 900 ? 450 : 10,
+                320,
+              ),
             ],
           },
         ],
@@ -220,11 +234,161 @@ function tracedCalls(trace_id: string, start_us: number, random: () => number): 
   }))
 }
 
+const RUN_STEP = {
+  parent_span_id: '00000000000000b1',
+  trace_source: 'meta',
+  run_source: 'label',
+  run_confidence: 100,
+} as const
+
+/**
+ * A run that goes round in circles: the same balance three times with the same answer, a transfer that fails and is tried again
+ * in vain with the same arguments, two files read at once. Seven calls, of which two fail.
+ */
+function loopingRun(trace_id: string, start_us: number): CallEvent[] {
+  const call = (at_ms: number, ms: number, more: Partial<CallEvent>): CallEvent =>
+    makeEvent({
+      ...CALLERS[0]!,
+      ...RUN_STEP,
+      trace_id,
+      run_id: RUN_ID,
+      ts: start_us + at_ms * 1000,
+      duration_us: ms * 1000,
+      upstream_us: ms * 1000 - 900,
+      ...more,
+    })
+  const same = { arguments_hash: 'a'.repeat(32), result_hash: 'b'.repeat(32) }
+  const failing = {
+    tool: 'transfer',
+    exposed_name: 'bank_transfer',
+    arguments_hash: 'c'.repeat(32),
+    outcome: 'tool_error',
+    owner: 'client',
+    error_type: 'tool_error',
+    error_message: EVIL,
+    error_fingerprint: 'feedbeef',
+    captured_arguments: JSON.stringify({ amount: 5, note: EVIL }),
+  } as const
+  const file = { server: 'files', tool: 'read_file', exposed_name: 'files_read_file' }
+  return [
+    call(300, 100, same),
+    call(900, 100, same),
+    call(1_500, 100, same),
+    call(2_000, 200, failing),
+    call(2_600, 200, failing),
+    call(3_000, 400, file),
+    call(3_100, 200, file),
+  ]
+}
+
+/** A finding that ended, about a series; and one that is open, about a run, with markup in its words. */
+async function findings(store_url: string, now_ms: number, trace_id: string): Promise<void> {
+  const store = openStore({
+    url: store_url,
+    ...WRITER,
+    database: 'weir',
+    timeout_ms: 20_000,
+    embedded: true,
+    reader_password: '',
+  })
+  const now = Math.floor(now_ms / 1000)
+  const common = {
+    team: '',
+    caller: '',
+    detected_at_ms: now_ms,
+    score: 9.4,
+    contributor: 'caller=desk-bot',
+    contributor_share: 0.93,
+    differs: [{ dimension: 'caller', value: 'desk-bot', share: 0.93, usual: 0.31 }],
+    evidence: 'SELECT count() FROM v_calls',
+    traces: [trace_id],
+  }
+  await writeFindings(
+    store,
+    [
+      {
+        ...common,
+        id: FINDINGS.ended,
+        kind: 'latency',
+        scope: 'tool',
+        series: 'bank/get_balance',
+        server: 'bank',
+        tool: 'get_balance',
+        started: now - 3_000,
+        ended: now - 1_500,
+        last_seen: now - 1_500,
+        method: 'learning',
+        value: 412_000,
+        expected: 100_000,
+        lower: 80_000,
+        upper: 130_000,
+        unit: 'us',
+        n: 240,
+        summary: 'bank/get_balance: p95 412 ms, usual 80 ms-130 ms; 93 % of it from caller desk-bot',
+      },
+      {
+        ...common,
+        id: FINDINGS.open,
+        kind: 'agent_loop',
+        scope: 'run',
+        series: `${RUN_ID} bank/get_balance`,
+        server: 'bank',
+        tool: 'get_balance',
+        caller: 'rm-agent',
+        started: now - 200,
+        ended: 0,
+        last_seen: now,
+        method: 'rule',
+        value: 41,
+        expected: 0,
+        lower: 0,
+        upper: 20,
+        unit: 'calls',
+        n: 60,
+        summary: `rm-agent called ${EVIL} 41 times with the same arguments in one run`,
+      },
+    ],
+    now_ms,
+  )
+  await store.close()
+}
+
+/** Rules that fire, wait, and a promise that is kept and one that is not. */
+const ALERTS = configSchema.parse({
+  alerts: {
+    evaluation_interval_s: 2,
+    rules: {
+      ServerBusy: {
+        figure: 'calls',
+        over: 'server',
+        server: ['bank'],
+        value: 10,
+        window_s: 3_600,
+        severity: 'error',
+      },
+      ToolSlow: { figure: 'p95_ms', over: 'tool', server: ['news'], value: 1, window_s: 3_600, for_s: 3_600 },
+    },
+  },
+  slos: {
+    answers: { objective: 'success', target: 0.9, each: 'server', bad: 'failed' },
+    quick: { objective: 'latency', under_ms: 50, target: 0.99, each: 'none' },
+  },
+})
+
 /** Starts store and collector and fills them. The same calls every time, at times relative to now. */
 export async function startWorld(more: Parameters<typeof collectorOptions>[1] = {}): Promise<World> {
   const folder = scratchFolder()
   const store: Running = await startStore(folder.path)
-  const collector = await startCollector(collectorOptions(store.address, more))
+  const collector = await startCollector(
+    collectorOptions(store.address, {
+      alerts: {
+        alerts: ALERTS.alerts,
+        slos: ALERTS.slos,
+        config: { taken_ms: Date.now() - 1_200_000, changed: ['servers.news.url'] },
+      },
+      ...more,
+    }),
+  )
   const reader = openReader({
     url: store.address,
     user: 'reader',
@@ -254,17 +418,30 @@ export async function startWorld(more: Parameters<typeof collectorOptions>[1] = 
     const trace_id = hash('the traced one').slice(0, 32)
     const start_ms = now_ms - 90_000
     events.push(...tracedCalls(trace_id, start_ms * 1000, random))
+    const run_trace_id = hash('the looping one').slice(0, 32)
+    const run_ms = now_ms - 200_000
+    events.push(...loopingRun(run_trace_id, run_ms * 1000))
     for (let i = 0; i < events.length; i += 1_000) {
       const sent = await sendBatch(collector.address, newBatchId(), segmentOf(events.slice(i, i + 1_000)))
       if (sent.status !== 200) throw new Error(`a batch was refused: ${JSON.stringify(sent)}`)
     }
     await sendBatch(collector.address, newBatchId(), segmentOf(['{"version":1,"not":"an event"}']))
-    const otlp = await fetch(`${collector.address}/v1/traces`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${KEY}` },
-      body: JSON.stringify(OTLP_SPANS(trace_id, start_ms)),
-    })
-    if (!otlp.ok) throw new Error(`spans were refused: ${otlp.status} ${await otlp.text()}`)
+    for (const spans of [agentSpans(trace_id, start_ms, 'a'), agentSpans(run_trace_id, run_ms, 'b', 3_600)]) {
+      const otlp = await fetch(`${collector.address}/v1/traces`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${KEY}` },
+        body: JSON.stringify(spans),
+      })
+      if (!otlp.ok) throw new Error(`spans were refused: ${otlp.status} ${await otlp.text()}`)
+    }
+    await findings(store.address, now_ms, run_trace_id)
+    await waitFor(
+      'the rules have been looked at',
+      async () =>
+        (await reader.rows("SELECT rule FROM v_alerts WHERE rule = 'ServerBusy' AND state = 'firing'"))
+          .length > 0,
+      90_000,
+    )
     return { address: collector.address, store: store.address, reader, trace_id, now_ms, stop }
   } catch (error) {
     await stop()

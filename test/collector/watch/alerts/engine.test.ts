@@ -96,10 +96,9 @@ test('it says what, where, and what to do', async () => {
   )
   expect(annotations.runbook).toBe('dashboards/runbook.md#figure-p95_ms')
   const panel = new URL(annotations.panel!)
-  expect(panel.origin + panel.pathname).toBe('https://console.example/tools')
-  expect(Object.fromEntries(panel.searchParams)).toMatchObject({
-    server: 'bank',
-    tool: 'slow',
+  expect(panel.origin + panel.pathname).toBe('https://console.example/tools/bank/slow')
+  expect(Object.fromEntries(panel.searchParams)).toEqual({
+    from: expect.stringMatching(/^\d+$/),
     to: String(t0),
   })
   expect(annotations.traces!.split(' ')[0]).toBe(trace_id)

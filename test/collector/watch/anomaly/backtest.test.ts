@@ -58,9 +58,9 @@ test('faults in series are found as well as the committed table says', async () 
     PARTS,
   )
   holds(lines, FLOOR.series)
-}, 900_000)
+}, 2_400_000)
 
 test('faults among single calls are found as well as the committed table says', async () => {
   const { lines } = await backtestEvents(open('backtest_events'), SIZES.small, PARTS)
   holds(lines, FLOOR.events)
-}, 900_000)
+}, 2_400_000)
