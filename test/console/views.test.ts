@@ -6,13 +6,14 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Browser, chromium } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { NO_MONEY } from '../../config/price-book.ts'
 import { CHROMIUM } from './support/chromium.ts'
 import { type Looking, look } from './support/looking.ts'
 import { EVIL, FINDINGS, RUN_ID, startWorld, type World } from './support/seeded.ts'
 
 const PICTURES = join(import.meta.dirname, '../../docs/screenshots')
 /** Views without figures yet. */
-const UNDRAWN = new Set(['cost', 'objectives', 'silences', 'rules', 'history'])
+const UNDRAWN = new Set(['objectives', 'silences', 'rules', 'history'])
 const isDrawing = Boolean(process.env.WEIR_SCREENSHOTS)
 if (!CHROMIUM) process.stdout.write('SKIPPED: the console in a browser (no Chromium)\n')
 
@@ -51,9 +52,10 @@ describe.skipIf(!CHROMIUM)('the console (needs Chromium)', () => {
     ['trace', '/trace/TRACE?span=SPAN', 'Trace'],
     ['runs', '/runs?range=6h', 'Runs'],
     ['run', `/runs/${RUN_ID}`, `Runs / ${RUN_ID}`],
-    ['cost', '/cost', 'Cost'],
+    ['cost', '/cost?period=range&range=7d', 'Cost'],
     ['callers', '/callers?range=6h', 'Callers'],
     ['servers', '/servers?range=6h', 'Servers'],
+    ['server', '/servers/bank?range=7d&definition=get_balance', 'Servers / bank'],
     ['audit', '/audit?range=6h&outcome=failed', 'Audit'],
     ['alerts', '/alerts', 'Alerts'],
     ['findings', `/alerts?show=findings&finding=${FINDINGS.ended}`, 'Alerts'],
@@ -118,6 +120,189 @@ describe.skipIf(!CHROMIUM)('the console (needs Chromium)', () => {
     )
     expect(rows.map((cells) => [cells[0]!.trim(), cells[2]])).toEqual(known.map((k) => [k.name, String(k.n)]))
     await looking.close()
+  })
+
+  /** Exact nano-dollars of a figure: what the page tells machines, and its text to the last place. */
+  const nanoIn = (looking: Looking, selector: string): Promise<number[]> =>
+    looking.page.$$eval(`${selector} data`, (found) =>
+      found.map((e) => {
+        const [nano, title] = [Number(e.getAttribute('value')), e.getAttribute('title')!]
+        if (Math.round(Number(title.replace('$', '')) * 1e9) !== nano)
+          throw new Error(`${title} is not ${nano}`)
+        return nano
+      }),
+    )
+  const stat = (name: string): string => `.stat:has(.stat-name:text-is("${name}"))`
+  const panel = (name: string): string => `section[aria-label="${name}"]`
+  const MONTH = "toStartOfMonth(toDate(now('UTC')))"
+
+  test('the month and its budgets are what the store has, to the nano-dollar', {
+    timeout: 180_000,
+  }, async () => {
+    const forecast = (): Promise<number> =>
+      number("SELECT sum(forecast_nano) FROM v_month WHERE scope = 'all'")
+    const before = await forecast()
+    const looking = await at('/cost')
+    const used = await number(`SELECT sum(cost_nano) FROM v_costs WHERE ts >= toDateTime(${MONTH}, 'UTC')`)
+    const fixed = await number(`SELECT sum(cost_nano) FROM v_fixed_costs WHERE month = ${MONTH}`)
+    const unpriced = await number(`SELECT sum(unpriced) FROM v_costs WHERE ts >= toDateTime(${MONTH}, 'UTC')`)
+    expect(used).toBeGreaterThan(1e9)
+    expect(fixed).toBe(100_000_000_007)
+    expect(unpriced).toBeGreaterThan(100)
+    expect(await nanoIn(looking, stat('Month to date'))).toEqual([used + fixed])
+    const text = `$${((used + fixed) / 1e9).toFixed(9)}`
+    expect(await looking.page.textContent(stat('Month to date'))).toContain(text)
+    expect(await looking.page.textContent(`${stat('Month to date')} .stat-value`)).toContain('≥')
+    expect(await nanoIn(looking, stat('Monthly prices'))).toEqual([fixed])
+    expect(await looking.page.textContent(stat('Unpriced calls'))).toContain(unpriced.toLocaleString('en-US'))
+    const [shown] = await nanoIn(looking, stat('Forecast to its end'))
+    expect(shown).toBeLessThanOrEqual(before)
+    expect(shown).toBeGreaterThanOrEqual(await forecast())
+    const budgets = await world.reader.rows<{
+      value: string
+      state: string
+      spent_nano: number
+      amount_nano: number
+    }>(
+      'SELECT value, state, spent_nano, amount_nano FROM v_budgets ORDER BY spent_share DESC, scope, value, period',
+    )
+    const tiles = await looking.page.$$eval('.tile', (found) => found.map((e) => e.textContent ?? ''))
+    expect(tiles).toHaveLength(4)
+    const amounts = await nanoIn(looking, '.tile div:nth-child(3)')
+    const crm = budgets.findIndex((b) => b.value === 'crm')
+    budgets.forEach((b, i) => {
+      expect(tiles[i]).toContain(b.value)
+      expect(tiles[i]).toContain(b.state.replace('_', ' '))
+    })
+    // No call of crm has a price: what it spent is unknown, and no figure.
+    expect(tiles[crm]).toContain('unknown of $50')
+    expect(amounts).toEqual(
+      budgets.flatMap((b) => (b.value === 'crm' ? [b.amount_nano] : [b.spent_nano, b.amount_nano])),
+    )
+    await looking.close()
+  })
+
+  test('costs drill down from a team to its tools, and each level is what the store has', {
+    timeout: 180_000,
+  }, async () => {
+    const looking = await at('/cost?period=range&range=7d')
+    const { page } = looking
+    const cells = (): Promise<string[][]> =>
+      page.$$eval('section[aria-label^="Costs by"] tbody tr', (trs) =>
+        trs.map((tr) =>
+          [...tr.querySelectorAll('td')].map(
+            (td) => td.querySelector('data')?.getAttribute('value') ?? td.textContent!.trim(),
+          ),
+        ),
+      )
+    const known = async (value: string, where: string): Promise<string[][]> =>
+      (
+        await world.reader.rows<{ value: string; nano: number; calls: number; unpriced: number }>(
+          `SELECT ${value} AS value, sum(cost_nano) AS nano, sum(v.calls) AS calls, sum(v.unpriced) AS unpriced FROM v_costs AS v
+           WHERE ${where} AND ts >= now() - 86400 * 7 GROUP BY value ORDER BY nano DESC, value`,
+        )
+      ).map((r) => [
+        r.value,
+        r.nano === 0 && r.unpriced > 0 ? 'unknown' : String(r.nano),
+        r.calls.toLocaleString('en-US'),
+        r.unpriced.toLocaleString('en-US'),
+      ])
+    const steps = [
+      ['team', 'toString(team)', '1', 'research'],
+      ['project', 'toString(project)', "team = 'research'", 'advisory'],
+      ['caller', 'toString(caller)', "team = 'research' AND project = 'advisory'", 'rm-agent'],
+      [
+        'agent',
+        'toString(agent)',
+        "team = 'research' AND caller = 'rm-agent' AND project = 'advisory'",
+        'planner',
+      ],
+      [
+        'server',
+        'toString(server)',
+        "team = 'research' AND agent = 'planner' AND project = 'advisory'",
+        'bank',
+      ],
+      [
+        'tool',
+        "concat(server, '/', tool)",
+        "team = 'research' AND agent = 'planner' AND server = 'bank' AND project = 'advisory'",
+        '',
+      ],
+    ] as const
+    for (const [by, value, where, next] of steps) {
+      await page.waitForSelector(`${panel(`Costs by ${by}`)} tbody tr`)
+      await looking.settled()
+      const rows = await cells()
+      expect(rows.map(([name, , nano, calls, unpriced]) => [name, nano, calls, unpriced])).toEqual(
+        await known(value, where),
+      )
+      if (next) await page.click(`${panel(`Costs by ${by}`)} tbody a:text-is("${next}")`)
+    }
+    // The address holds all of it, and the same rows come as CSV.
+    const again = await at(page.url().slice(world.address.length))
+    expect(await again.page.$$eval('.chip', (found) => found.length)).toBe(5)
+    const csv = await fetch(
+      world.address + (await page.getAttribute(`${panel('Costs by tool')} a[download]`, 'href')),
+    )
+    expect((await csv.text()).split('\r\n')[1]).toContain('bank/get_balance')
+    await again.close()
+    await page.goto(`${world.address}/cost?period=range&range=7d&by=tag`)
+    await looking.settled()
+    await page.waitForSelector(`${panel('Costs by tag cost_center')} tbody tr`)
+    expect((await cells()).map(([name, , nano]) => [name, nano])).toEqual(
+      (await known("tags['cost_center']", '1')).map(([name, nano]) => [name || 'no cost_center', nano]),
+    )
+    expect(looking.wrong).toEqual([])
+    await looking.close()
+  })
+
+  test('the context tax and versions of tools are what the store has', { timeout: 180_000 }, async () => {
+    const looking = await at('/cost?period=range&range=7d')
+    const unused = `${panel('Listed, never called')} tbody`
+    const known = await world.reader.rows<{ name: string; read: number }>(
+      "SELECT concat(server, ' / ', tool) AS name, context_tokens AS read FROM v_unused_tools(from = now() - 604800, to = now()) ORDER BY read DESC",
+    )
+    expect(known.map((k) => k.name)).toEqual(['files / delete_all', 'bank / close_account'])
+    expect(
+      await looking.page.$$eval(`${unused} tr`, (trs) =>
+        trs.map((tr) => [...tr.querySelectorAll('td')].map((td) => td.textContent)),
+      ),
+    ).toEqual(
+      known.map((k) => [k.name, expect.any(String), '12', k.read.toLocaleString('en-US'), 'unpriced']),
+    )
+    await looking.page.click(`${unused} a:text("close_account")`)
+    await looking.until("document.querySelector('h1').textContent === 'Servers / bank'")
+    await looking.page.click(`${panel('Tools as defined now')} a:text-is("get_balance")`)
+    await looking.page.waitForSelector(`${panel('Versions of get_balance')} pre`)
+    const texts = await looking.page.$$eval('.payload', (found) => found.map((e) => e.textContent ?? ''))
+    expect(texts).toHaveLength(2)
+    expect(JSON.parse(texts[0]!)).toMatchObject({ description: `${EVIL} get_balance` })
+    expect(await looking.page.title()).not.toBe('owned')
+    expect(looking.wrong).toEqual([])
+    await looking.close()
+  })
+
+  test('without prices every cost is unknown, and the view says how to set one', {
+    timeout: 240_000,
+  }, async () => {
+    const free = await startWorld({ money: NO_MONEY })
+    try {
+      const looking = await look(browser)
+      open.add(looking)
+      await looking.page.goto(`${free.address}/cost?period=range&range=7d`)
+      await looking.settled()
+      expect(await looking.page.textContent(`${stat('Month to date')} .stat-value`)).toBe('unknown')
+      expect(await looking.page.textContent(panel('Cost over time'))).toContain('per_call_usd: 0.002')
+      expect(await looking.page.textContent(panel('Budgets'))).toContain('budget_usd_per_month')
+      expect(await looking.page.textContent(panel('Costs by team'))).toContain('unknown')
+      expect(await looking.page.textContent('main')).not.toMatch(/cost[^.]*\$0(?![.\d])/i)
+      expect(await looking.axe()).toEqual([])
+      expect(looking.wrong).toEqual([])
+      await looking.close()
+    } finally {
+      await free.stop()
+    }
   })
 
   test('what tools say is shown as text, wherever it stands', { timeout: 180_000 }, async () => {

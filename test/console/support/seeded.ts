@@ -3,7 +3,10 @@ import { createHash } from 'node:crypto'
 import { openReader, type Reader } from '../../../collector/queries/client.ts'
 import { openStore } from '../../../collector/sink/store.ts'
 import { writeFindings } from '../../../collector/watch/anomaly/findings.ts'
+import { parseConfig } from '../../../config/load.ts'
+import { moneyOptions } from '../../../config/price-book.ts'
 import { configSchema } from '../../../config/schema.ts'
+import type { ToolDefinition, ToolList } from '../../../event/catalogue.ts'
 import type { CallEvent, Outcome, Owner } from '../../../event/fields.ts'
 import { makeEvent, newBatchId, seeded, segmentOf, sendBatch } from '../../collector/support/events.ts'
 import {
@@ -375,6 +378,90 @@ const ALERTS = configSchema.parse({
   },
 })
 
+/** Every kind of price, none for crm; budgets that are kept and some that are not. */
+const MONEY = moneyOptions(
+  parseConfig(
+    `servers:
+  bank: { url: "http://bank.internal:8080/mcp", price: { per_call_usd: 0.0015, per_output_token_usd: "0.0000030000001" } }
+  news: { url: "http://news.internal:8080/mcp", price: { per_call_usd: 0.01, bill_on: ok } }
+  files: { command: npx server-filesystem, price: { per_month_usd: 100.000000007, split_by: calls } }
+  crm: { url: "http://crm.internal:8080/mcp" }
+prices:
+  - { server: bank, tool: transfer, formula: "0.01 + 0.000002 * tokens_out" }
+  - { server: crm, per_call_usd: 0.05, valid_to: 2020-01-01 }
+teams: { research: { budget_usd_per_month: 400 }, trading: { budget_usd_per_month: 20 } }
+budgets:
+  - { scope: caller, name: support-bot, period: day, amount_usd: 3, warn_at: [0.8, 1] }
+  - { scope: server, name: crm, amount_usd: 50 }
+`,
+    'weir.yaml',
+    {},
+  ).config,
+)
+
+/** Tools as `[server, tool, tokens, version]`; close_account and delete_all are listed and never called. */
+const LISTED = [
+  ['bank', 'get_balance', 180, 2],
+  ['bank', 'transfer', 310, 1],
+  ['bank', 'close_account', 240, 1],
+  ['files', 'read_file', 90, 1],
+  ['files', 'delete_all', 420, 1],
+] as const
+type Listed = readonly [server: string, tool: string, tokens: number, version: number]
+
+function definitionOf([server, tool, tokens, version]: Listed, ts: number): ToolDefinition {
+  const reads = /^(get|read)/.test(tool)
+  const text = JSON.stringify({
+    name: tool,
+    description: version > 1 ? `${EVIL} ${tool}` : tool,
+    inputSchema: { type: 'object' },
+  })
+  return {
+    definition: 1,
+    ts,
+    server,
+    tool,
+    hash: hash(`${tool} ${version}`).slice(0, 32),
+    tokens,
+    bytes: tokens * 4,
+    read_only: reads,
+    destructive: !reads,
+    text,
+    server_version: `1.${version}`,
+  }
+}
+
+/** What two teams read of tool definitions at `ts_us`, before the calls that other tests count. */
+function listings(ts_us: number): (ToolDefinition | ToolList | CallEvent)[] {
+  const ts = Math.round(ts_us)
+  const list_id = hash('the list').slice(0, 32)
+  const parts = ['bank', 'files'].map((server) => ({
+    server,
+    part_id: hash(`part ${server}`).slice(0, 32),
+    tools: LISTED.filter((t) => t[0] === server).map(
+      ([, tool, tokens, version]) => [tool, hash(`${tool} ${version}`).slice(0, 32), tokens] as const,
+    ),
+  }))
+  const readers = Array.from({ length: 12 }, (_, i) => CALLERS[i % 5 < 3 ? 0 : 1]!)
+  return [
+    definitionOf(['bank', 'get_balance', 120, 1], ts - 72 * HOUR_US),
+    ...LISTED.map((tool) => definitionOf(tool, ts)),
+    { list: 1, ts, list_id, parts },
+    ...readers.map((who, i) =>
+      makeEvent({
+        ts: ts + i,
+        ...who,
+        method: 'tools/list',
+        server: '',
+        tool: '',
+        session_id: `reading-${i}`,
+        run_id: `reading-${i}`,
+        list_id,
+      }),
+    ),
+  ]
+}
+
 /** Starts store and collector and fills them. The same calls every time, at times relative to now. */
 export async function startWorld(more: Parameters<typeof collectorOptions>[1] = {}): Promise<World> {
   const folder = scratchFolder()
@@ -386,6 +473,7 @@ export async function startWorld(more: Parameters<typeof collectorOptions>[1] = 
         slos: ALERTS.slos,
         config: { taken_ms: Date.now() - 1_200_000, changed: ['servers.news.url'] },
       },
+      money: MONEY,
       ...more,
     }),
   )
@@ -425,6 +513,8 @@ export async function startWorld(more: Parameters<typeof collectorOptions>[1] = 
       const sent = await sendBatch(collector.address, newBatchId(), segmentOf(events.slice(i, i + 1_000)))
       if (sent.status !== 200) throw new Error(`a batch was refused: ${JSON.stringify(sent)}`)
     }
+    const listed = await sendBatch(collector.address, newBatchId(), segmentOf(listings(now_us - 8 * HOUR_US)))
+    if (listed.status !== 200) throw new Error(`a batch was refused: ${JSON.stringify(listed)}`)
     await sendBatch(collector.address, newBatchId(), segmentOf(['{"version":1,"not":"an event"}']))
     for (const spans of [agentSpans(trace_id, start_ms, 'a'), agentSpans(run_trace_id, run_ms, 'b', 3_600)]) {
       const otlp = await fetch(`${collector.address}/v1/traces`, {
