@@ -43,7 +43,7 @@ export const ANOMALY_QUESTIONS: Readonly<Record<string, Question>> = {
       return found ? [found] : []
     },
   },
-  anomaly_series: {
+  'anomaly-series': {
     about: 'Values of a series in 15 minutes with the band in which they are usual',
     params: ['scope', 'series', 'metric', 'from', 'to'],
     run(reader, asked) {
@@ -57,7 +57,7 @@ export const ANOMALY_QUESTIONS: Readonly<Record<string, Question>> = {
       })
     },
   },
-  anomaly_states: {
+  'anomaly-states': {
     about: 'Which series are followed, and what each still needs to be judged by its week',
     params: ['series', 'limit'],
     run: (reader, asked) =>

@@ -14,7 +14,7 @@ import * as series from '../../collector/queries/series.ts'
 import { makeEvent, newBatchId, nowUs, segmentOf, sendBatch } from '../collector/support/events.ts'
 import { WRITER } from '../collector/support/processes.ts'
 import { waitFor } from '../support/wait.ts'
-import { FORMULA, KEY, startWorld, type World } from './support/seeded.ts'
+import { FINDINGS, FORMULA, KEY, RUN_ID, startWorld, type World } from './support/seeded.ts'
 
 let world: World
 const FAR = { 'x-forwarded-for': '203.0.113.7' }
@@ -108,6 +108,9 @@ describe('what is refused', () => {
     const needed: Record<string, string> = {
       trace: `trace_id=${world.trace_id}`,
       find: 'id=run-1',
+      'find-run': 'id=run-1',
+      run: `id=${RUN_ID}`,
+      anomaly: `id=${FINDINGS.open}`,
       'tool-versions': 'server=bank&tool=transfer',
     }
     for (const name of Object.keys(QUESTIONS)) {

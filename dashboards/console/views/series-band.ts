@@ -42,11 +42,11 @@ type BandProps = {
 export function SeriesBand(props: BandProps) {
   const { scope, series, metric, from_ms, to_ms } = props
   const answer = useAnswer<SeriesPoint[]>(
-    'anomaly_series',
+    'anomaly-series',
     { scope, series, metric, from: from_ms, to: to_ms },
     JSON.stringify([scope, series, metric]),
   )
-  const states = useAnswer<SeriesStateRow[]>('anomaly_states', { series }, `${scope}${series}`)
+  const states = useAnswer<SeriesStateRow[]>('anomaly-states', { series }, `${scope}${series}`)
   const { name, unit } = METRICS[metric]!
   const rows = answer.rows ?? []
   const format = (value: number): string => inUnit(unit, value)
@@ -81,7 +81,7 @@ function Learned(props: { states: SeriesStateRow[] | null; scope: string; metric
 export function SeriesChoice() {
   const { params } = usePlace()
   const view = useScope()
-  const states = useAnswer<SeriesStateRow[]>('anomaly_states', {}, 'all')
+  const states = useAnswer<SeriesStateRow[]>('anomaly-states', {}, 'all')
   const rows = states.rows ?? []
   const known = [...new Map(rows.map((r) => [`${r.scope} ${r.series}`, r])).values()]
   const chosen = known.find((r) => `${r.scope} ${r.series}` === params.series) ?? known[0]
