@@ -95,7 +95,7 @@ test('a failing tool is told once, with its links, survives a killed collector, 
   )
   const alert = first!.alerts.find((a) => a.labels.alertname === 'Failing')!
   expect(alert.labels).toMatchObject({ server: 'bank', tool: 'no-such-tool', severity: 'critical' })
-  expect(alert.annotations.panel).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/tools\?.*tool=no-such-tool/)
+  expect(alert.annotations.panel).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/tools\/bank\/no-such-tool\?/)
   expect(alert.annotations.runbook).toBe('dashboards/runbook.md#figure-error_share')
   expect(alert.annotations.trace).toBeTruthy()
 

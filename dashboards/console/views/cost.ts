@@ -67,14 +67,16 @@ const within = ({ scope, value }: BudgetRow): string => to('/cost', { [scope]: v
 
 function Tile({ row }: { row: BudgetRow }) {
   const share = (nano: number): number => (row.amount_nano === 0 ? 1 : Math.min(1, nano / row.amount_nano))
+  // Nothing but calls without a price: that the budget is kept is not known either.
+  const isUnknown = row.unpriced > 0 && row.spent_nano === 0
   return html`<li class="tile">
     <div class="tile-head"><a href=${within(row)}>${row.value}</a> <span class="muted">${row.scope}, a ${row.period}</span>
-      <span class=${`tag ${TONE[row.state]}`}>${STATE[row.state]}</span></div>
+      <span class=${isUnknown ? 'tag' : `tag ${TONE[row.state]}`}>${isUnknown ? 'unknown' : STATE[row.state]}</span></div>
     <div class="meter" aria-hidden="true">
       <span class="meter-forecast" style=${{ width: `${share(row.forecast_nano) * 100}%` }}></span>
       <span class=${`meter-spent ${TONE[row.state]}`} style=${{ width: `${share(row.spent_nano) * 100}%` }}></span>
     </div>
-    <div><strong><${Amount} nano=${row.spent_nano} unpriced=${row.unpriced} /></strong> of <${Exact} nano=${row.amount_nano} />, ${percent(row.spent_share)}</div>
+    <div><strong><${Amount} nano=${row.spent_nano} unpriced=${row.unpriced} /></strong> of <${Exact} nano=${row.amount_nano} />${isUnknown ? '' : `, ${percent(row.spent_share)}`}</div>
     <div class="muted">forecast <${Amount} nano=${row.forecast_nano} unpriced=${row.unpriced} /> until ${row.period_end}${row.unpriced > 0 ? ` · ${count(row.unpriced)} unpriced` : ''}</div>
   </li>`
 }
