@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { headingOf } from '../../collector/watch/alerts/thresholds.ts'
 import { FIGURES, ruleOf, SHIPPED } from '../../config/alert-rules.ts'
 import { type Bench, openBench } from '../collector/watch/alerts/evaluator.ts'
+import { grafanaRules } from './alert-files.ts'
 
 const text = readFileSync(new URL('../../dashboards/runbook.md', import.meta.url), 'utf8')
 const sections = text.split(/^## /m).slice(1)
@@ -20,7 +21,17 @@ test('every rule has its heading, and every heading its rule', () => {
     if (rule?.kind !== 'threshold') throw new Error('a figure makes a threshold')
     return headingOf(rule)
   })
-  expect(headings.toSorted()).toEqual([...SHIPPED.map((rule) => rule.name), ...own].sort())
+  const prometheus = readFileSync(
+    new URL('../../dashboards/prometheus/alert-rules.yaml', import.meta.url),
+    'utf8',
+  )
+  const rules = [
+    ...SHIPPED.map((rule) => rule.name),
+    ...own,
+    ...grafanaRules.map((rule) => rule.title),
+    ...[...prometheus.matchAll(/- alert: (\w+)/g)].map((m) => m[1]!),
+  ]
+  expect(headings.toSorted()).toEqual([...new Set(rules)].sort())
 })
 
 test('every heading says what it means, what to ask first, why it happens and what to do', () => {
@@ -30,15 +41,8 @@ test('every heading says what it means, what to ask first, why it happens and wh
 })
 
 test('the queries run', async () => {
-  const queries = sections.map((section) => /```sql\n([\s\S]*?)```/.exec(section)![1]!)
-  for (const sql of queries) {
-    // Budgets are another area's: until its view is there, there is nothing to ask.
-    if (
-      sql.includes('v_budgets') &&
-      (await bench.reader.rows("SELECT 1 FROM system.tables WHERE database = 'weir' AND name = 'v_budgets'"))
-        .length === 0
-    )
-      continue
-    await expect(bench.reader.rows(sql), sql).resolves.toBeInstanceOf(Array)
-  }
+  // Some begin at a metric or a command instead: those have no SQL.
+  const queries = sections.flatMap((section) => /```sql\n([\s\S]*?)```/.exec(section)?.[1] ?? [])
+  expect(queries.length).toBeGreaterThan(sections.length / 2)
+  for (const sql of queries) await expect(bench.reader.rows(sql), sql).resolves.toBeInstanceOf(Array)
 }, 60_000)
