@@ -1,14 +1,13 @@
 /**
- * Weeks of usual traffic, hours of it watched, then one fault after the other: each is found, told in time, nothing else is, and
- * each is told as over. Real store, real jobs of the watch with the shipped rules, a real receiver; only the time is simulated.
+ * Weeks of usual traffic, an hour and a half of it watched, then faults: each is found, told in time, nothing else is, and each
+ * is told as over. Real store, real jobs of the watch with the shipped rules, a real receiver; only the time is simulated.
  * Delays are those of docs/anomalies.md, from the beginning of a fault to the receiver.
  */
-import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { CallEvent } from '../../event/fields.ts'
-import { makeEvent, seeded } from '../collector/support/events.ts'
+import { seeded } from '../collector/support/events.ts'
 import { openSimulation, type Simulation } from './support/simulation.ts'
-import { type Change, callOf, failed } from './support/traffic.ts'
+import { type Change, failed } from './support/traffic.ts'
 
 const DAY = 86_400
 const MINUTE = 60
@@ -27,15 +26,10 @@ let weir: Simulation
 let now = START
 
 const PRICES = { bank: 0.002, files: 0.0005, search: 0.01 }
-const price = (server: keyof typeof PRICES, more: object = {}) => ({
-  server,
-  per_call_usd: PRICES[server],
-  ...more,
-})
+const price = (server: keyof typeof PRICES) => ({ server, per_call_usd: PRICES[server] })
 const servers = Object.fromEntries(
   Object.keys(PRICES).map((name) => [name, { url: `https://${name}.example/mcp` }]),
 )
-const moment = (at: number): string => new Date(at * 1000).toISOString()
 
 beforeAll(async () => {
   weir = await openSimulation(random, { servers, prices: [price('bank'), price('files'), price('search')] })
@@ -59,42 +53,16 @@ test('hours of clean traffic: nothing is found and nobody is told', async () => 
 
 type Fault = {
   name: string
-  change?: (begin: number, end: number) => Change
-  more?: (begin: number, end: number) => (from: number, to: number) => CallEvent[]
-  /** What happens besides calls. */
-  begin?: (at: number) => void
-  end?: (from: number, to: number) => void
+  change: (begin: number, end: number) => Change
   /** `kind series`: all that may be found and told, each with the delay that the page states, in minutes. */
   finds: Readonly<Record<string, number>>
 }
 
 const during =
-  (change: Change): NonNullable<Fault['change']> =>
+  (change: Change): Fault['change'] =>
   (begin, end) =>
   (call, chance) =>
     call.ts! >= begin * 1e6 && call.ts! < end * 1e6 ? change(call, chance) : call
-
-/** Ten times a minute the same call, in one run. */
-const loop: NonNullable<Fault['more']> = (begin, end) => (from, to) =>
-  Array.from({ length: (to - from) / 6 }, (_, i) => from + i * 6)
-    .filter((at) => at >= begin && at < end)
-    .map((at) =>
-      makeEvent(
-        callOf(
-          at,
-          { caller: 'planner', team: 'research' },
-          {
-            server: 'files',
-            tool: 'list',
-            run_id: 'runaway',
-            arguments_hash: createHash('md5').update('the same').digest('hex'),
-            duration_us: 15_000,
-            upstream_us: 14_000,
-            response_bytes: 3_000,
-          },
-        ),
-      ),
-    )
 
 const FAULTS: readonly Fault[] = [
   {
@@ -115,97 +83,47 @@ const FAULTS: readonly Fault[] = [
     ),
     finds: { 'errors files/read': 23 },
   },
-  {
-    name: 'a runaway agent',
-    more: loop,
-    finds: { 'agent_loop runaway files/list': 8, 'volume files/list': 23, 'volume planner': 23 },
-  },
-  {
-    name: 'a price change',
-    begin: (at) =>
-      weir.pay({
-        prices: [
-          price('bank'),
-          price('files'),
-          price('search', { valid_to: moment(at) }),
-          price('search', { per_call_usd: 4 * PRICES.search, valid_from: moment(at) }),
-        ],
-      }),
-    end: (from, to) =>
-      weir.pay({
-        prices: [
-          price('bank'),
-          price('files'),
-          price('search', { valid_to: moment(from) }),
-          price('search', {
-            per_call_usd: 4 * PRICES.search,
-            valid_from: moment(from),
-            valid_to: moment(to),
-          }),
-          price('search', { valid_from: moment(to) }),
-        ],
-      }),
-    finds: { 'cost search': 23 },
-  },
-  {
-    name: 'a silent server',
-    change: during((call) => (call.server === 'search' ? null : call)),
-    finds: { 'silence search': 18 },
-  },
 ]
 
-/** At the same time, at different places: each is found for itself. */
-const ROUNDS = [
-  ['a slow server', 'a failing tool'],
-  ['a runaway agent', 'a price change'],
-  ['a silent server'],
-]
+test('a slow server and a failing tool, at the same time: each is found, told in time, nothing else is, and told as over', async () => {
+  const faults = FAULTS
+  const begin = now + OFF_S
+  const end = begin + FAULT_S
+  const half = now + FAULT_S
+  const stop = half + OVER_S
+  const told = weir.told.length
+  const changes = faults.map((fault) => fault.change(begin, end))
+  const options = {
+    change: (call: Partial<CallEvent>) =>
+      changes.reduce<Partial<CallEvent> | null>((made, change) => made && change(made, random), call),
+  }
+  const finds = Object.assign({}, ...faults.map((fault) => fault.finds)) as Record<string, number>
+  const wanted = Object.keys(finds).sort()
 
-test.each(ROUNDS.map((names) => ({ names, faults: FAULTS.filter((f) => names.includes(f.name)) })))(
-  '$names: found, told in time, nothing else is, and told as over',
-  async ({ faults }) => {
-    const begin = now + OFF_S
-    const end = begin + FAULT_S
-    const half = now + FAULT_S
-    const stop = half + OVER_S
-    const told = weir.told.length
-    const changes = faults.flatMap((fault) => fault.change?.(begin, end) ?? [])
-    const options = {
-      change: (call: Partial<CallEvent>) =>
-        changes.reduce<Partial<CallEvent> | null>((made, change) => made && change(made, random), call),
-      more: (from: number, to: number) => faults.flatMap((fault) => fault.more?.(begin, end)(from, to) ?? []),
+  await weir.run(now, half, options)
+  const open = (await weir.findings(begin, half)).filter((f) => f.is_open)
+  const [inView] = await weir.reader.rows<{ found: string[] }>(
+    "SELECT arraySort(groupArray(concat(kind, ' ', series))) AS found FROM v_anomalies WHERE is_open",
+  )
+  await weir.run(half, stop, options)
+  now = stop
+
+  const heard = weir.told.slice(told)
+  const news = (status: string): Map<string, number> => {
+    const first = new Map<string, number>()
+    for (const { at, status: is, labels } of heard) {
+      const key = labels.anomaly ? `${labels.anomaly} ${labels.series}` : JSON.stringify(labels)
+      if (is === status && !first.has(key)) first.set(key, (at - begin) / MINUTE)
     }
-    const finds = Object.assign({}, ...faults.map((fault) => fault.finds)) as Record<string, number>
-    const wanted = Object.keys(finds).sort()
-
-    for (const fault of faults) fault.begin?.(begin)
-    await weir.run(now, half, options)
-    const open = (await weir.findings(begin, half)).filter((f) => f.is_open)
-    const [inView] = await weir.reader.rows<{ found: string[] }>(
-      "SELECT arraySort(groupArray(concat(kind, ' ', series))) AS found FROM v_anomalies WHERE is_open",
-    )
-    for (const fault of faults) fault.end?.(begin, end)
-    await weir.run(half, stop, options)
-    now = stop
-
-    const heard = weir.told.slice(told)
-    const news = (status: string): Map<string, number> => {
-      const first = new Map<string, number>()
-      for (const { at, status: is, labels } of heard) {
-        const key = labels.anomaly ? `${labels.anomaly} ${labels.series}` : JSON.stringify(labels)
-        if (is === status && !first.has(key)) first.set(key, (at - begin) / MINUTE)
-      }
-      return first
-    }
-    expect(open.map((f) => `${f.kind} ${f.series}`).sort()).toEqual(wanted)
-    expect(inView!.found).toEqual(wanted)
-    expect([...news('firing').keys()].sort()).toEqual(wanted)
-    for (const [key, minutes] of news('firing')) expect(minutes, key).toBeLessThanOrEqual(finds[key]!)
-    expect([...news('resolved').keys()].sort()).toEqual(wanted)
-    const all = await weir.findings(begin, stop)
-    expect(all.map((f) => `${f.kind} ${f.series}`).sort()).toEqual(wanted)
-    expect(all.filter((f) => f.is_open)).toEqual([])
-    expect(weir.troubles).toEqual([])
-  },
-  600_000,
-)
+    return first
+  }
+  expect(open.map((f) => `${f.kind} ${f.series}`).sort()).toEqual(wanted)
+  expect(inView!.found).toEqual(wanted)
+  expect([...news('firing').keys()].sort()).toEqual(wanted)
+  for (const [key, minutes] of news('firing')) expect(minutes, key).toBeLessThanOrEqual(finds[key]!)
+  expect([...news('resolved').keys()].sort()).toEqual(wanted)
+  const all = await weir.findings(begin, stop)
+  expect(all.map((f) => `${f.kind} ${f.series}`).sort()).toEqual(wanted)
+  expect(all.filter((f) => f.is_open)).toEqual([])
+  expect(weir.troubles).toEqual([])
+}, 600_000)
