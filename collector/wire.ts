@@ -49,7 +49,7 @@ export async function openCollector(
   log: Log = openLog(options.log_level),
 ): Promise<Collector> {
   const metrics = openMetrics()
-  const consoleFiles = await readConsole()
+  const consoleFiles = readConsole()
   const reader = openConsoleReader(readerOf(options.store))
   const store = measuredStore(openStore(options.store), metrics)
   const watchReader = openReader(options.store)

@@ -33,6 +33,22 @@ export type Stages = {
   readonly target: readonly Stage[]
 }
 
+/** How long a client that was refused may go on sending before its connection is cut. */
+const LINGER_MS = 2_000
+
+/**
+ * Ends an answer that came before its request was sent whole. A socket closed on a sender is reset, and the answer lost with
+ * it: so what still comes is read, and thrown away, for a while.
+ */
+function endWhenRead({ req, res }: Call): void {
+  const end = (): void => {
+    clearTimeout(late)
+    res.end()
+  }
+  const late = setTimeout(end, LINGER_MS)
+  req.once('end', end).once('close', end).resume()
+}
+
 export class Server {
   readonly recorder: Recorder
   readonly metrics: Metrics
@@ -80,9 +96,11 @@ export class Server {
     if (status === 401) headers['www-authenticate'] = 'Bearer realm="weir"'
     if (status === 405) headers.allow = 'POST, GET, DELETE'
     if (status === 503) headers['retry-after'] = '1'
+    if (call.req.complete) return void res.writeHead(status, headers).end(body)
     // What was not read of the request would be taken for the next one.
-    if (!call.req.complete) headers.connection = 'close'
-    res.writeHead(status, headers).end(body)
+    headers.connection = 'close'
+    res.writeHead(status, headers).write(body)
+    endWhenRead(call)
   }
 
   /** Answers a call with a JSON body of Weir's own making. */

@@ -74,9 +74,9 @@ export function buildApi(parts: ApiParts): FastifyInstance {
         new ApiError(500, 'internal', 'this is a defect of the collector', 'its log has the reason', 5),
     )
   })
-  app.setNotFoundHandler((request, reply) => {
-    if (sendMissing(request, reply, parts.console)) return
-    sendError(
+  app.setNotFoundHandler(async (request, reply) => {
+    if (await sendMissing(request, reply, parts.console)) return reply
+    return sendError(
       reply,
       new ApiError(
         404,

@@ -1,6 +1,7 @@
 /**
- * Everything the browser gets, made once at start: page, modules, styles, compressed. All files but the page live below a path
- * that names their content, so they may be kept for ever; the page names that path.
+ * Everything the browser gets: page, modules, styles, read once at start. All files but the page live below a path that names
+ * their content, so they may be kept for ever; the page names that path. A file is compressed when it is first asked for, and
+ * then kept so: all at once would cost every start of a collector three seconds of CPU.
  * Invariant: nothing here comes from calls, events or requests.
  */
 import { createHash } from 'node:crypto'
@@ -15,7 +16,8 @@ export type Encoding = 'identity' | 'gzip' | 'zstd'
 export type Asset = {
   readonly type: string
   readonly etag: string
-  readonly bytes: Readonly<Record<Encoding, Buffer>>
+  /** The file in an encoding. */
+  bytes(encoding: Encoding): Promise<Buffer>
 }
 export type Console = {
   /** The page every view starts from. */
@@ -50,21 +52,28 @@ function readSources(): Map<string, string> {
 const toGzip = promisify(gzip)
 const toZstd = promisify(zstdCompress)
 
-async function assetOf(path: string, text: string): Promise<Asset> {
-  const identity = Buffer.from(text)
-  const [zipped, zstd] = await Promise.all([
-    toGzip(identity, { level: 9 }),
-    toZstd(identity, { params: { [constants.ZSTD_c_compressionLevel]: 12 } }),
-  ])
+const ENCODERS: Readonly<Record<Encoding, (plain: Buffer) => Promise<Buffer>>> = {
+  identity: async (plain) => plain,
+  gzip: (plain) => toGzip(plain, { level: 9 }),
+  zstd: (plain) => toZstd(plain, { params: { [constants.ZSTD_c_compressionLevel]: 12 } }),
+}
+
+function assetOf(path: string, text: string): Asset {
+  const plain = Buffer.from(text)
+  const made = new Map<Encoding, Promise<Buffer>>()
   return {
     type: TYPES[path.slice(path.lastIndexOf('.') + 1)] ?? 'application/octet-stream',
     etag: `"${digest(text)}"`,
-    bytes: { identity, gzip: zipped, zstd },
+    bytes(encoding) {
+      const bytes = made.get(encoding) ?? ENCODERS[encoding](plain)
+      made.set(encoding, bytes)
+      return bytes
+    },
   }
 }
 
-/** Reads and prepares everything. Throws when a source cannot be read as TypeScript or imports what is not served. */
-export async function readConsole(): Promise<Console> {
+/** Reads everything. Throws when a source cannot be read as TypeScript or imports what is not served. */
+export function readConsole(): Console {
   const sources = readSources()
   const version = digest([...sources].map(([path, text]) => `${path}\n${text}`).join('\n'))
   const base = `/console/${version}`
@@ -75,10 +84,8 @@ export async function readConsole(): Promise<Console> {
       '{MODULES}',
       modules.map((path) => `<link rel="modulepreload" href="${base}/${path}">`).join('\n  '),
     )
-  const files = await Promise.all(
-    [...sources].map(async ([path, text]) => [`${base}/${path}`, await assetOf(path, text)] as const),
-  )
-  return { page: await assetOf('index.html', page), files: new Map(files) }
+  const files = [...sources].map(([path, text]) => [`${base}/${path}`, assetOf(path, text)] as const)
+  return { page: assetOf('index.html', page), files: new Map(files) }
 }
 
 /** The best encoding both sides know. */

@@ -45,7 +45,12 @@ export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   'cross-origin-resource-policy': 'same-origin',
 }
 
-function send(request: FastifyRequest, reply: FastifyReply, asset: Asset, cache: string): FastifyReply {
+async function send(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  asset: Asset,
+  cache: string,
+): Promise<FastifyReply> {
   const encoding = encodingFor(String(request.headers['accept-encoding'] ?? ''))
   reply.headers({
     ...SECURITY_HEADERS,
@@ -55,14 +60,18 @@ function send(request: FastifyRequest, reply: FastifyReply, asset: Asset, cache:
   })
   if (request.headers['if-none-match'] === asset.etag) return reply.code(304).send()
   if (encoding !== 'identity') reply.header('content-encoding', encoding)
-  return reply.type(asset.type).send(asset.bytes[encoding])
+  return reply.type(asset.type).send(await asset.bytes(encoding))
 }
 
 /** The page at an address that nobody knows, when a browser asks: it says so, and leads back. False: somebody else asks. */
-export function sendMissing(request: FastifyRequest, reply: FastifyReply, { page }: Console): boolean {
+export async function sendMissing(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { page }: Console,
+): Promise<boolean> {
   const isBrowser = request.method === 'GET' && String(request.headers.accept ?? '').includes('text/html')
   if (!isBrowser || request.headers['if-none-match'] !== undefined) return false
-  send(request, reply.code(404), page, 'no-store')
+  await send(request, reply.code(404), page, 'no-store')
   return true
 }
 

@@ -152,7 +152,7 @@ test('a reload swaps whole or changes nothing and says why', async () => {
   const at = (server: string): string => `${weir.addresses.proxy}/servers/${server}/mcp`
   let n = 0
   const served = async (server: string): Promise<number> =>
-    (await callTool(at(server), `reload-${n++}`, 'echo')).status
+    (await callTool(at(server), `reload-${n++}`, 'echo', {}, { timeout_ms: 5_000 })).status
   /** Every worker answers alike: asked often enough to meet both. */
   const everywhere = (server: string, status: number): Promise<unknown> =>
     waitFor(`${server} answers ${status}`, async () => {
