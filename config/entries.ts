@@ -168,6 +168,10 @@ export const server = z
 export const caller = z.strictObject({
   team: z.string().max(100).default('').meta(meta('Team the caller belongs to')),
   project: z.string().max(100).default('').meta(meta('Project the caller works for')),
+  roles: z
+    .array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$/, 'a role is a word, for example analyst'))
+    .default([])
+    .meta(meta('Roles that rules may ask for', { example: '[analyst]' })),
   tags: tags.meta(meta("Tags of every call, for example its cost center; they win over the team's")),
   keys: z
     .array(

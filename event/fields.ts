@@ -6,6 +6,7 @@
 
 import type { Attempt } from './attempt.ts'
 import { lc, small, wide, words } from './column-types.ts'
+import { DECISION_FIELDS } from './decision-fields.ts'
 import { bytes, count, type Field, field, us } from './field.ts'
 
 export const EVENT_VERSION = 1
@@ -151,7 +152,7 @@ export const FIELDS = [
     'Further labels taken from headers or baggage by the allow-list',
   ),
   field('principal', 'string', lc, 'Verified identity: key id, or `local`', { otel: 'weir.principal' }),
-  field('auth_method', 'string', lc, 'How the caller was identified: local, api_key, none', {
+  field('auth_method', 'string', lc, 'How the caller was identified: local, api_key, oauth, mtls, none', {
     otel: 'weir.auth.method',
   }),
   field('client_name', 'string', lc, 'clientInfo.name as the client says', { otel: 'weir.client.name' }),
@@ -350,6 +351,7 @@ export const FIELDS = [
     'String',
     'What a tools/list answer held, as key of `tool_lists`; empty for anything else',
   ),
+  ...DECISION_FIELDS,
   // captured content
   field('captured_arguments', 'string', '', 'Arguments, masked, when a capture rule names the call', {
     sensitivity: 'content',

@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Attempt } from '../event/attempt.ts'
 import type { CallEvent, Era, Kind, Outcome, Owner } from '../event/fields.ts'
+import type { Decision } from './decision.ts'
 import type { Identity } from './identity/identity.ts'
 import type { Session } from './identity/session-id.ts'
 import type { Inferred } from './telemetry/inferred-runs.ts'
@@ -107,6 +108,8 @@ export class Call {
   attempts = 0
   upstream_attempts: Attempt[] = NO_ATTEMPTS
   missed_servers: string[] = NO_SERVERS
+  /** What policy said; null while nothing has. */
+  decision: Decision | null = null
   // outcome
   http_status = 0
   outcome: Outcome = 'ok'

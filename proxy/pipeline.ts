@@ -4,7 +4,16 @@
  */
 import type { Call } from './call.ts'
 
-export type StageName = 'admit' | 'identify' | 'understand' | 'trace' | 'route' | 'meter' | 'intend'
+export type StageName =
+  | 'admit'
+  | 'identify'
+  | 'understand'
+  | 'trace'
+  | 'authorize'
+  | 'throttle'
+  | 'validate'
+  | 'meter'
+  | 'intend'
 
 export type Stage = {
   readonly name: StageName

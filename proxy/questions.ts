@@ -5,8 +5,8 @@
  * only then does the answer's 202 leave. Nothing here delays the answer's way to the server.
  */
 import { Call } from './call.ts'
+import type { Capture } from './capture.ts'
 import { type Asked, hear, hearEnds, idText, inputRequests } from './mcp/question.ts'
-import type { Capture } from './record.ts'
 import { nowUs } from './telemetry/clock.ts'
 import { newSpanId } from './telemetry/random.ts'
 import type { Upstream } from './upstream/upstream.ts'

@@ -2,25 +2,22 @@
  * The end of every call: one event, written before the answer's last byte leaves. The only place that records.
  * Never throws and never waits: what the spool does not take is counted there.
  */
-import { createHash, type Hash, hash } from 'node:crypto'
-import { fits } from '../config/glob.ts'
-import type { Config } from '../config/schema.ts'
 import { type CallEvent, EVENT_VERSION } from '../event/fields.ts'
 import type { CallIntent } from '../event/intent.ts'
 import { METRICS, type MetricName } from '../event/proxy-metrics.ts'
 import { type Call, NO_LABELS, NO_METERS } from './call.ts'
+import { type Capture, NAME_MAX_CHARS } from './capture.ts'
+import { NO_ROLES } from './identity/identity.ts'
 import { KNOWN_METHODS, LEGACY_VERSIONS, MODERN_VERSIONS } from './mcp/versions.ts'
 import type { SpoolWriter, Written } from './spool/writer.ts'
 import { nowUs, wallUs } from './telemetry/clock.ts'
-import { flat } from './telemetry/flat.ts'
 import { type Metrics, observe, type Series } from './telemetry/metrics.ts'
 import { newEventId } from './telemetry/random.ts'
-import { fingerprint, type Redactor, redactCut, redactError } from './telemetry/redact.ts'
+import { fingerprint, redactError } from './telemetry/redact.ts'
 
 export const TOKENS_METHOD = 'bytes/4'
 const SERVER_BOUNDS = METRICS.mcp_server_operation_duration_seconds.buckets
 const OVERHEAD_BOUNDS = METRICS.weir_overhead_seconds.buckets
-const NAME_MAX_CHARS = 256
 /** Shorter ones would be found in words. */
 const SESSION_MIN_CHARS = 8
 /** More of an error text is never looked at. */
@@ -28,87 +25,7 @@ const ERROR_SCAN_CHARS = 16_384
 /** What may be a metric label: clients choose these words, and each new one would be a series. */
 const METHODS: ReadonlySet<string> = new Set(KNOWN_METHODS)
 const VERSIONS: ReadonlySet<string> = new Set([...MODERN_VERSIONS, ...LEGACY_VERSIONS])
-const HASH_CHARS = 32
 const SERIES_MAX = 4000
-const KEY_BYTES = 32
-/** Up to here copying the bytes behind the key is cheaper than a hash object. */
-const ONE_PASS_BYTES = 8192
-/** Bytes of UTF-8 a UTF-16 unit takes at most. */
-const UTF8_MAX = 3
-
-/** What a capture rule asks to keep of a call. */
-export type Kept = { arguments: boolean; results: boolean }
-const NOTHING_KEPT: Kept = { arguments: false, results: false }
-
-/** Patterns cut at their wildcards. */
-type Rule = Kept & { tools: readonly string[]; callers: readonly string[] }
-
-/** The compiled capture section of a config. */
-export class Capture {
-  readonly #rules: readonly Rule[]
-  readonly hashesArguments: boolean
-  readonly hashesResults: boolean
-  /** Whether any rule keeps results. */
-  readonly keepsResults: boolean
-  readonly max_bytes: number
-  readonly redact: Redactor
-  /** The key, and room behind it for what is hashed with it. */
-  readonly #keyed = Buffer.alloc(KEY_BYTES + ONE_PASS_BYTES)
-
-  constructor(config: Config['capture'], redact: Redactor, hashKey: string) {
-    this.#rules = config.keep.map((r) => ({
-      arguments: r.arguments,
-      results: r.results,
-      tools: r.tools.split('*'),
-      callers: r.callers.split('*'),
-    }))
-    this.hashesArguments = config.arguments === 'hash'
-    this.hashesResults = config.results === 'hash'
-    this.keepsResults = config.keep.some((rule) => rule.results)
-    this.max_bytes = config.max_bytes
-    this.redact = redact
-    this.#keyed.set(hash('sha256', hashKey, 'buffer'))
-  }
-
-  keeps(call: Call): Kept {
-    if (this.#rules.length === 0) return NOTHING_KEPT
-    const name = `${call.server}_${call.tool.slice(0, NAME_MAX_CHARS)}`
-    const caller = call.identity?.caller ?? ''
-    const kept = { arguments: false, results: false }
-    for (const rule of this.#rules)
-      if (fits(rule.tools, name) && fits(rule.callers, caller)) {
-        kept.arguments ||= rule.arguments
-        kept.results ||= rule.results
-      }
-    return kept
-  }
-
-  /** Keyed, so that short arguments cannot be guessed from the hash. 32 hex digits. */
-  digest(text: string): string {
-    if (text.length * UTF8_MAX > ONE_PASS_BYTES) return this.digestBytes(Buffer.from(text))
-    return this.#digestKeyed(this.#keyed.write(text, KEY_BYTES))
-  }
-
-  /** As digest, of bytes. `begun` has taken what came before them: the same bytes give the same hash however they were cut. */
-  digestBytes(bytes: Buffer, begun: Hash | null = null): string {
-    if (begun || bytes.length > ONE_PASS_BYTES)
-      return flat((begun ?? this.beginDigest()).update(bytes).digest('hex'), HASH_CHARS)
-    return this.#digestKeyed(bytes.copy(this.#keyed, KEY_BYTES))
-  }
-
-  #digestKeyed(bytes: number): string {
-    return flat(hash('sha256', this.#keyed.subarray(0, KEY_BYTES + bytes)), HASH_CHARS)
-  }
-
-  /** A hash of bytes to come in several parts. */
-  beginDigest(): Hash {
-    return createHash('sha256').update(this.#keyed.subarray(0, KEY_BYTES))
-  }
-
-  mask(text: string): string {
-    return redactCut(this.redact, text, this.max_bytes)
-  }
-}
 
 /** The error text less the id of the server's session: whoever reads it could join that session. */
 function withoutSession({ error_message, upstream_session }: Call): string {
@@ -148,6 +65,12 @@ type SeldomFields = Pick<
   | 'cost_reported'
   | 'cost_reported_nano'
   | 'list_id'
+  | 'roles'
+  | 'decision'
+  | 'decision_rule'
+  | 'decision_reason'
+  | 'decision_facts'
+  | 'shadow'
   | 'captured_arguments'
   | 'captured_result'
 >
@@ -233,6 +156,7 @@ export class Recorder {
   /** Fields that most calls leave empty; null when this one does too. */
   #seldom(c: Call): SeldomFields | null {
     const isFailed = c.outcome !== 'ok' && c.outcome !== 'input_required'
+    const roles = c.identity?.roles ?? NO_ROLES
     const kept = this.capture.keeps(c)
     const captured_arguments =
       kept.arguments && c.arguments_json !== '' ? this.capture.mask(c.arguments_json) : c.captured_arguments
@@ -251,6 +175,8 @@ export class Recorder {
       c.meters === NO_METERS &&
       !c.cost_reported &&
       c.list_id === '' &&
+      c.decision === null &&
+      roles.length === 0 &&
       captured_arguments === '' &&
       c.captured_result === '' &&
       this.#options.env === ''
@@ -282,6 +208,12 @@ export class Recorder {
       cost_reported: c.cost_reported,
       cost_reported_nano: c.cost_reported_nano,
       list_id: c.list_id,
+      roles,
+      decision: c.decision?.verdict ?? 'none',
+      decision_rule: c.decision?.rule ?? '',
+      decision_reason: c.decision?.reason ?? '',
+      decision_facts: c.decision?.facts ?? NO_LABELS,
+      shadow: c.decision?.shadow ?? NO_ROLES,
       captured_arguments,
       captured_result: c.captured_result,
     }

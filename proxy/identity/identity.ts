@@ -11,11 +11,17 @@ export type Identity = {
   readonly project: string
   /** Which credential: `local`, or the caller's name and the start of the key's hash. */
   readonly principal: string
-  readonly auth_method: 'local' | 'api_key'
+  readonly auth_method: 'local' | 'api_key' | 'oauth' | 'mtls'
+  readonly roles: readonly string[]
+  /** Patterns `server/tool` that the credential is limited to, * as wildcard; null: no limit of its own. */
+  readonly scope: readonly string[] | null
   readonly expires_ms: number
   /** Of the caller and its team, from the config; null for none. */
   readonly tags: Record<string, string> | null
 }
+
+// Not frozen: a frozen array takes JSON.stringify of the whole event off its fast path. Never added to.
+export const NO_ROLES: readonly string[] = []
 
 const LOCAL: Identity = {
   caller: 'local',
@@ -23,6 +29,8 @@ const LOCAL: Identity = {
   project: '',
   principal: 'local',
   auth_method: 'local',
+  roles: NO_ROLES,
+  scope: null,
   expires_ms: Number.POSITIVE_INFINITY,
   tags: null,
 }
@@ -32,7 +40,7 @@ export type KeyRing = { readonly isOpen: boolean; readonly byDigest: ReadonlyMap
 /** Compiles the callers of a config. Lookup goes by digest, so no raw key stays in memory and timing tells nothing of one. */
 export function makeKeyRing(callers: Config['callers'], teams: Config['teams'] = {}): KeyRing {
   const byDigest = new Map<string, Identity>()
-  for (const [caller, { team, project, keys, tags: own }] of Object.entries(callers)) {
+  for (const [caller, { team, project, keys, roles, tags: own }] of Object.entries(callers)) {
     const tags = { ...(Object.hasOwn(teams, team) ? teams[team]!.tags : {}), ...own }
     for (const key of keys)
       byDigest.set(key.sha256, {
@@ -41,6 +49,8 @@ export function makeKeyRing(callers: Config['callers'], teams: Config['teams'] =
         project,
         principal: `${caller}#${key.sha256.slice(0, 8)}`,
         auth_method: 'api_key',
+        roles: roles.length > 0 ? roles : NO_ROLES,
+        scope: null,
         expires_ms: key.expires ? Date.parse(key.expires) : Number.POSITIVE_INFINITY,
         tags: Object.keys(tags).length > 0 ? tags : null,
       })

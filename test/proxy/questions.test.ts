@@ -2,9 +2,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Call } from '../../proxy/call.ts'
+import { Capture } from '../../proxy/capture.ts'
 import type { Session } from '../../proxy/identity/session-id.ts'
 import { type News, Questions } from '../../proxy/questions.ts'
-import { Capture } from '../../proxy/record.ts'
 import { nowUs } from '../../proxy/telemetry/clock.ts'
 import type { Upstream } from '../../proxy/upstream/upstream.ts'
 

@@ -7,6 +7,7 @@ const NOW = Date.parse('2026-11-21T12:00:00Z')
 const caller = (...keys: { sha256: string; expires?: string }[]) => ({
   team: 't',
   project: 'p',
+  roles: [],
   tags: {},
   keys,
 })
