@@ -135,6 +135,12 @@ export class Definitions {
     return this.#askFor(view, call)
   }
 
+  /** Whether the whole list of a call's server is known. */
+  knowsList(call: Call): boolean {
+    const view = this.#views.get(keyOf(call))
+    return view !== undefined && view.failed_session === null && view.fresh_until_ms > 0
+  }
+
   /** As `of`, from a list that was asked for after this call, unless one was asked for just now. */
   fresh(call: Call): Definition | null | Promise<Definition | null> {
     const view = this.#view(call)

@@ -26,6 +26,7 @@ import { Recorder } from './record.ts'
 import { Roof } from './roof/roof.ts'
 import { memberHeaders, RoofSessions } from './roof/session.ts'
 import type { RoofSurroundings } from './roof/surroundings.ts'
+import { Validators } from './schema/validators.ts'
 import { type Route, Server } from './serve.ts'
 import { ServerEndpoint } from './server-endpoint.ts'
 import { SpoolWriter } from './spool/writer.ts'
@@ -35,6 +36,7 @@ import { intend } from './stages/intend.ts'
 import { meter } from './stages/meter.ts'
 import { streamTracer, trace } from './stages/trace.ts'
 import { understand } from './stages/understand.ts'
+import { Validation } from './stages/validate.ts'
 import { nowUs } from './telemetry/clock.ts'
 import { holdHandles, runRules } from './telemetry/clues.ts'
 import { configSecrets } from './telemetry/config-secrets.ts'
@@ -84,6 +86,9 @@ export class Worker {
   readonly #catalogue: Catalogue
   /** What servers say of their tools; kept over a reload for servers that stay. */
   readonly #definitions = new Definitions(readToolList)
+  readonly #validators = new Validators()
+  /** What was told once of schemas. */
+  readonly #toldSchemas = new Set<string>()
   readonly #server: Server
   readonly #downstream: Downstream
   readonly #seal: SessionSeal
@@ -251,10 +256,11 @@ export class Worker {
     this.#definitions.forget((name) => upstreams.get(name) === this.#upstreams.get(name))
     this.#upstreams = upstreams
     const metering = meter(moneyOptions(config).prices)
-    const target: Stage[] = metering ? [metering] : []
+    const validation = this.#validation(config)
+    const target = [validation.stage, metering].filter((stage) => stage !== null)
     if (config.durability === 'strict') target.push(intend(this.#recorder))
     this.#definitions.isWanted = target.some(({ name }) => name === 'authorize' || name === 'validate')
-    const env = this.#surroundings(config, target)
+    const env = this.#surroundings(config, target, validation)
     const routes = new Map<string, Route>()
     const roof = new Roof(config, upstreams, env)
     routes.set(roof.endpoint.path, roof)
@@ -282,7 +288,17 @@ export class Worker {
     }
   }
 
-  #surroundings(config: Config, target: readonly Stage[]): RoofSurroundings {
+  #validation({ validation }: Config): Validation {
+    return new Validation(validation, {
+      definitions: this.#definitions,
+      validators: this.#validators,
+      metrics: this.#metrics,
+      log: this.#server.log,
+      told: this.#toldSchemas,
+    })
+  }
+
+  #surroundings(config: Config, target: readonly Stage[], validation: Validation): RoofSurroundings {
     const server = this.#server
     const recorder = this.#recorder
     const isHashing = config.capture.results === 'hash'
@@ -317,9 +333,16 @@ export class Worker {
         if (trusted.has(call.server)) this.#reportedCost(call, text)
         if (call.inferred) holdHandles(call, text, rules, this.#runs)
         if (call.outcome === 'input_required') this.#questions.required(call, text)
+        validation.saw(call, text)
         if (call.endpoint.server === '') return
         this.#catalogue.answered(call, text)
         this.#definitions.answered(call, text)
+      },
+      judged: (call, hooks) => {
+        const judge = validation.judge(call)
+        if (judge === null) return hooks
+        const { result } = hooks
+        return { ...hooks, result: result === null ? judge : (json) => result(judge(json)) }
       },
       cancel: (call, upstream, reason) => this.#cancel(call, upstream, reason),
       cancelled: (notice) => {
