@@ -15,9 +15,14 @@ import { compilePattern, type Pattern } from './pattern.ts'
 import { type Prepared, prepare, TOLL, TYPE, Unusable } from './prepare.ts'
 
 const VALIDATORS_MAX = 2_000
-/** Compiling blocks the worker: a server that changes its schemas all the time is left unchecked in between. */
-const COMPILE_MAX_MS = 1_000
+/**
+ * Compiling blocks the worker: a server that changes its schemas all the time is left unchecked in between. Counted in
+ * subschemas and not in time, which others can make long.
+ */
+const COMPILED_MAX = 20_000
 const COMPILE_WINDOW_MS = 60_000
+/** What a schema costs beside its subschemas. */
+const BASE_COST = 10
 /** A second look, for all that is wrong and not only the first thing. */
 const EXPLAIN_STEPS = 20_000
 
@@ -39,13 +44,14 @@ export type Validator = {
   check(value: unknown, chars: number): Verdict
 }
 
-const DIALECTS: Readonly<Record<string, '2020' | '07'>> = {
+type Dialect = '2020' | '07'
+const DIALECTS: Readonly<Record<string, Dialect>> = {
   'json-schema.org/draft/2020-12/schema': '2020',
   'json-schema.org/draft-07/schema': '07',
 }
 
 /** Null for a dialect we do not know. A schema that names none is 2020-12 (MCP 2025-11-25); older servers wrote draft-07. */
-function dialectsOf(schema: unknown): readonly ('2020' | '07')[] | null {
+function dialectsOf(schema: unknown): readonly Dialect[] | null {
   const named = isRecord(schema) ? schema.$schema : undefined
   if (named === undefined) return ['2020', '07']
   const known = typeof named === 'string' && DIALECTS[named.replace(/^https?:\/\//, '').replace(/#$/, '')]
@@ -58,11 +64,11 @@ export class Validators {
   readonly #budget = new Budget()
   readonly #known = new Map<string, Validator>()
   readonly #now: () => number
-  /** What was spent on compiling for each server in the current window. */
-  readonly #spent_ms = new Map<string, number>()
+  /** Subschemas compiled for each server in the current window. */
+  readonly #compiled = new Map<string, number>()
   #window_ms = Number.NEGATIVE_INFINITY
-  /** Judges schemas by their own schema; holds nothing of them. */
-  #judges: { '2020': Ajv; '07': Ajv } | null = null
+  /** Judge schemas by their own schema; hold nothing of them. Made with the first use: it takes some 50 ms. */
+  #judges: Record<Dialect, ValidateFunction> | null = null
 
   /** `now`: milliseconds, monotonic. */
   constructor(now: () => number = () => performance.now()) {
@@ -77,43 +83,61 @@ export class Validators {
   of(server: string, hash: string, schema: unknown): Validator {
     const known = this.#known.get(hash)
     if (known) return known
-    const started_ms = this.#now()
-    if (started_ms - this.#window_ms >= COMPILE_WINDOW_MS) {
-      this.#window_ms = started_ms
-      this.#spent_ms.clear()
+    const now_ms = this.#now()
+    if (now_ms - this.#window_ms >= COMPILE_WINDOW_MS) {
+      this.#window_ms = now_ms
+      this.#compiled.clear()
     }
-    const spent_ms = this.#spent_ms.get(server) ?? 0
+    const compiled = this.#compiled.get(server) ?? 0
     // Not remembered: it is tried again later.
-    if (spent_ms >= COMPILE_MAX_MS) return unusable('its server has too many new schemas at once')
-    const validator = this.#make(schema)
-    this.#spent_ms.set(server, spent_ms + this.#now() - started_ms)
+    if (compiled >= COMPILED_MAX) return unusable('its server has too many new schemas at once')
+    const { validator, subschemas } = this.#make(schema)
+    this.#compiled.set(server, compiled + BASE_COST + subschemas)
     if (this.#known.size >= VALIDATORS_MAX) this.#known.delete(this.#known.keys().next().value!)
     this.#known.set(hash, validator)
     return validator
   }
 
-  #make(schema: unknown): Validator {
+  /** Does ahead of time what the first schema would have to wait for. */
+  makeReady(): void {
+    this.#judges ??= {
+      '2020': new Ajv2020(JUDGE).getSchema(META['2020'])!,
+      '07': new Ajv(JUDGE).getSchema(META['07'])!,
+    }
+  }
+
+  #make(schema: unknown): { validator: Validator; subschemas: number } {
     const dialects = dialectsOf(schema)
-    if (!dialects) return unusable('its $schema is neither draft 2020-12 nor draft-07')
+    if (!dialects)
+      return { validator: unusable('its $schema is neither draft 2020-12 nor draft-07'), subschemas: 0 }
     let fault = ''
+    let subschemas = 0
     for (const dialect of dialects)
       try {
-        return this.#validator(schema, dialect)
+        const patterns = new Map<string, Pattern>()
+        const prepared = prepare(schema, (source) => {
+          if (!patterns.has(source)) patterns.set(source, compilePattern(source, this.#budget))
+        })
+        subschemas += prepared.tolled.size
+        return { validator: this.#validator(schema, dialect, prepared, patterns), subschemas }
       } catch (error) {
         fault ||= error instanceof Unusable ? error.message : cannot(error)
       }
-    return unusable(fault)
+    return { validator: unusable(fault), subschemas }
   }
 
-  #validator(schema: unknown, dialect: '2020' | '07'): Validator {
-    const patterns = new Map<string, Pattern>()
-    const prepared = prepare(schema, (source) => {
-      if (!patterns.has(source)) patterns.set(source, compilePattern(source, this.#budget))
-    })
-    this.#judges ??= { '2020': new Ajv2020(JUDGE), '07': new Ajv(JUDGE) }
-    const judge = this.#judges[dialect]
-    if (!judge.validate(dialect === '2020' ? META_2020 : META_07, schema))
-      throw new Unusable(`it is no valid schema: ${judge.errorsText(judge.errors?.slice(0, 1))}`)
+  #validator(
+    schema: unknown,
+    dialect: Dialect,
+    prepared: Prepared,
+    patterns: ReadonlyMap<string, Pattern>,
+  ): Validator {
+    this.makeReady()
+    const isSchema = this.#judges![dialect]
+    if (!isSchema(schema)) {
+      const [error] = isSchema.errors ?? []
+      throw new Unusable(`it is no valid schema: ${error?.instancePath} ${error?.message}`.slice(0, 200))
+    }
     const budget = this.#budget
     const compile = (allErrors: boolean): ValidateFunction =>
       makeAjv(dialect, prepared, patterns, budget, allErrors).compile(prepared.schema)
@@ -148,8 +172,10 @@ export class Validators {
   }
 }
 
-const META_2020 = 'https://json-schema.org/draft/2020-12/schema'
-const META_07 = 'http://json-schema.org/draft-07/schema#'
+const META: Record<Dialect, string> = {
+  '2020': 'https://json-schema.org/draft/2020-12/schema',
+  '07': 'http://json-schema.org/draft-07/schema',
+}
 const JUDGE: Options = { strict: false, logger: false, validateFormats: false }
 
 /** Of an error of ajv or of the engine: what it says may hold parts of the schema, never of a value. */
@@ -158,7 +184,7 @@ const cannot = (error: unknown): string =>
 
 /** An instance for one schema: it knows no other, not even the schema of schemas. */
 function makeAjv(
-  dialect: '2020' | '07',
+  dialect: Dialect,
   { tolled }: Prepared,
   patterns: ReadonlyMap<string, Pattern>,
   budget: Budget,

@@ -47,6 +47,7 @@ export class Validation {
   get stage(): Stage | null {
     const { arguments: args, results } = this.#config
     if (args === 'off' && results === 'off') return null
+    this.#env.validators.makeReady()
     return {
       name: 'validate',
       why: 'after access and limits, so that who may not call learns nothing of the schema and pays for each try',
