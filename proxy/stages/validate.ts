@@ -16,7 +16,7 @@ import type { Stage } from '../pipeline.ts'
 import { listed, type Misfit } from '../schema/explain.ts'
 import { FITS, type Validator, type Validators, type Verdict } from '../schema/validators.ts'
 import { nowUs } from '../telemetry/clock.ts'
-import type { Metrics } from '../telemetry/metrics.ts'
+import type { Metrics, Series } from '../telemetry/metrics.ts'
 
 const TOLD_MAX = 1_000
 /** Since then results have structured content. */
@@ -36,6 +36,8 @@ export class Validation {
   readonly #config: Config['validation']
   readonly #servers: readonly (readonly string[])[]
   readonly #env: Surroundings
+  /** Series of the metric by server. */
+  readonly #valid = new Map<string, Series>()
 
   constructor(config: Config['validation'], env: Surroundings) {
     this.#config = config
@@ -113,7 +115,7 @@ export class Validation {
     if (!validator) return FITS
     const given = call.message?.params?.arguments
     const verdict = validator.check(given === undefined ? {} : given, call.arguments_json.length)
-    if (verdict.fits) this.#count(call, 'arguments', 'valid')
+    if (verdict.fits) this.#countValid(call)
     return verdict
   }
 
@@ -188,6 +190,16 @@ export class Validation {
     this.#count(call, what, 'invalid')
     noteShadow(call, `validation.${what}`)
     call.decision!.facts[`validation.${what}`] = record
+  }
+
+  /** What happens to nearly every call. */
+  #countValid({ server }: Call): void {
+    let series = this.#valid.get(server)
+    if (!series) {
+      series = this.#env.metrics.series('weir_validations_total', [server, 'arguments', 'valid'])
+      this.#valid.set(server, series)
+    }
+    series.value++
   }
 
   #count(call: Call, what: What, result: 'valid' | 'invalid' | 'unknown' | 'unusable'): void {
