@@ -81,7 +81,7 @@ export class Validation {
     if (mode === 'off') return
     if (!definition) {
       this.#count(call, 'arguments', 'unknown')
-      if (mode === 'enforce' && this.#env.definitions.knowsList(call))
+      if (mode === 'enforce' && this.#env.definitions.hasList(call))
         throw new WeirError('tool_unknown', 'its server does not list it')
       return
     }
