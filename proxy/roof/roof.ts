@@ -388,7 +388,7 @@ export class Roof implements Route {
     roof.open.set(id, upstream.name)
     call.res.once('close', () => roof.open.delete(id))
     call.forwarded_us = nowUs()
-    const hooks = this.#env.judged(call, {
+    const relay = new Relay(call, upstream, this.#env, {
       sessionId: null,
       message: (json) => fromServer(upstream.name, json),
       result: olderAnswer(call, roof.session.protocol_version, member.version),
@@ -403,8 +403,12 @@ export class Roof implements Route {
         return true
       },
     })
-    const body = Buffer.from(withTraceparent(named, call.message!, parent, call.tracestate))
-    upstream.send('POST', headers, body, new Relay(call, upstream, this.#env, hooks))
+    upstream.send(
+      'POST',
+      headers,
+      Buffer.from(withTraceparent(named, call.message!, parent, call.tracestate)),
+      relay,
+    )
   }
 
   #result(call: Call, result: Record<string, unknown>): string {

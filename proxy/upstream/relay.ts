@@ -73,7 +73,7 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     this.#call = call
     this.#upstream = upstream
     this.#env = env
-    this.#hooks = hooks
+    this.#hooks = env.judged(call, hooks)
     this.#isOpenEnded = isOpenEnded
     const { timeout_ms, timeout_max_ms } = upstream.config
     this.#deadline = isOpenEnded ? null : env.deadlines.start(timeout_ms, timeout_max_ms, this)
