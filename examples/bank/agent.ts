@@ -14,6 +14,17 @@ export type Step = {
 }
 type Told = (step: Step) => void
 
+/** The SDK puts a whole JSON-RPC error into its message when it came with an HTTP status. */
+function reasonOf(message: string): string {
+  const at = message.indexOf('{"jsonrpc"')
+  if (at < 0) return message
+  const { error } = JSON.parse(message.slice(at)) as {
+    error: { message: string; data?: { limit?: { name: string }; resets_at?: string } }
+  }
+  const { limit, resets_at } = error.data ?? {}
+  return `${error.message}${limit ? ` (${limit.name}${resets_at ? `, resets at ${resets_at}` : ''})` : ''}`
+}
+
 async function asAgent(
   url: string,
   name: string,
@@ -34,7 +45,7 @@ async function asAgent(
       told({ agent: name, what, isDone: !isError, told: first?.text ?? '' })
       return !isError
     } catch (error) {
-      told({ agent: name, what, isDone: false, told: (error as Error).message })
+      told({ agent: name, what, isDone: false, told: reasonOf((error as Error).message) })
       return false
     }
   }
@@ -57,10 +68,10 @@ export const relationshipManager = (url: string, key: string, told: Told): Promi
       field: 'risk_profile',
       value: 'growth',
     })
-    await step('pays her rent, in words', 'payments_transfer', {
+    await step('pays her rent, to a name', 'payments_transfer', {
       customer: 'C-1001',
-      to_iban: 'DE02120300000000202051',
-      amount_eur: 'eight hundred',
+      to_iban: 'her landlord',
+      amount_eur: 800,
     })
     await step('pays her rent, corrected', 'payments_transfer', {
       customer: 'C-1001',
@@ -72,7 +83,7 @@ export const relationshipManager = (url: string, key: string, told: Told): Promi
       to_iban: 'DE02120300000000202051',
       amount_eur: 48_000,
     })
-    for (const part of ['a first', 'a second'])
+    for (const part of ['a first', 'a second', 'a third'])
       await step(`pays ${part} small bill`, 'payments_transfer', {
         customer: 'C-1001',
         to_iban: 'DE02120300000000202051',
