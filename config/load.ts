@@ -37,7 +37,7 @@ export const formatProblem = (p: Problem): string =>
   `${p.file}:${p.line}:${p.column} ${p.path ? `${p.path}: ` : ''}${p.message}${p.fix ? `\n    fix: ${p.fix}` : ''}`
 
 type Loaded = { config: Config; folder: string; warnings: string[] }
-type Env = Readonly<Record<string, string | undefined>>
+export type Env = Readonly<Record<string, string | undefined>>
 
 /** Reads and checks a config file. Throws ConfigError with every problem found. */
 export function loadConfig(file: string, env: Env = process.env): Loaded {
@@ -110,6 +110,13 @@ export function parseConfig(text: string, file: string, env: Env = process.env):
   for (const server of Object.values(config.servers))
     if (server.command !== undefined) server.cwd = resolve(folder, server.cwd ?? '.')
   return { config: deepFreeze(config), folder, warnings }
+}
+
+/** The values of a file that loads, references replaced, before the schema: what an edit is compared with. */
+export function resolvedValues(text: string, file: string, env: Env = process.env): unknown {
+  const document = parseDocument(text, { uniqueKeys: true, prettyErrors: false })
+  substitute(document, dirname(resolve(file)), env, () => {})
+  return document.toJS() as unknown
 }
 
 type Document = ReturnType<typeof parseDocument>
