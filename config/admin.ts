@@ -32,15 +32,23 @@ export type AdminConfig = z.output<typeof admin>
 type Add = (path: PropertyKey[], message: string, fix: string) => void
 
 /** What one setting alone cannot tell: nobody is let in by accident. */
-export function checkAdmin({ admin: { listen, tokens, open_on_loopback } }: { admin: AdminConfig }, add: Add): void {
+export function checkAdmin(
+  { admin: { listen, tokens, open_on_loopback } }: { admin: AdminConfig },
+  add: Add,
+): void {
   const names = new Map<string, number>()
   const digests = new Map<string, string>()
   tokens.forEach(({ name, sha256 }, i) => {
-    if (names.has(name)) add(['admin', 'tokens', i, 'name'], `there is another token ${name}`, 'give each its own name')
+    if (names.has(name))
+      add(['admin', 'tokens', i, 'name'], `there is another token ${name}`, 'give each its own name')
     names.set(name, i)
     const other = digests.get(sha256)
     if (other !== undefined)
-      add(['admin', 'tokens', i, 'sha256'], `the same token already belongs to ${other}`, 'give each a token of its own')
+      add(
+        ['admin', 'tokens', i, 'sha256'],
+        `the same token already belongs to ${other}`,
+        'give each a token of its own',
+      )
     digests.set(sha256, name)
   })
   if (listen === undefined) return

@@ -21,9 +21,7 @@ const sha256 = z
 const common = {
   sha256: sha256.meta(meta('SHA-256 of the secret in hex; the secret itself is never stored')),
   created: moment.optional().meta(meta('When it was made', { example: '2026-11-01' })),
-  expires: moment
-    .optional()
-    .meta(meta('Day or moment from which it is refused', { example: '2027-01-31' })),
+  expires: moment.optional().meta(meta('Day or moment from which it is refused', { example: '2027-01-31' })),
   note: z.string().max(200).optional().meta(meta('What it is for')),
 }
 
@@ -39,14 +37,14 @@ export const callerKey = z
       .meta(meta('Name of the key in events (`caller#id`); default: the first 8 digits of sha256')),
     scope: z
       .array(
-        z
-          .string()
-          .regex(SCOPE_PATTERN, 'expected server/tool with * as wildcard, for example bank/get_*'),
+        z.string().regex(SCOPE_PATTERN, 'expected server/tool with * as wildcard, for example bank/get_*'),
       )
       .min(1, 'would allow nothing: name what the key is for, or leave it out for all, for example [bank/*]')
       .max(100)
       .optional()
-      .meta(meta('What the key is limited to, as server/tool with * as wildcard', { example: '[bank/get_*]' })),
+      .meta(
+        meta('What the key is limited to, as server/tool with * as wildcard', { example: '[bank/get_*]' }),
+      ),
     user: label.optional().meta(meta('Whose personal token it is; becomes the tag `user` of its calls')),
     app: label
       .optional()

@@ -57,9 +57,7 @@ export function editConfig(
   options: EditOptions,
 ): Edited {
   const { data } = parseConfig(readFileSync(file, 'utf8'), file, options.env).config
-  return options.dry_run
-    ? edit(file, make, options)
-    : withLock(data, () => edit(file, make, options))
+  return options.dry_run ? edit(file, make, options) : withLock(data, () => edit(file, make, options))
 }
 
 function edit(file: string, make: (config: Config) => readonly Edit[], options: EditOptions): Edited {
@@ -67,7 +65,11 @@ function edit(file: string, make: (config: Config) => readonly Edit[], options: 
   const text = readFileSync(file, 'utf8')
   const before = sha256Hex(text)
   if (expected !== undefined && expected !== before)
-    throw new EditRefused('conflict', 'the file has changed since it was read', 'read it again, then change it')
+    throw new EditRefused(
+      'conflict',
+      'the file has changed since it was read',
+      'read it again, then change it',
+    )
   const { config } = parseConfig(text, file, env)
   if (!dry_run) checkWritable(file)
   const edits = make(config)

@@ -11,6 +11,7 @@ import { checkAdmin } from './admin.ts'
 import { checkAlerts } from './alerts-check.ts'
 import { checkKeys } from './caller-keys.ts'
 import { explain, explainYaml, flatten } from './explain.ts'
+import { sha256Hex } from './key-text.ts'
 import { checkMoney } from './price-book.ts'
 import { type Config, configSchema } from './schema.ts'
 
@@ -36,7 +37,8 @@ export class ConfigError extends Error {
 export const formatProblem = (p: Problem): string =>
   `${p.file}:${p.line}:${p.column} ${p.path ? `${p.path}: ` : ''}${p.message}${p.fix ? `\n    fix: ${p.fix}` : ''}`
 
-type Loaded = { config: Config; folder: string; warnings: string[] }
+/** `sha256`: of the text. */
+type Loaded = { config: Config; folder: string; warnings: string[]; sha256: string }
 export type Env = Readonly<Record<string, string | undefined>>
 
 /** Reads and checks a config file. Throws ConfigError with every problem found. */
@@ -109,7 +111,7 @@ export function parseConfig(text: string, file: string, env: Env = process.env):
   config.data = isAbsolute(config.data) ? config.data : resolve(folder, config.data)
   for (const server of Object.values(config.servers))
     if (server.command !== undefined) server.cwd = resolve(folder, server.cwd ?? '.')
-  return { config: deepFreeze(config), folder, warnings }
+  return { config: deepFreeze(config), folder, warnings, sha256: sha256Hex(text) }
 }
 
 /** The values of a file that loads, references replaced, before the schema: what an edit is compared with. */

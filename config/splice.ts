@@ -13,8 +13,8 @@ import {
   isSeq,
   Lexer,
   type Pair,
-  parseDocument,
   type ParsedNode,
+  parseDocument,
   visit,
 } from 'yaml'
 
@@ -86,7 +86,8 @@ function collectionAt(document: Document, path: EditPath, isList: boolean): unkn
       )
     let child = childOf(node, key)
     if (isEmpty(child)) {
-      if (isSeq(node)) throw new EditRefused('missing', `there is no ${pathText(at)}`, 'ask for what there is')
+      if (isSeq(node))
+        throw new EditRefused('missing', `there is no ${pathText(at)}`, 'ask for what there is')
       child = document.createNode(i === path.length - 1 && isList ? [] : {})
       ;(node as { set(k: unknown, v: unknown): void }).set(key, child)
     }
@@ -121,7 +122,8 @@ function assign(edited: Edited, parent: unknown, key: string | number, value: un
   const { document, resolved } = edited
   const there = childOf(parent, key)
   refuseAlias(there, path)
-  const set = (): void => (parent as { set(k: unknown, v: unknown): void }).set(key, nodeOf(document, value, path.length))
+  const set = (): void =>
+    (parent as { set(k: unknown, v: unknown): void }).set(key, nodeOf(document, value, path.length))
   if (isEmpty(there)) return set()
   if (isMap(there) && typeof value === 'object' && value !== null && !Array.isArray(value)) {
     const wanted = value as Record<string, unknown>
@@ -176,7 +178,11 @@ function apply(edited: Edited, edits: readonly Edit[]): void {
     if (edit.op === 'append') {
       const list = collectionAt(document, path, true)
       if (!isSeq(list))
-        throw new EditRefused('conflict', `${pathText(path)} is not a list in the file`, 'edit the file by hand')
+        throw new EditRefused(
+          'conflict',
+          `${pathText(path)} is not a list in the file`,
+          'edit the file by hand',
+        )
       list.add(nodeOf(document, edit.value, path.length + 1))
     } else assign(edited, collectionAt(document, path.slice(0, -1), false), last, edit.value, path)
   }
@@ -215,12 +221,14 @@ function withPair(old: string, oldDocument: Document.Parsed, printed: string, pa
   if (from && to) return old.slice(0, from[0]) + printed.slice(to[0], to[1]) + old.slice(from[1])
   if (to && path.length === 1 && isMap(oldDocument.contents) && !oldDocument.contents.flow)
     return `${old.trimEnd()}\n\n${printed.slice(to[0], to[1])}\n`
-  if (!to && from && path.length === 1) return `${old.slice(0, from[0])}${old.slice(from[1]).replace(/^[^\n]*\n/, '')}`
+  if (!to && from && path.length === 1)
+    return `${old.slice(0, from[0])}${old.slice(from[1]).replace(/^[^\n]*\n/, '')}`
   return null
 }
 
 /** Spaces of the first indented line; two when there is none. */
-const indentOf = (text: string): number => Math.min(8, Math.max(2, /^( +)[^\s#-]/m.exec(text)?.[1]?.length ?? 2))
+const indentOf = (text: string): number =>
+  Math.min(8, Math.max(2, /^( +)[^\s#-]/m.exec(text)?.[1]?.length ?? 2))
 
 const commonPath = (edits: readonly Edit[]): EditPath => {
   let common: EditPath = edits[0]?.path ?? []
@@ -255,7 +263,11 @@ export function splice(text: string, edits: readonly Edit[], resolved: unknown =
   try {
     wanted = document.toJS()
   } catch {
-    throw new EditRefused('conflict', 'what shall go is used elsewhere in the file by an alias (*name)', 'edit the file by hand')
+    throw new EditRefused(
+      'conflict',
+      'what shall go is used elsewhere in the file by an alias (*name)',
+      'edit the file by hand',
+    )
   }
   if (isJson(text)) return `${JSON.stringify(wanted, null, indentOf(text))}\n`
   const isFlow = isMap(document.contents) && document.contents.flow === true
