@@ -71,7 +71,8 @@ function nameIn(section: string, entry: unknown, index: number): string {
   return Array.isArray(per) ? `per ${per.join(', ')}` : textOf(server, tool) || `${index + 1}`
 }
 
-function byName(section: string, value: unknown): [string, unknown][] {
+/** The entries of a section with the names they go by; a name that is there again gets a number. */
+export function byName(section: string, value: unknown): [string, unknown][] {
   if (!Array.isArray(value)) return isEntry(value) ? Object.entries(value) : [['', value]]
   const seen = new Map<string, number>()
   return value.map((entry, i) => {

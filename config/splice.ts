@@ -44,7 +44,7 @@ export const pathText = (path: EditPath): string =>
   path.map((p, i) => (typeof p === 'number' ? `[${p}]` : i > 0 ? `.${p}` : p)).join('')
 
 /** Whoever may write settings may not make Weir read its environment or any file: that would show them. */
-export function refuseReferences(value: unknown, path: EditPath): void {
+function refuseReferences(value: unknown, path: EditPath): void {
   if (isReference(value))
     throw new EditRefused(
       'value',
@@ -98,7 +98,9 @@ function collectionAt(document: Document, path: EditPath, isList: boolean): unkn
 }
 
 /** A new node: entries of lists on one line each, as one writes keys, rules and limits. */
-function nodeOf(document: Document, value: unknown, depth: number): unknown {
+function nodeOf(document: Document, value: unknown, path: EditPath): unknown {
+  refuseReferences(value, path)
+  const depth = path.length
   const node = document.createNode(value)
   if ((isMap(node) || isSeq(node)) && depth > 2) node.flow = true
   visit(node as never, {
@@ -123,7 +125,7 @@ function assign(edited: Edited, parent: unknown, key: string | number, value: un
   const there = childOf(parent, key)
   refuseAlias(there, path)
   const set = (): void =>
-    (parent as { set(k: unknown, v: unknown): void }).set(key, nodeOf(document, value, path.length))
+    (parent as { set(k: unknown, v: unknown): void }).set(key, nodeOf(document, value, path))
   if (isEmpty(there)) return set()
   if (isMap(there) && typeof value === 'object' && value !== null && !Array.isArray(value)) {
     const wanted = value as Record<string, unknown>
@@ -138,7 +140,7 @@ function assign(edited: Edited, parent: unknown, key: string | number, value: un
     while (there.items.length > value.length) there.items.pop()
     value.forEach((inner, i) => {
       if (i < there.items.length) assign(edited, there, i, inner, [...path, i])
-      else there.add(nodeOf(document, inner, path.length + 1))
+      else there.add(nodeOf(document, inner, [...path, i]))
     })
     return
   }
@@ -153,6 +155,7 @@ function assign(edited: Edited, parent: unknown, key: string | number, value: un
         'change it there, or write the value itself into the file by hand',
       )
     if (typeof value !== 'object' || value === null) {
+      refuseReferences(value, path)
       there.value = value
       delete there.source
       return
@@ -183,10 +186,24 @@ function apply(edited: Edited, edits: readonly Edit[]): void {
           `${pathText(path)} is not a list in the file`,
           'edit the file by hand',
         )
-      list.add(nodeOf(document, edit.value, path.length + 1))
+      list.add(nodeOf(document, edit.value, [...path, list.items.length]))
     } else assign(edited, collectionAt(document, path.slice(0, -1), false), last, edit.value, path)
   }
 }
+
+/** Every reference of a text, as written. */
+export function referencesOf(text: string): Set<string> {
+  const found = new Set<string>()
+  visit(parse(text), {
+    Scalar(key, node) {
+      if (key !== 'key' && isReference(node.value)) found.add(String(node.value))
+    },
+  })
+  return found
+}
+
+/** The values of a text as written: references are not replaced. */
+export const writtenValues = (text: string): unknown => parse(text).toJS() as unknown
 
 const parse = (text: string): Document.Parsed =>
   parseDocument(text, { uniqueKeys: true, prettyErrors: false, keepSourceTokens: false })
@@ -256,7 +273,6 @@ function isJson(text: string): boolean {
  */
 export function splice(text: string, edits: readonly Edit[], resolved: unknown = null): string {
   if (edits.length === 0) return text
-  for (const edit of edits) if (edit.op !== 'remove') refuseReferences(edit.value, edit.path)
   const document = parse(text)
   apply({ document: document as Document, resolved }, edits)
   let wanted: unknown
