@@ -285,6 +285,7 @@ export function splice(text: string, edits: readonly Edit[], resolved: unknown =
       'edit the file by hand',
     )
   }
+  if (isDeepStrictEqual(wanted, parse(text).toJS())) return text
   if (isJson(text)) return `${JSON.stringify(wanted, null, indentOf(text))}\n`
   const isFlow = isMap(document.contents) && document.contents.flow === true
   const printed = document.toString({ lineWidth: isFlow ? 100 : 0, indent: indentOf(text) })
