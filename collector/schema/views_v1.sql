@@ -19,6 +19,12 @@ CREATE OR REPLACE VIEW {DB}.v_failures AS
 SELECT {CALLS_NAMES}, {FAULT} AS fault
 FROM {DB}.calls AS c WHERE {FAILED};
 
+-- Every event that policy had a word on, of any kind: what was refused and by what, what was allowed, and what something in shadow
+-- mode would have refused.
+CREATE OR REPLACE VIEW {DB}.v_decisions AS
+SELECT {CALLS_NAMES}, c.decision NOT IN ('none', 'allow') AS refused
+FROM {DB}.calls AS c WHERE c.decision != 'none' OR notEmpty(c.shadow);
+
 -- Failures by cause and hour: equal causes have equal fingerprints.
 CREATE OR REPLACE VIEW {DB}.v_errors AS
 SELECT toStartOfHour(f.ts) AS hour, f.error_fingerprint AS error_fingerprint, f.outcome AS outcome, f.owner AS owner, f.error_type AS error_type,
