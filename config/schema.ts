@@ -3,6 +3,7 @@
  * Keys are snake_case with the unit last; unknown keys are refused; `reload: false` marks what needs a restart.
  */
 import { z } from 'zod'
+import { admin } from './admin.ts'
 import { alertsSchema, slosSchema } from './alerts.ts'
 import { anomalies } from './anomalies.ts'
 import { context } from './context.ts'
@@ -321,6 +322,7 @@ export const configSchema = z.strictObject({
     .meta(meta('Spans for others')),
   alerts: alertsSchema.prefault({}).meta(meta('Who is told when something is wrong, and what that is')),
   slos: slosSchema.default({}).meta(meta('Service level objectives, by name')),
+  admin,
   log: z
     .strictObject({
       level: z

@@ -184,6 +184,7 @@ export class Worker {
     this.#sessions.per_caller_max = config.http.sessions_per_caller_max
     this.#recorder.capture = this.#capture(config)
     this.#catalogue.options = this.#catalogueOptions(config)
+    void this.#downstream.recheck()
     // Calls that were on their way when the config changed still go to the server they were meant for.
     for (const [name, upstream] of before)
       if (this.#upstreams.get(name) !== upstream)

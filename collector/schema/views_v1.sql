@@ -487,3 +487,9 @@ FROM (
   WHERE v.server != '' AND v.ts >= fromUnixTimestamp64Micro({from_us:Int64}) AND v.ts < fromUnixTimestamp64Micro({to_us:Int64})
   GROUP BY server
 );
+
+-- Who changed what in the configuration, when, from what to what: keys, callers, rules, limits, budgets, prices and everything else.
+-- before and after are JSON without secrets; what may hold one is a fingerprint, # and hex digits. who is '' for an editor's work.
+CREATE OR REPLACE VIEW {DB}.v_config_changes AS
+SELECT ts, instance, who, via, section, name, multiIf(before = '', 'added', after = '', 'removed', 'changed') AS action, before, after, id
+FROM {DB}.config_changes FINAL;
