@@ -9,6 +9,7 @@ import { isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml
 import { hostOf, isLoopback } from './address.ts'
 import { checkAlerts } from './alerts-check.ts'
 import { explain, explainYaml, flatten } from './explain.ts'
+import { checkLimits } from './limit-book.ts'
 import { checkMoney } from './price-book.ts'
 import { type Config, configSchema } from './schema.ts'
 
@@ -101,7 +102,7 @@ export function parseConfig(text: string, file: string, env: Env = process.env):
   const config = parsed.data
   const addAt = (path: PropertyKey[], message: string, fix: string): void =>
     add(offsetOf(document, path, true), pathText(path), message, fix)
-  const warnings = [...crossCheck(config, addAt), ...checkMoney(config, addAt)]
+  const warnings = [...crossCheck(config, addAt), ...checkMoney(config, addAt), ...checkLimits(config, addAt)]
   if (problems.length > 0) throw new ConfigError(problems)
   config.instance ||= hostname()
   config.data = isAbsolute(config.data) ? config.data : resolve(folder, config.data)

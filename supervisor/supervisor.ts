@@ -12,8 +12,8 @@ import { type CollectorOptions, collectorProcess } from '../collector/options.ts
 import { hostOf, pinned, portOf } from '../config/address.ts'
 import { restartChanges } from '../config/changes.ts'
 import type { Config } from '../config/schema.ts'
-import { isHosted } from '../config/transport.ts'
 import { type Log, makeLog } from '../event/log.ts'
+import type { Ask, Settled } from '../limits/messages.ts'
 import type { HostOptions } from '../proxy/host/options.ts'
 import type { WorkerOptions } from '../proxy/options.ts'
 import { Metrics } from '../proxy/telemetry/metrics.ts'
@@ -31,16 +31,18 @@ import {
   writeNote,
 } from './data-folder.ts'
 import { withFreePorts } from './free-ports.ts'
+import { hostOptions } from './host-options.ts'
+import { Keeper } from './limits/keeper.ts'
 import { Managed } from './managed.ts'
 import { Overview } from './overview.ts'
 import { Shipper } from './shipper.ts'
 
 export type Part = 'store' | 'collector' | 'proxy'
 
-/** Sessions that the bridge may keep with one streamable HTTP server. */
-const BRIDGE_SESSIONS_MAX = 1000
 const SHIP_FLUSH_MS = 10_000
 const STOP_MS = 15_000
+/** How long a worker may take to give back what it does not use of a limit. */
+const RECALL_MS = 200
 const STORE_STATEMENTS_MAX = 12
 
 /** The source in a checkout, the build in a package. */
@@ -64,6 +66,7 @@ export class Supervisor {
   #collector: Managed | null = null
   #host: Managed | null = null
   #shipper: Shipper | null = null
+  #keeper: Keeper | null = null
   /** Addresses as they came out; a port 0 in the config keeps the port it got first. */
   readonly #at = { listeners: [] as readonly string[], collector: '', store: '' }
   readonly #overview: Overview
@@ -225,8 +228,25 @@ export class Supervisor {
     this.#at.listeners = await withFreePorts(this.#config.listen.map(({ address }) => address))
     this.#startHost()
     await this.#host!.start()
+    this.#keeper = this.#makeKeeper()
     for (let i = 1; i <= this.#config.workers; i++) this.#workers.set(`w${i}`, this.#makeWorker(`w${i}`))
     await Promise.all([...this.#workers.values()].map((w) => w.start()))
+  }
+
+  #makeKeeper(): Keeper {
+    const { data, instance, workers } = this.#config
+    return new Keeper(
+      {
+        file: join(data, 'limits.json'),
+        machine: `${instance}-${this.#secrets.hash.slice(0, 8)}`,
+        log: this.#log,
+        metrics: this.#metrics,
+        workers,
+        recall: async (slot, key) =>
+          (await this.#workers.get(slot)!.ask('recall', key, RECALL_MS)) as Settled[],
+      },
+      this.#config,
+    )
   }
 
   /** Where events go; '' while that is not known. */
@@ -241,22 +261,7 @@ export class Supervisor {
   }
 
   #hostOptions(): HostOptions {
-    const { sessions_per_caller_max } = this.#config.http
-    // A streamable HTTP server is here for its bridge alone; there, what counts as a process is a mere session.
-    const servers = Object.entries(this.#config.servers).map(([name, server]) => [
-      name,
-      {
-        ...server,
-        sessions_per_caller_max,
-        ...(isHosted(server) ? {} : { processes_max: BRIDGE_SESSIONS_MAX }),
-      },
-    ])
-    return {
-      socket: join(this.#run_folder, 'host.sock'),
-      servers: Object.fromEntries(servers) as HostOptions['servers'],
-      log_level: this.#config.log.level,
-      drain_timeout_ms: this.#config.http.drain_timeout_ms,
-    }
+    return hostOptions(this.#config, join(this.#run_folder, 'host.sock'))
   }
 
   #startHost(): void {
@@ -313,16 +318,19 @@ export class Supervisor {
       },
       onGone: () => {
         this.#ids.delete(slot)
+        this.#keeper?.gone(slot)
         this.#overview.retire(slot)
         this.#shipper?.nudge()
       },
       onTell: (topic, argument) => {
         if (topic === 'sealed') this.#shipper?.nudge()
+        if (topic === 'limits') this.#keeper?.settle(slot, argument as Settled[])
         // The worker that got the cancel does not have the call, and a client's next call may reach another: they may know it.
         if (topic === 'cancelled' || topic === 'runs')
           for (const worker of this.#others(slot)) worker.ask(topic, argument).catch(() => {})
       },
       answer: async (question, argument) => {
+        if (question === 'limits') return this.#keeper?.ask(slot, argument as Ask[])
         if (question !== 'question') return this.#answer(question)
         // What became of a server's question: the worker that has it says true.
         const asked = this.#others(slot).map(async (worker) => {
@@ -366,6 +374,7 @@ export class Supervisor {
     const before = this.#config
     const apply = async (next: Config): Promise<void> => {
       this.#config = next
+      this.#keeper?.reload(next)
       if (this.#host?.isReady) await this.#host.reload(this.#hostOptions())
       if (this.#collector?.isReady) await this.#collector.reload(this.#collectorOptions())
       for (const worker of this.#workers.values())
@@ -390,6 +399,7 @@ export class Supervisor {
       child?.expectEnd()
     const drain_ms = this.#config.http.drain_timeout_ms
     await Promise.all([...this.#workers.values()].map((w) => w.stop(drain_ms + 2_000)))
+    this.#keeper?.close()
     await this.#host?.stop(STOP_MS)
     if (this.#shipper) {
       await this.#shipper.flush(SHIP_FLUSH_MS)

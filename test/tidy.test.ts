@@ -7,6 +7,7 @@ const root = join(import.meta.dirname, '..')
 const ROOMS = [
   'event',
   'config',
+  'limits',
   'supervisor',
   'proxy',
   'store',
@@ -46,11 +47,14 @@ const imports: Import[] = sources.flatMap(({ file, text }) =>
 const MAY_USE: Record<Room, readonly string[]> = {
   event: ['event/'],
   config: ['config/', 'event/'],
-  // The supervisor ships the spool and merges the metrics: it knows those two rooms of the proxy, and how each process is started.
+  // What is counted, and how: pure, for the keeper, the workers and whoever asks what would have been.
+  limits: ['limits/', 'config/', 'event/'],
+  // The supervisor ships the spool, keeps counts and merges the metrics: it knows those two rooms of the proxy, and how each process is started.
   supervisor: [
     'supervisor/',
     'config/',
     'event/',
+    'limits/',
     'proxy/spool/',
     'proxy/telemetry/',
     'proxy/options.ts',
@@ -60,7 +64,7 @@ const MAY_USE: Record<Room, readonly string[]> = {
     'collector/options.ts',
     'store/options.ts',
   ],
-  proxy: ['proxy/', 'config/', 'event/', 'supervisor/link.ts'],
+  proxy: ['proxy/', 'config/', 'event/', 'limits/', 'supervisor/link.ts'],
   store: ['store/', 'event/', 'supervisor/link.ts'],
   collector: ['collector/', 'config/', 'event/', 'supervisor/link.ts'],
   // The backtest runs the detectors of the watch in a store of its own.
@@ -68,6 +72,7 @@ const MAY_USE: Record<Room, readonly string[]> = {
     'cli/',
     'config/',
     'event/',
+    'limits/',
     'supervisor/',
     'collector/queries/',
     'collector/sink/',
@@ -81,7 +86,7 @@ const MAY_USE: Record<Room, readonly string[]> = {
   dashboards: ['dashboards/', 'event/', 'collector/queries/'],
   docs: ['config/', 'event/'],
   demo: ['demo/', 'cli/', 'collector/queries/', 'supervisor/'],
-  bench: ['bench/', 'proxy/', 'event/', 'config/', 'supervisor/', 'collector/', 'store/'],
+  bench: ['bench/', 'proxy/', 'event/', 'config/', 'limits/', 'supervisor/', 'collector/', 'store/'],
   test: [''],
 }
 
@@ -89,6 +94,7 @@ const MAY_USE: Record<Room, readonly string[]> = {
 const OWNERS: Record<string, RegExp> = {
   '@marcbachmann/cel-js': /^config\/formula\.ts$/,
   undici: /^(proxy\/(upstream|roof)\/|bench\/|test\/)/,
+  ioredis: /^(supervisor\/limits\/fleet\.ts|test\/|bench\/)/,
   chdb: /^(store\/engine\.ts|test\/store\/)/,
   fastify: /^(collector\/|test\/)/,
   '@clickhouse/client': /^(collector\/(sink|queries)\/|cli\/|test\/|bench\/)/,
