@@ -19,6 +19,7 @@ export const isRefusal = (taken: Taken): taken is Refusal => !Array.isArray(take
 export const TIGHT_MS = 1_000
 /** Buckets kept; beyond it those that are full are forgotten, and newcomers of a limit share one. */
 const BUCKETS_MAX = 100_000
+const FORGET_EVERY_MS = 1_000
 /** One borrower gets at most this part of what is left. */
 const LENT_PART = 4
 
@@ -30,6 +31,7 @@ export const entryIdOf = (key: string): string => {
 export class Bank {
   #entries: ReadonlyMap<string, LimitEntry> = new Map()
   readonly #buckets = new Map<string, Bucket>()
+  #forget_after = Number.NEGATIVE_INFINITY
   readonly #make: (entry: LimitEntry, key: string) => Bucket
 
   constructor(
@@ -71,7 +73,10 @@ export class Bank {
     return bucket
   }
 
+  /** Looks through all of them, so not for every newcomer of a flood. */
   #forget(now: Now): void {
+    if (now.mono_ms < this.#forget_after) return
+    this.#forget_after = now.mono_ms + FORGET_EVERY_MS
     for (const [key, bucket] of this.#buckets) if (bucket.isIdle(now)) this.#buckets.delete(key)
   }
 
