@@ -242,6 +242,7 @@ export class Supervisor {
         log: this.#log,
         metrics: this.#metrics,
         workers,
+        living: (slot) => this.#ids.get(slot),
         recall: async (slot, key) =>
           (await this.#workers.get(slot)!.ask('recall', key, RECALL_MS)) as Settled[],
       },

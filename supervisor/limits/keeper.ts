@@ -22,6 +22,8 @@ export type KeeperOptions = {
   log: Log
   metrics: Metrics
   workers: number
+  /** Identity of the worker in a slot; undefined while none is alive. */
+  living(slot: string): string | undefined
   /** Asks a worker for what it holds of a key and does not use. Rejects when it is silent. */
   recall(slot: string, key: string): Promise<readonly Settled[]>
 }
@@ -99,7 +101,9 @@ export class Keeper {
 
   // --- what workers ask -------------------------------------------------------------------------------------------
 
+  /** Rejects when the worker that asks has ended: what it asked last is read after that. */
   ask(slot: string, asks: readonly Ask[]): Promise<Answer[]> {
+    if (this.#options.living(slot) === undefined) return Promise.reject(new Error(`${slot} has ended`))
     return Promise.all(asks.map((one) => this.#answer(slot, one)))
   }
 
@@ -136,11 +140,27 @@ export class Keeper {
     const now_ms = performance.now()
     const isTight = needs.map(([key]) => (this.#tight.get(key)?.until ?? 0) > now_ms)
     const asked = needs.map(([key, units, want], i): Need => [key, units, isTight[i] ? 0 : want])
+    const { living } = this.#options
+    const asker = living(slot)
     const taken = await this.#count(asked)
     if (taken === 'away' || isRefusal(taken)) return taken
+    if (living(slot) !== asker) {
+      this.#undo(needs, taken)
+      return 'away'
+    }
     for (const [i, [key, units]] of needs.entries()) this.#hold(slot, key, units, taken[i]!)
     this.#isChanged = true
     return isTight.includes(true) ? taken.map((lent, i) => (isTight[i] ? -1 : lent)) : taken
+  }
+
+  /** Gives back what was taken for a worker that ended meanwhile. */
+  #undo(needs: readonly Need[], taken: readonly number[]): void {
+    const now = clock()
+    for (const [i, [key, units]] of needs.entries()) {
+      const all = units + Math.max(0, taken[i]!)
+      if (this.#fleet) this.#fleet.giveBack([[key, all, now.wall_ms]])
+      else this.#bank.settle(key, Math.max(0, taken[i]!), all, now)
+    }
   }
 
   async #count(needs: readonly Need[]): Promise<Taken | 'away'> {
@@ -304,12 +324,17 @@ export class Keeper {
       }
     const { metrics, log } = this.#options
     metrics.set('weir_limit_keys', this.#bank.size)
-    tellWarnings(this.#bank.windows(), now, metrics, log)
+    const lines = this.#windows()
+    const told = tellWarnings(lines, (key) => this.#bank.entry(key), metrics, log)
+    for (const [i, [key]] of lines.entries()) {
+      const bucket = this.#bank.bucket(key, now)
+      if (bucket) bucket.warned = lines[i]![3] = told[i]!
+    }
     if (now.mono_ms < this.#next_write_ms) {
       this.#isChanged = true
       return
     }
-    this.#file.write(this.#windows()).then(
+    this.#file.write(lines).then(
       (wasWritten) => {
         const took_ms = performance.now() - now.mono_ms
         this.#next_write_ms = performance.now() + took_ms * WRITE_PART
