@@ -1,6 +1,6 @@
 /**
  * Which limits hold for a call, and under which keys it is counted. Keys are made of who calls and what is called, never of a
- * session or a connection. Pure; what was found is remembered, for clients call the same things again.
+ * session or a connection. Pure.
  */
 import { fits } from '../config/glob.ts'
 import type { LimitEntry, LimitPer, MatchField } from '../config/limit-book.ts'
@@ -14,11 +14,17 @@ export type Plan = {
   /** Whether something is to be told when the call ends: concurrency, money. */
   readonly hasEnd: boolean
   readonly hasSpend: boolean
+  /** Nothing but rates and quotas that refuse. */
+  readonly isPlain: boolean
 }
 
-export const NO_PLAN: Plan = Object.freeze({ enforced: [], shadow: [], hasEnd: false, hasSpend: false })
-/** Kinds of calls remembered: clients choose names of tools and agents. */
-const REMEMBERED_MAX = 20_000
+export const NO_PLAN: Plan = Object.freeze({
+  enforced: [],
+  shadow: [],
+  hasEnd: false,
+  hasSpend: false,
+  isPlain: true,
+})
 /** More of a name that a client chooses makes no other count. */
 const VALUE_MAX = 200
 
@@ -71,7 +77,6 @@ const keyOf = ({ id, per }: LimitEntry, subject: Subject): string =>
 export function selector(entries: readonly LimitEntry[]): ((subject: Subject) => Plan) | null {
   if (entries.length === 0) return null
   const compiled = entries.map(compile)
-  const known = new Map<string, Plan>()
   const find = (subject: Subject): Plan => {
     const lines = compiled
       .filter(({ tests }) => tests.every((test) => test(subject)))
@@ -81,18 +86,11 @@ export function selector(entries: readonly LimitEntry[]): ((subject: Subject) =>
       enforced: lines.filter(({ entry }) => entry.mode === 'enforce'),
       shadow: lines.filter(({ entry }) => entry.mode === 'shadow'),
       hasEnd: lines.some(({ entry }) => entry.kind === 'concurrency' || entry.kind === 'spend'),
+      isPlain: lines.every(
+        ({ entry: { kind, mode } }) => mode === 'enforce' && (kind === 'rate' || kind === 'quota'),
+      ),
       hasSpend: lines.some(({ entry }) => entry.kind === 'spend'),
     }
   }
-  return (subject) => {
-    const { caller, team, key, agent, project, server, tool, method } = subject
-    // Lengths first: no value can pass for the end of another.
-    const name = `${caller.length} ${key.length} ${team.length} ${agent.length} ${project.length} ${tool.length} ${caller}${key}${team}${agent}${project}${server}/${method}/${tool}${subject.roles.length === 0 ? '' : subject.roles.join(' ')}`
-    const plan = known.get(name)
-    if (plan) return plan
-    if (known.size >= REMEMBERED_MAX) known.clear()
-    const found = find(subject)
-    known.set(name, found)
-    return found
-  }
+  return find
 }

@@ -3,11 +3,11 @@ import { limitEntries } from '../../config/limit-book.ts'
 import type { PriceEntry } from '../../config/price-book.ts'
 import type { Config } from '../../config/schema.ts'
 import type { Settled } from '../../limits/messages.ts'
-import { selector } from '../../limits/select.ts'
 import type { Stage } from '../pipeline.ts'
 import type { Recorder } from '../record.ts'
 import { letGo, throttle } from '../stages/throttle.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { planner } from './plans.ts'
 import { type KeeperLink, Purses } from './purses.ts'
 import { Spending } from './spending.ts'
 
@@ -29,11 +29,11 @@ export class Limiting {
 
   /** The stage of a config; null when it has no limits. `metering` takes the numbers that prices name. */
   stage(config: Config, prices: readonly PriceEntry[], metering: Stage | null): Stage | null {
-    const select = selector(limitEntries(config))
-    if (!select) return null
+    const planOf = planner(limitEntries(config))
+    if (!planOf) return null
     const purses = this.#purses
     this.#spending = new Spending(prices)
-    return throttle({ select, purses, spending: this.#spending, metering, metrics: this.#metrics })
+    return throttle({ planOf, purses, spending: this.#spending, metering, metrics: this.#metrics })
   }
 
   recall(key: string): readonly Settled[] {

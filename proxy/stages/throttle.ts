@@ -5,7 +5,7 @@
 import type { LimitKind } from '../../config/limit-book.ts'
 import type { ErrorCode } from '../../event/error-table.ts'
 import type { Refusal } from '../../limits/bank.ts'
-import type { Line, Plan, Subject } from '../../limits/select.ts'
+import type { Line, Plan } from '../../limits/select.ts'
 import { NO_PLAN } from '../../limits/select.ts'
 import { amountText, inWords } from '../../limits/words.ts'
 import type { Call } from '../call.ts'
@@ -24,7 +24,7 @@ const CODES: Record<LimitKind, ErrorCode> = {
 }
 
 export type ThrottleSurroundings = {
-  select: (subject: Subject) => Plan
+  planOf: (call: Call) => Plan
   purses: Purses
   spending: Spending
   /** Takes the numbers that prices name from the arguments; null when no price does. */
@@ -32,23 +32,8 @@ export type ThrottleSurroundings = {
   metrics: Metrics
 }
 
-const subjectOf = (call: Call): Subject => {
-  const identity = call.identity!
-  return {
-    caller: identity.caller,
-    team: identity.team,
-    project: identity.project || call.project,
-    agent: call.agent,
-    key: identity.principal,
-    server: call.server,
-    tool: call.tool,
-    method: call.method,
-    roles: identity.roles,
-  }
-}
-
 export function throttle(around: ThrottleSurroundings): Stage {
-  const { select, purses, spending, metering, metrics } = around
+  const { planOf, purses, spending, metering, metrics } = around
 
   const take = (call: Call, plan: Plan): void | Promise<void> => {
     let expected = 0
@@ -105,14 +90,26 @@ export function throttle(around: ThrottleSurroundings): Stage {
     )
   }
 
+  /** The usual case, without a thing allocated: one call of each limit, all of it here. */
+  const takeHere = ({ enforced }: Plan): boolean => {
+    for (let i = 0; i < enforced.length; i++) {
+      if (purses.takeFree(enforced[i]!, 1)) continue
+      while (--i >= 0) purses.putBack(enforced[i]!, 1)
+      return false
+    }
+    return true
+  }
+
   return {
     name: 'throttle',
     why: 'limits are named by server and tool; what is refused here has cost nothing yet',
     needs: 'target',
     before(call) {
       if (call.kind !== 'request') return
-      const plan = select(subjectOf(call))
-      if (plan !== NO_PLAN) return take(call, plan)
+      const plan = planOf(call)
+      if (plan === NO_PLAN) return
+      if (plan.isPlain && takeHere(plan)) decide(call, 'allow', 'default', 'within its limits', null)
+      else return take(call, plan)
     },
   }
 }
