@@ -12,6 +12,7 @@ import { checkAlerts } from './alerts-check.ts'
 import { checkKeys } from './caller-keys.ts'
 import { explain, explainYaml, flatten } from './explain.ts'
 import { sha256Hex } from './key-text.ts'
+import { checkLimits } from './limit-book.ts'
 import { checkMoney } from './price-book.ts'
 import { type Config, configSchema } from './schema.ts'
 
@@ -105,7 +106,7 @@ export function parseConfig(text: string, file: string, env: Env = process.env):
   const config = parsed.data
   const addAt = (path: PropertyKey[], message: string, fix: string): void =>
     add(offsetOf(document, path, true), pathText(path), message, fix)
-  const warnings = [...crossCheck(config, addAt), ...checkMoney(config, addAt)]
+  const warnings = [...crossCheck(config, addAt), ...checkMoney(config, addAt), ...checkLimits(config, addAt)]
   if (problems.length > 0) throw new ConfigError(problems)
   config.instance ||= hostname()
   config.data = isAbsolute(config.data) ? config.data : resolve(folder, config.data)

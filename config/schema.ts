@@ -9,6 +9,7 @@ import { anomalies } from './anomalies.ts'
 import { context } from './context.ts'
 import { caller, captureRule, labelSource, server, serverName } from './entries.ts'
 import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
+import { limit, limitsStore } from './limits.ts'
 import { INCOMING, LISTENERS, LISTENERS_MAX, listenerEntry, listenersOf } from './listeners.ts'
 import { budget, priceEntry, team } from './money.ts'
 import { runs } from './runs.ts'
@@ -58,6 +59,8 @@ export const configSchema = z.strictObject({
     .default([])
     .meta(meta('The price book: what calls cost, since when; beside `servers.<name>.price`')),
   budgets: z.array(budget).default([]).meta(meta('What may be spent, by whom, in which time')),
+  limits: z.array(limit).default([]).meta(meta('Rates, concurrency, quotas and spending of calls')),
+  limits_store: limitsStore,
   labels: z
     .record(
       z.string().regex(/^[a-z][a-z0-9_]{0,31}$/, 'a label is a lower-case word, for example agent'),

@@ -8,6 +8,7 @@ import type { CallEvent, Era, Kind, Outcome, Owner } from '../event/fields.ts'
 import type { Decision } from './decision.ts'
 import type { Identity } from './identity/identity.ts'
 import type { Session } from './identity/session-id.ts'
+import type { Hold } from './limits/purses.ts'
 import type { Inferred } from './telemetry/inferred-runs.ts'
 import type { Upstream } from './upstream/upstream.ts'
 
@@ -113,6 +114,8 @@ export class Call {
   missed_servers: string[] = NO_SERVERS
   /** What policy said; null while nothing has. */
   decision: Decision | null = null
+  /** What it holds of limits until it ends; null for nothing. */
+  holds: readonly Hold[] | null = null
   // outcome
   http_status = 0
   outcome: Outcome = 'ok'

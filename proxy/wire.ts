@@ -7,6 +7,7 @@ import { hostOf, portOf } from '../config/address.ts'
 import { moneyOptions } from '../config/price-book.ts'
 import type { Config } from '../config/schema.ts'
 import { makeLog } from '../event/log.ts'
+import type { Settled } from '../limits/messages.ts'
 import type { Call } from './call.ts'
 import { Capture } from './capture.ts'
 import { Catalogue, type CatalogueOptions } from './catalogue.ts'
@@ -16,6 +17,8 @@ import { Downstream } from './downstream/http.ts'
 import type { Wiring } from './downstream/wiring.ts'
 import { makeKeyRing } from './identity/identity.ts'
 import { SessionSeal } from './identity/session-id.ts'
+import { Limiting } from './limits/limiting.ts'
+import type { KeeperLink } from './limits/purses.ts'
 import { readReportedCost } from './mcp/reported-cost.ts'
 import { type Cancelled, cancelledBy, OpenCalls } from './open-calls.ts'
 import { localSocket, type WorkerOptions, workerSocket } from './options.ts'
@@ -74,6 +77,8 @@ export type WorkerLink = {
   tell(topic: 'sealed' | 'cancelled' | 'runs', argument?: unknown): void
   /** Asks all other workers; resolves true when one of them said so. */
   askOthers(question: 'question', argument: unknown): Promise<boolean>
+  /** The keeper of what limits count. */
+  readonly limits: KeeperLink
 }
 
 export class Worker {
@@ -102,6 +107,7 @@ export class Worker {
   readonly #sweep: NodeJS.Timeout
   /** What was told once of servers that report no usable cost. */
   readonly #toldCosts = new Set<string>()
+  readonly #limiting: Limiting
   #upstreams = new Map<string, Upstream>()
   #wiring: Wiring
   config: Config
@@ -131,6 +137,7 @@ export class Worker {
       this.#metrics,
       this.#capture(config),
     )
+    this.#limiting = new Limiting(link.limits, this.#recorder, this.#metrics)
     this.#catalogue = new Catalogue(this.#spool, this.#catalogueOptions(config))
     this.#server = new Server(
       this.#recorder,
@@ -207,6 +214,11 @@ export class Worker {
     return this.#questions.tell(news)
   }
 
+  /** Another worker needs what is free here of a key. */
+  recallLimit(key: string): readonly Settled[] {
+    return this.#limiting.recall(key)
+  }
+
   set isSpoolFull(isFull: boolean) {
     this.#spool.isFull = isFull
   }
@@ -231,6 +243,7 @@ export class Worker {
     await new Promise((resolve) => setTimeout(resolve, CUT_MS))
     this.#questions.drain()
     this.#catalogue.finish()
+    this.#limiting.finish()
     this.#spool.close()
   }
 
@@ -256,12 +269,14 @@ export class Worker {
     }
     this.#definitions.forget((name) => upstreams.get(name) === this.#upstreams.get(name))
     this.#upstreams = upstreams
-    const metering = meter(moneyOptions(config).prices)
+    const { prices } = moneyOptions(config)
+    const metering = meter(prices)
+    const limiting = this.#limiting.stage(config, prices, metering)
     const validation = this.#validation(config)
-    const target = [validation.stage, metering].filter((stage) => stage !== null)
+    const target = [limiting, validation.stage, metering].filter((stage) => stage !== null)
     if (config.durability === 'strict') target.push(intend(this.#recorder))
     this.#definitions.isWanted = target.some(({ name }) => name === 'authorize' || name === 'validate')
-    const env = this.#surroundings(config, target, validation)
+    const env = this.#surroundings(config, target, validation, limiting)
     const routes = new Map<string, Route>()
     const roof = new Roof(config, upstreams, env)
     routes.set(roof.endpoint.path, roof)
@@ -299,7 +314,12 @@ export class Worker {
     })
   }
 
-  #surroundings(config: Config, target: readonly Stage[], validation: Validation): RoofSurroundings {
+  #surroundings(
+    config: Config,
+    target: readonly Stage[],
+    validation: Validation,
+    limiting: Stage | null,
+  ): RoofSurroundings {
     const server = this.#server
     const recorder = this.#recorder
     const isHashing = config.capture.results === 'hash'
@@ -317,6 +337,7 @@ export class Worker {
       slot: this.#options.slot,
       hop: (call, owner) => hopToOwner(call, workerSocket(this.#options.run_folder, owner)),
       passTarget: (call) => runStages(target, call),
+      passRoof: (call) => limiting?.before(call),
       record: (call) => {
         server.record(call)
         this.#questions.over(call)
