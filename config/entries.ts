@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { meta, ms, serverUrl } from './leaves.ts'
 import { serverPrice, tags } from './money.ts'
+import { callerCertificate } from './tls.ts'
 import { isWebSocketUrl } from './transport.ts'
 
 /** Key of a server: becomes a path segment and the prefix of its names under the roof. */
@@ -189,8 +190,12 @@ export const caller = z.strictObject({
           .meta(meta('Day or moment from which the key is refused', { example: '2027-01-31' })),
       }),
     )
-    .min(1)
+    .default([])
     .meta(meta('API keys; several allow rotation without a gap')),
+  certificates: z
+    .array(callerCertificate)
+    .default([])
+    .meta(meta('Certificates by which a TLS listener knows the caller')),
 })
 
 export const labelSource = z.strictObject({

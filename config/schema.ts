@@ -10,6 +10,7 @@ import { caller, captureRule, labelSource, server, serverName } from './entries.
 import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
 import { INCOMING, LISTENERS, LISTENERS_MAX, listenerEntry, listenersOf } from './listeners.ts'
 import { budget, priceEntry, team } from './money.ts'
+import { auth } from './oauth.ts'
 import { runs } from './runs.ts'
 
 export const REDACTIONS = ['email', 'card', 'iban', 'secret', 'phone', 'ip'] as const
@@ -46,7 +47,8 @@ export const configSchema = z.strictObject({
   callers: z
     .record(z.string().min(1).max(100), caller)
     .default({})
-    .meta(meta('Who may call; empty: everyone on loopback is `local`')),
+    .meta(meta('Who may call; empty, and no `auth.oauth`: everyone on loopback is `local`')),
+  auth,
   teams: z
     .record(z.string().min(1).max(100), team)
     .default({})

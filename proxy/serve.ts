@@ -96,6 +96,7 @@ export class Server {
     if (status === 401) headers['www-authenticate'] = 'Bearer realm="weir"'
     if (status === 405) headers.allow = 'POST, GET, DELETE'
     if (status === 503) headers['retry-after'] = '1'
+    Object.assign(headers, error.headers)
     if (call.req.complete) return void res.writeHead(status, headers).end(body)
     // What was not read of the request would be taken for the next one.
     headers.connection = 'close'

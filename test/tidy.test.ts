@@ -88,6 +88,8 @@ const MAY_USE: Record<Room, readonly string[]> = {
 /** The only places that may import a library. */
 const OWNERS: Record<string, RegExp> = {
   '@marcbachmann/cel-js': /^config\/formula\.ts$/,
+  jose: /^(proxy\/identity\/|test\/|bench\/)/,
+  'oidc-provider': /^test\//,
   undici: /^(proxy\/(upstream|roof)\/|bench\/|test\/)/,
   chdb: /^(store\/engine\.ts|test\/store\/)/,
   fastify: /^(collector\/|test\/)/,

@@ -37,11 +37,21 @@ const LOCAL: Identity = {
 
 export type KeyRing = { readonly isOpen: boolean; readonly byDigest: ReadonlyMap<string, Identity> }
 
+/** Tags of a caller and its team; null for none. */
+export function tagsOf(
+  teams: Config['teams'],
+  team: string,
+  own: Record<string, string> = {},
+): Record<string, string> | null {
+  const tags = { ...(Object.hasOwn(teams, team) ? teams[team]!.tags : {}), ...own }
+  return Object.keys(tags).length > 0 ? tags : null
+}
+
 /** Compiles the callers of a config. Lookup goes by digest, so no raw key stays in memory and timing tells nothing of one. */
 export function makeKeyRing(callers: Config['callers'], teams: Config['teams'] = {}): KeyRing {
   const byDigest = new Map<string, Identity>()
   for (const [caller, { team, project, keys, roles, tags: own }] of Object.entries(callers)) {
-    const tags = { ...(Object.hasOwn(teams, team) ? teams[team]!.tags : {}), ...own }
+    const tags = tagsOf(teams, team, own)
     for (const key of keys)
       byDigest.set(key.sha256, {
         caller,
@@ -52,7 +62,7 @@ export function makeKeyRing(callers: Config['callers'], teams: Config['teams'] =
         roles: roles.length > 0 ? roles : NO_ROLES,
         scope: null,
         expires_ms: key.expires ? Date.parse(key.expires) : Number.POSITIVE_INFINITY,
-        tags: Object.keys(tags).length > 0 ? tags : null,
+        tags,
       })
   }
   return { isOpen: Object.keys(callers).length === 0, byDigest }
