@@ -43,6 +43,7 @@ export class TokenGate {
   readonly #scopes: ScopePolicy
   readonly #told: (result: string) => void
   readonly #known = new Map<string, Grant>()
+  readonly #known_max: number
   readonly #pending = new Map<string, Promise<Grant>>()
 
   /** `keysOf`: the keys of a server, kept over reloads. `told`: hears how each verification ended, in a word. */
@@ -51,7 +52,9 @@ export class TokenGate {
     scopes: ScopePolicy,
     keysOf: (issuer: Issuer) => IssuerKeys,
     told: (result: string) => void,
+    known_max = KNOWN_MAX,
   ) {
+    this.#known_max = known_max
     this.#config = config
     this.#scopes = scopes
     this.#told = told
@@ -99,7 +102,7 @@ export class TokenGate {
   }
 
   #remember(digest: string, grant: Grant): void {
-    if (this.#known.size >= KNOWN_MAX) this.#known.delete(this.#known.keys().next().value!)
+    if (this.#known.size >= this.#known_max) this.#known.delete(this.#known.keys().next().value!)
     this.#known.set(digest, grant)
   }
 
