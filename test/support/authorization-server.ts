@@ -6,6 +6,7 @@ import { generateKeyPair } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { json } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { exportJWK, type JWK } from 'jose'
 // Types: oidc-provider.d.ts.
@@ -91,6 +92,12 @@ async function login(provider: Provider, req: IncomingMessage, res: ServerRespon
   )
 }
 
+/** SDK clients register with the scopes they know of then, and ask for more later: this server lets them. */
+async function register(provider: Provider, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  const { scope: _scope, ...metadata } = (await json(req)) as Record<string, unknown>
+  await provider.callback()(Object.assign(req, { body: metadata }), res)
+}
+
 export async function startAuthorizationServer(): Promise<AuthorizationServer> {
   const asked: string[] = []
   let isAway = false
@@ -102,7 +109,8 @@ export async function startAuthorizationServer(): Promise<AuthorizationServer> {
       login(provider, req, res).catch((error) => res.writeHead(500).end(String(error)))
       return
     }
-    void provider.callback()(req, res)
+    if (req.method !== 'POST' || req.url !== '/reg') return void provider.callback()(req, res)
+    void register(provider, req, res)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
