@@ -12,6 +12,7 @@ import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
 import { limit, limitsStore } from './limits.ts'
 import { INCOMING, LISTENERS, LISTENERS_MAX, listenerEntry, listenersOf } from './listeners.ts'
 import { budget, priceEntry, team } from './money.ts'
+import { auth } from './oauth.ts'
 import { runs } from './runs.ts'
 import { validation } from './validation.ts'
 
@@ -49,7 +50,8 @@ export const configSchema = z.strictObject({
   callers: z
     .record(z.string().min(1).max(100), caller)
     .default({})
-    .meta(meta('Who may call; empty: everyone on loopback is `local`')),
+    .meta(meta('Who may call; empty, and no `auth.oauth`: everyone on loopback is `local`')),
+  auth,
   teams: z
     .record(z.string().min(1).max(100), team)
     .default({})

@@ -100,6 +100,21 @@ export const METRICS = {
     labels: ['kind', 'status'],
     help: 'HTTP requests that carried no call: streams, session ends, responses, refusals',
   },
+  weir_tokens_total: {
+    type: 'counter',
+    labels: ['result'],
+    help: 'Access tokens looked at for the first time: accepted, refused, unavailable (no keys to verify them with)',
+  },
+  weir_issuer_fetches_total: {
+    type: 'counter',
+    labels: ['issuer', 'result'],
+    help: 'Fetches of the public keys of an authorization server: done, failed',
+  },
+  weir_tls_failures_total: {
+    type: 'counter',
+    labels: ['listener'],
+    help: 'TLS handshakes that failed, by number of the listener; a client without a valid certificate where one is required is one',
+  },
   weir_streams_open: { type: 'gauge', labels: ['worker'], help: 'Open streams to clients' },
   weir_calls_open: { type: 'gauge', labels: ['worker'], help: 'Calls in flight' },
   weir_spool_bytes: { type: 'gauge', labels: [], help: 'Bytes in the spool' },

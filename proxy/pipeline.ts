@@ -10,6 +10,7 @@ export type StageName =
   | 'understand'
   | 'trace'
   | 'authorize'
+  | 'entitle'
   | 'throttle'
   | 'validate'
   | 'meter'

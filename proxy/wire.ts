@@ -8,6 +8,7 @@ import { moneyOptions } from '../config/price-book.ts'
 import type { Config } from '../config/schema.ts'
 import { makeLog } from '../event/log.ts'
 import type { Settled } from '../limits/messages.ts'
+import { Access } from './access.ts'
 import type { Call } from './call.ts'
 import { Capture } from './capture.ts'
 import { Catalogue, type CatalogueOptions } from './catalogue.ts'
@@ -15,7 +16,6 @@ import { Definitions } from './definitions.ts'
 import { hopToOwner } from './downstream/hop.ts'
 import { Downstream } from './downstream/http.ts'
 import type { Wiring } from './downstream/wiring.ts'
-import { makeKeyRing } from './identity/identity.ts'
 import { SessionSeal } from './identity/session-id.ts'
 import { Limiting } from './limits/limiting.ts'
 import type { KeeperLink } from './limits/purses.ts'
@@ -34,7 +34,6 @@ import { type Route, Server } from './serve.ts'
 import { ServerEndpoint } from './server-endpoint.ts'
 import { SpoolWriter } from './spool/writer.ts'
 import { admit } from './stages/admit.ts'
-import { identify } from './stages/identify.ts'
 import { intend } from './stages/intend.ts'
 import { meter } from './stages/meter.ts'
 import { streamTracer, trace } from './stages/trace.ts'
@@ -104,6 +103,7 @@ export class Worker {
   readonly #questions: Questions
   readonly #deadlines = new Deadlines()
   readonly #sessions: RoofSessions
+  readonly #access: Access
   readonly #sweep: NodeJS.Timeout
   /** What was told once of servers that report no usable cost. */
   readonly #toldCosts = new Set<string>()
@@ -144,6 +144,7 @@ export class Worker {
       this.#metrics,
       makeLog(`proxy/${options.slot}`, config.log.level),
     )
+    this.#access = new Access(this.#server.log, this.#metrics)
     const { sessions_max, session_idle_ms, session_max_age_ms, sessions_per_caller_max } = config.http
     this.#seal = new SessionSeal(Buffer.from(options.secrets.session, 'hex'), session_max_age_ms)
     this.#sessions = new RoofSessions(sessions_max, session_idle_ms, sessions_per_caller_max)
@@ -175,8 +176,8 @@ export class Worker {
     await this.#downstream.listen({ kind: 'workers', path: workerSocket(run_folder, slot) })
     await this.#downstream.listen({ kind: 'local', path: localSocket(run_folder) })
     const ports: number[] = []
-    for (const [listener, { address }] of this.config.listen.entries()) {
-      const at = { host: hostOf(address), port: portOf(address), listener }
+    for (const [listener, { address, tls }] of this.config.listen.entries()) {
+      const at = { host: hostOf(address), port: portOf(address), listener, tls }
       ports.push(await this.#downstream.listen({ kind: 'tcp', ...at }))
     }
     return ports
@@ -185,6 +186,7 @@ export class Worker {
   /** Swaps in a new config whole, or throws and keeps the old one. */
   reload(config: Config): void {
     const before = this.#upstreams
+    this.#downstream.adoptTls(config.listen)
     const wiring = this.#wire(config)
     this.#wiring = wiring
     this.config = config
@@ -269,11 +271,12 @@ export class Worker {
     }
     this.#definitions.forget((name) => upstreams.get(name) === this.#upstreams.get(name))
     this.#upstreams = upstreams
+    const access = this.#access.wire(config)
     const { prices } = moneyOptions(config)
     const metering = meter(prices)
     const limiting = this.#limiting.stage(config, prices, metering)
     const validation = this.#validation(config)
-    const target = [limiting, validation.stage, metering].filter((stage) => stage !== null)
+    const target = [...access.entitle, limiting, validation.stage, metering].filter((stage) => stage !== null)
     if (config.durability === 'strict') target.push(intend(this.#recorder))
     this.#definitions.isWanted = target.some(({ name }) => name === 'authorize' || name === 'validate')
     const env = this.#surroundings(config, target, validation, limiting)
@@ -284,10 +287,9 @@ export class Worker {
       const route = new ServerEndpoint(upstream, this.#seal, env)
       routes.set(route.endpoint.path, route)
     }
-    const whoCalls = identify(makeKeyRing(config.callers, config.teams))
     const message = understand(this.#seal)
-    const stages = config.listen.map(({ address, trace: { incoming = config.trace.incoming } }) => ({
-      head: [admit(config.http, address), whoCalls],
+    const stages = config.listen.map(({ address, trace: { incoming = config.trace.incoming } }, i) => ({
+      head: [admit(config.http, address), access.identify[i]!],
       params: [message, trace(config, this.#runs, incoming, this.#seed)],
       target,
     }))
@@ -300,6 +302,7 @@ export class Worker {
       streams_max: Math.max(1, Math.min(config.http.streams_max, free)),
       sessions_per_caller_max: config.http.sessions_per_caller_max,
       page_headers: Object.values(config.labels).flatMap((label) => label.header?.toLowerCase() ?? []),
+      resourceMetadata: access.resourceMetadata,
       plain: plainPages(upstreams, () => this.#downstream.isDraining),
     }
   }

@@ -97,6 +97,8 @@ const MAY_USE: Record<Room, readonly string[]> = {
 /** The only places that may import a library. */
 const OWNERS: Record<string, RegExp> = {
   '@marcbachmann/cel-js': /^config\/formula\.ts$/,
+  jose: /^(proxy\/identity\/|test\/|bench\/)/,
+  'oidc-provider': /^test\//,
   undici: /^(proxy\/(upstream|roof)\/|bench\/|test\/)/,
   ioredis: /^(supervisor\/limits\/fleet\.ts|test\/|bench\/)/,
   chdb: /^(store\/engine\.ts|test\/store\/)/,
