@@ -48,6 +48,7 @@ export class ServerEndpoint implements Route {
 
   #forward(call: Call, upstream: Upstream): void | Promise<void> {
     call.server = upstream.name
+    call.way = upstream
     call.upstream_transport = upstream.transport
     call.upstream_endpoint = upstream.endpoint
     call.upstream_protocol_version = call.protocol_version

@@ -10,6 +10,7 @@ import { makeLog } from '../event/log.ts'
 import type { Call } from './call.ts'
 import { Capture } from './capture.ts'
 import { Catalogue, type CatalogueOptions } from './catalogue.ts'
+import { Definitions } from './definitions.ts'
 import { hopToOwner } from './downstream/hop.ts'
 import { Downstream } from './downstream/http.ts'
 import type { Wiring } from './downstream/wiring.ts'
@@ -44,6 +45,7 @@ import { ProcessFigures } from './telemetry/process-figures.ts'
 import { makeRedactor } from './telemetry/redact.ts'
 import { gatherNews } from './telemetry/run-news.ts'
 import { Deadlines } from './upstream/deadline.ts'
+import { readToolList } from './upstream/tool-list.ts'
 import { Upstream } from './upstream/upstream.ts'
 
 const SWEEP_MS = 60_000
@@ -80,6 +82,8 @@ export class Worker {
   readonly #figures = new ProcessFigures()
   readonly #recorder: Recorder
   readonly #catalogue: Catalogue
+  /** What servers say of their tools; kept over a reload for servers that stay. */
+  readonly #definitions = new Definitions(readToolList)
   readonly #server: Server
   readonly #downstream: Downstream
   readonly #seal: SessionSeal
@@ -133,6 +137,7 @@ export class Worker {
     this.#sessions = new RoofSessions(sessions_max, session_idle_ms, sessions_per_caller_max)
     this.#questions = new Questions({
       record: (event) => this.#server.record(event),
+      sawMessage: (server, json) => this.#definitions.heard(server, json),
       capture: () => this.#recorder.capture,
       traceStream: (event) => streamTracer(this.config, this.#runs, this.#seed)(event),
       hasOthers: () => this.config.workers > 1,
@@ -243,10 +248,12 @@ export class Worker {
       const isSame = known && JSON.stringify(known.config) === JSON.stringify(server)
       upstreams.set(name, isSame ? known : new Upstream(name, server, this.#options.host_socket))
     }
+    this.#definitions.forget((name) => upstreams.get(name) === this.#upstreams.get(name))
     this.#upstreams = upstreams
     const metering = meter(moneyOptions(config).prices)
     const target: Stage[] = metering ? [metering] : []
     if (config.durability === 'strict') target.push(intend(this.#recorder))
+    this.#definitions.isWanted = target.some(({ name }) => name === 'authorize' || name === 'validate')
     const env = this.#surroundings(config, target)
     const routes = new Map<string, Route>()
     const roof = new Roof(config, upstreams, env)
@@ -289,6 +296,7 @@ export class Worker {
       cursorKey: Buffer.from(this.#options.secrets.session, 'hex'),
       sessions: this.#sessions,
       catalogue: this.#catalogue,
+      definitions: this.#definitions,
       slot: this.#options.slot,
       hop: (call, owner) => hopToOwner(call, workerSocket(this.#options.run_folder, owner)),
       passTarget: (call) => runStages(target, call),
@@ -309,7 +317,9 @@ export class Worker {
         if (trusted.has(call.server)) this.#reportedCost(call, text)
         if (call.inferred) holdHandles(call, text, rules, this.#runs)
         if (call.outcome === 'input_required') this.#questions.required(call, text)
-        if (call.endpoint.server !== '') this.#catalogue.answered(call, text)
+        if (call.endpoint.server === '') return
+        this.#catalogue.answered(call, text)
+        this.#definitions.answered(call, text)
       },
       cancel: (call, upstream, reason) => this.#cancel(call, upstream, reason),
       cancelled: (notice) => {

@@ -187,12 +187,15 @@ export class ModernRoof {
         params: listParams(message as Message, positions?.[upstream.name], parent),
       })
       const way = await upstream.modernWay()
-      return ask(
+      const answer = await ask(
         way,
         [...modernHeaders(way, caller, method), 'traceparent', parent],
         body,
         upstream.config.list_timeout_ms,
       )
+      if (method === 'tools/list')
+        this.#env.definitions.listed(call, upstream.name, call.protocol_version, answer.message)
+      return answer
     })
     const entries = mergeEntries(method, heard, this.#names, this.#resources)
     const next = nextPositions(heard, positions)
@@ -292,6 +295,7 @@ export class ModernRoof {
     if (!meant) throw new WeirError('tool_unknown')
     const upstream = await meant.modernWay()
     call.server = server
+    call.way = upstream
     call.tool = name
     call.upstream_transport = upstream.transport
     call.upstream_endpoint = upstream.endpoint

@@ -278,6 +278,8 @@ export class Roof implements Route {
           upstream.config.list_timeout_ms,
         )
         if (answer.status === 404 || (answer.status === 400 && member.id)) roof.lose(member)
+        if (method === 'tools/list')
+          this.#env.definitions.listed(call, upstream.name, member.version, answer.message)
         return answer
       }
       const first = await query()
@@ -371,6 +373,7 @@ export class Roof implements Route {
     const member = await roof.member(owned.server)
     const { upstream } = member
     call.queue_us += nowUs() - started_us
+    call.way = upstream
     call.upstream_protocol_version = member.version
     call.upstream_session = member.id
     if (!isRetry) await this.#env.passTarget(call)
