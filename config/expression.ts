@@ -7,6 +7,15 @@
  */
 import { type ASTNode, Environment } from '@marcbachmann/cel-js'
 import {
+  AnnotationFacts,
+  CallerFacts,
+  ClientFacts,
+  type Facts,
+  PromptFacts,
+  ResourceFacts,
+  ToolFacts,
+} from './rule-facts.ts'
+import {
   addFunctions,
   COUNTED,
   compileRegex,
@@ -20,7 +29,6 @@ import {
   setStep,
   WorkExceeded,
 } from './rule-functions.ts'
-import { AnnotationFacts, CallerFacts, ClientFacts, type Facts, PromptFacts, ResourceFacts, ToolFacts } from './rule-facts.ts'
 import { isZone } from './zone-clock.ts'
 
 /** Something is wrong with the text of a condition; the message says what and what to write instead. */
@@ -36,7 +44,17 @@ const LITERAL_LIST_MAX = 200
 const ARGUMENT_BYTES_A_UNIT = 4_096
 
 /** What a condition may depend on, as far as it is of use to know it apart. */
-export type Variable = 'caller' | 'server' | 'method' | 'tool' | 'annotations' | 'prompt' | 'resource' | 'args' | 'client' | 'now'
+export type Variable =
+  | 'caller'
+  | 'server'
+  | 'method'
+  | 'tool'
+  | 'annotations'
+  | 'prompt'
+  | 'resource'
+  | 'args'
+  | 'client'
+  | 'now'
 export type Unknown = ReadonlySet<Variable>
 
 type Leaf = {
@@ -73,7 +91,13 @@ function makeEnvironment(): Environment {
   const environment = new Environment({
     unlistedVariablesAreDyn: false,
     homogeneousAggregateLiterals: false,
-    limits: { maxAstNodes: NODES_MAX, maxDepth: DEPTH_MAX, maxListElements: LITERAL_LIST_MAX, maxMapEntries: 50, maxCallArguments: 4 },
+    limits: {
+      maxAstNodes: NODES_MAX,
+      maxDepth: DEPTH_MAX,
+      maxListElements: LITERAL_LIST_MAX,
+      maxMapEntries: 50,
+      maxCallArguments: 4,
+    },
   })
   addFunctions(environment)
   const bool = { read_only: 'bool', destructive: 'bool', idempotent: 'bool', open_world: 'bool' }
@@ -90,7 +114,10 @@ function makeEnvironment(): Environment {
       tags: 'map<string, string>',
     },
   })
-  environment.registerType('Tool', { ctor: ToolFacts, fields: { server: STRINGS, name: STRINGS, annotations: 'Annotations' } })
+  environment.registerType('Tool', {
+    ctor: ToolFacts,
+    fields: { server: STRINGS, name: STRINGS, annotations: 'Annotations' },
+  })
   environment.registerType('Prompt', { ctor: PromptFacts, fields: { server: STRINGS, name: STRINGS } })
   environment.registerType('Resource', { ctor: ResourceFacts, fields: { server: STRINGS, uri: STRINGS } })
   environment.registerType('Client', { ctor: ClientFacts, fields: { name: STRINGS, version: STRINGS } })
@@ -106,7 +133,17 @@ function makeEnvironment(): Environment {
     .registerVariable('now', 'google.protobuf.Timestamp')
 }
 const ENVIRONMENT = makeEnvironment()
-export const VARIABLES = ['caller', 'server', 'method', 'tool', 'prompt', 'resource', 'args', 'client', 'now'] as const
+export const VARIABLES = [
+  'caller',
+  'server',
+  'method',
+  'tool',
+  'prompt',
+  'resource',
+  'args',
+  'client',
+  'now',
+] as const
 
 const isNode = (value: unknown): value is ASTNode =>
   typeof value === 'object' && value !== null && 'op' in value && 'range' in value
@@ -126,12 +163,16 @@ function below(node: ASTNode): ASTNode[] {
 /** Compiles the text of a condition. Throws ExpressionError. */
 export function compileExpression(text: string): Condition {
   if (text.length > EXPRESSION_MAX_CHARS)
-    throw new ExpressionError(`is longer than ${EXPRESSION_MAX_CHARS} characters, for example split it into several rules`)
+    throw new ExpressionError(
+      `is longer than ${EXPRESSION_MAX_CHARS} characters, for example split it into several rules`,
+    )
   let ast: ASTNode
   try {
     ast = ENVIRONMENT.parse(text).ast
   } catch (error) {
-    throw new ExpressionError(`is not a condition (${reasonOf(error)}), for example tool.name == 'transfer' && args.amount > 1000`)
+    throw new ExpressionError(
+      `is not a condition (${reasonOf(error)}), for example tool.name == 'transfer' && args.amount > 1000`,
+    )
   }
   // Checked whole first: what is wrong is told of the whole text.
   leafOf(text)
@@ -159,13 +200,25 @@ function leafOf(text: string): Leaf {
   const found: Found = { uses: new Set(), args: new Set(), looks: 0, nodes: 0 }
   prepare(program.ast, found, 0)
   const checked = program.check()
-  if (!checked.valid) throw new ExpressionError(`cannot be judged (${publicName(reasonOf(checked.error))}), for example ${EXAMPLE}`)
+  if (!checked.valid)
+    throw new ExpressionError(
+      `cannot be judged (${publicName(reasonOf(checked.error))}), for example ${EXAMPLE}`,
+    )
   if (checked.type !== 'bool' && checked.type !== 'dyn')
     throw new ExpressionError(`gives ${checked.type} instead of true or false, for example ${EXAMPLE}`)
   const { uses, looks, nodes } = found
-  return { op: 'leaf', text, uses, args: [...found.args], looks, nodes, run: program as unknown as Leaf['run'] }
+  return {
+    op: 'leaf',
+    text,
+    uses,
+    args: [...found.args],
+    looks,
+    nodes,
+    run: program as unknown as Leaf['run'],
+  }
 }
-const EXAMPLE = "args.amount > 1000, tool.name.startsWith('get_'), 'analyst' in caller.roles or now.hour('Europe/Berlin') < 18"
+const EXAMPLE =
+  "args.amount > 1000, tool.name.startsWith('get_'), 'analyst' in caller.roles or now.hour('Europe/Berlin') < 18"
 
 /** Names in messages of the library are those that rules use. */
 const publicName = (message: string): string => {
@@ -188,7 +241,9 @@ function prepare(node: ASTNode, found: Found, nesting: number): void {
     if (LITERAL_ONLY.has(name)) checkLiteral(name, (node.op === 'rcall' ? rest[1] : rest[0]) as ASTNode[])
     if (LOOPS.has(name)) {
       if (++inside > NESTING_MAX)
-        throw new ExpressionError(`goes through lists ${inside} levels deep, for example at most ${NESTING_MAX}`)
+        throw new ExpressionError(
+          `goes through lists ${inside} levels deep, for example at most ${NESTING_MAX}`,
+        )
       countRange(node)
     }
     ;(node.args as unknown[])[0] = known[name]!
@@ -200,7 +255,10 @@ function prepare(node: ASTNode, found: Found, nesting: number): void {
 function countRange(node: ASTNode): void {
   const meta = (node as unknown as { meta: { alternate?: { args: { iterable: unknown } } } }).meta
   const loop = meta.alternate?.args
-  if (!loop) throw new ExpressionError('goes through something that is no list, for example args.tags.exists(t, t == "x")')
+  if (!loop)
+    throw new ExpressionError(
+      'goes through something that is no list, for example args.tags.exists(t, t == "x")',
+    )
   const call = ENVIRONMENT.parse(`${COUNTED}(args)`).ast
   ;(call.args as unknown as [string, unknown[]])[1][0] = loop.iterable
   loop.iterable = call
@@ -214,23 +272,30 @@ function checkLiteral(name: string, args: readonly ASTNode[]): void {
   }
   switch (name) {
     case 'matches': {
-      if (value === null) return refuse("matches takes a pattern that is written out, for example args.iban.matches('^DE')")
+      if (value === null)
+        return refuse("matches takes a pattern that is written out, for example args.iban.matches('^DE')")
       try {
         compileRegex(value)
       } catch (error) {
-        return refuse(`the pattern '${value.slice(0, 40)}' ${(error as Error).message}, for example '^DE[0-9]{20}$'`)
+        return refuse(
+          `the pattern '${value.slice(0, 40)}' ${(error as Error).message}, for example '^DE[0-9]{20}$'`,
+        )
       }
       return
     }
     case 'atLeast':
-      if (value === null || !isVersion(value)) refuse("atLeast takes a version that is written out, for example client.version.atLeast('1.4')")
+      if (value === null || !isVersion(value))
+        refuse("atLeast takes a version that is written out, for example client.version.atLeast('1.4')")
       return
     case 'duration':
-      if (value === null || value.length > 40) refuse("duration takes a text that is written out, for example duration('24h')")
+      if (value === null || value.length > 40)
+        refuse("duration takes a text that is written out, for example duration('24h')")
       return
     default:
-      if (value === null) refuse(`${name} needs a time zone that is written out, for example now.${name}('Europe/Berlin')`)
-      else if (!isZone(value)) refuse(`there is no time zone '${value.slice(0, 40)}', for example now.${name}('Europe/Berlin')`)
+      if (value === null)
+        refuse(`${name} needs a time zone that is written out, for example now.${name}('Europe/Berlin')`)
+      else if (!isZone(value))
+        refuse(`there is no time zone '${value.slice(0, 40)}', for example now.${name}('Europe/Berlin')`)
   }
 }
 
@@ -246,7 +311,8 @@ function noteUse(node: ASTNode, found: Found): void {
   const [of, step] = node.args as [ASTNode, unknown]
   if (of.op === 'id' && of.args === 'tool' && step === 'annotations') found.uses.add('annotations')
   if (of.op === 'id' && of.args === 'args') {
-    const name = typeof step === 'string' ? step : isNode(step) && step.op === 'value' ? String(step.args) : '[…]'
+    const name =
+      typeof step === 'string' ? step : isNode(step) && step.op === 'value' ? String(step.args) : '[…]'
     found.args.add(name.slice(0, 64))
   }
 }
@@ -273,7 +339,8 @@ function runLeaf(leaf: Leaf, facts: Facts): Answer {
     if (typeof answer !== 'boolean') return new Failure('it is neither true nor false', leaf.text)
     return answer
   } catch (error) {
-    if (error instanceof WorkExceeded || isPurseEmpty()) return new Failure('it takes too much work', leaf.text)
+    if (error instanceof WorkExceeded || isPurseEmpty())
+      return new Failure('it takes too much work', leaf.text)
     const code = (error as { code?: unknown }).code
     return new Failure((typeof code === 'string' && REASONS[code]) || 'it cannot be judged', leaf.text)
   }

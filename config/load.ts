@@ -10,6 +10,7 @@ import { hostOf, isLoopback } from './address.ts'
 import { checkAlerts } from './alerts-check.ts'
 import { explain, explainYaml, flatten } from './explain.ts'
 import { checkMoney } from './price-book.ts'
+import { checkRules } from './rules.ts'
 import { type Config, configSchema } from './schema.ts'
 
 /** One problem of a config file. `line` and `column` count from 1. */
@@ -101,7 +102,7 @@ export function parseConfig(text: string, file: string, env: Env = process.env):
   const config = parsed.data
   const addAt = (path: PropertyKey[], message: string, fix: string): void =>
     add(offsetOf(document, path, true), pathText(path), message, fix)
-  const warnings = [...crossCheck(config, addAt), ...checkMoney(config, addAt)]
+  const warnings = [...crossCheck(config, addAt), ...checkMoney(config, addAt), ...checkRules(config, addAt)]
   if (problems.length > 0) throw new ConfigError(problems)
   config.instance ||= hostname()
   config.data = isAbsolute(config.data) ? config.data : resolve(folder, config.data)

@@ -11,7 +11,7 @@ export class CallerFacts {
   readonly auth_method: string
   readonly roles: readonly string[]
   readonly tags: Readonly<Record<string, string>>
-  constructor(of: CallerFacts | Omit<CallerFacts, never>) {
+  constructor(of: CallerFacts) {
     this.name = of.name
     this.team = of.team
     this.project = of.project
@@ -37,6 +37,10 @@ export class AnnotationFacts {
     this.open_world = said.openWorldHint !== false
   }
 }
+/** As somebody has read them already. */
+export const asAnnotations = (read: Readonly<Record<keyof AnnotationFacts, boolean>>): AnnotationFacts =>
+  Object.assign(Object.create(AnnotationFacts.prototype) as AnnotationFacts, read)
+
 export const UNANNOTATED = new AnnotationFacts(null)
 
 export class ToolFacts {

@@ -76,7 +76,19 @@ export const FUNCTIONS: Readonly<Record<string, string>> = {
 /** Comprehensions: what they go through is counted first. */
 export const LOOPS = new Set(['all', 'exists', 'exists_one', 'filter'])
 /** The argument of these has to be written out, so that it is checked, and compiled, when the config loads. */
-export const LITERAL_ONLY = new Set(['matches', 'hour', 'minute', 'weekday', 'day', 'month', 'year', 'date', 'time', 'duration', 'atLeast'])
+export const LITERAL_ONLY = new Set([
+  'matches',
+  'hour',
+  'minute',
+  'weekday',
+  'day',
+  'month',
+  'year',
+  'date',
+  'time',
+  'duration',
+  'atLeast',
+])
 /** What counts the elements of a list before they are gone through. */
 export const COUNTED = 'weirCounted'
 
@@ -159,7 +171,11 @@ function counted(range: unknown): unknown {
 export function addFunctions(environment: Environment): void {
   mixNumbers(environment)
   const add = (signature: string, work: (...values: never[]) => unknown): void => {
-    environment.registerFunction(signature, work as (...values: unknown[]) => unknown, { async: false } as never)
+    environment.registerFunction(
+      signature,
+      work as (...values: unknown[]) => unknown,
+      { async: false } as never,
+    )
   }
   add(`${COUNTED}(dyn): dyn`, (range: unknown) => counted(range))
   add('string.weirContains(string): bool', contains)
@@ -184,7 +200,14 @@ export function addFunctions(environment: Environment): void {
     add(`${of}.weirSize(): int`, work as (...values: never[]) => unknown)
   }
   const moment = 'google.protobuf.Timestamp'
-  const clock = { Hour: 'hour', Minute: 'minute', Weekday: 'weekday', Day: 'day', Month: 'month', Year: 'year' } as const
+  const clock = {
+    Hour: 'hour',
+    Minute: 'minute',
+    Weekday: 'weekday',
+    Day: 'day',
+    Month: 'month',
+    Year: 'year',
+  } as const
   for (const [name, hand] of Object.entries(clock))
     add(`${moment}.weir${name}(string): int`, (at: Date, zone: string) => BigInt(shownIn(zone, at)[hand]))
   add(`${moment}.weirDate(string): string`, (at: Date, zone: string) => {

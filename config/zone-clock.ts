@@ -54,7 +54,9 @@ export function shownIn(zone_name: string, at: Date): Shown {
   const zone = zoneOf(zone_name)
   const minute = Math.floor(at.getTime() / MINUTE_MS)
   if (zone.shown && zone.minute === minute) return zone.shown
-  const parts = Object.fromEntries(zone.format.formatToParts(at).map(({ type, value }) => [type, Number(value)]))
+  const parts = Object.fromEntries(
+    zone.format.formatToParts(at).map(({ type, value }) => [type, Number(value)]),
+  )
   const { year = 0, month = 0, day = 0, hour = 0, minute: minutes = 0 } = parts
   // 1 January 1970 was a Thursday.
   const days = Date.UTC(year, month - 1, day) / DAY_MS

@@ -5,6 +5,8 @@
 import { readFileSync } from 'node:fs'
 import { hostOf, portOf } from '../config/address.ts'
 import { moneyOptions } from '../config/price-book.ts'
+import { hasRights } from '../config/rights.ts'
+import { RuleSet } from '../config/ruleset.ts'
 import type { Config } from '../config/schema.ts'
 import { makeLog } from '../event/log.ts'
 import type { Call } from './call.ts'
@@ -14,6 +16,7 @@ import { Definitions } from './definitions.ts'
 import { hopToOwner } from './downstream/hop.ts'
 import { Downstream } from './downstream/http.ts'
 import type { Wiring } from './downstream/wiring.ts'
+import { Gate } from './gate.ts'
 import { makeKeyRing } from './identity/identity.ts'
 import { SessionSeal } from './identity/session-id.ts'
 import { readReportedCost } from './mcp/reported-cost.ts'
@@ -30,9 +33,12 @@ import { type Route, Server } from './serve.ts'
 import { ServerEndpoint } from './server-endpoint.ts'
 import { SpoolWriter } from './spool/writer.ts'
 import { admit } from './stages/admit.ts'
+import { authorize } from './stages/authorize.ts'
+import { disambiguate } from './stages/disambiguate.ts'
 import { identify } from './stages/identify.ts'
 import { intend } from './stages/intend.ts'
 import { meter } from './stages/meter.ts'
+import { reach } from './stages/reach.ts'
 import { streamTracer, trace } from './stages/trace.ts'
 import { understand } from './stages/understand.ts'
 import { nowUs } from './telemetry/clock.ts'
@@ -251,10 +257,11 @@ export class Worker {
     this.#definitions.forget((name) => upstreams.get(name) === this.#upstreams.get(name))
     this.#upstreams = upstreams
     const metering = meter(moneyOptions(config).prices)
-    const target: Stage[] = metering ? [metering] : []
+    const gate = hasRights(config) ? new Gate(new RuleSet(config.rules), this.#definitions) : null
+    const target: Stage[] = [...(gate ? [authorize(gate)] : []), ...(metering ? [metering] : [])]
     if (config.durability === 'strict') target.push(intend(this.#recorder))
     this.#definitions.isWanted = target.some(({ name }) => name === 'authorize' || name === 'validate')
-    const env = this.#surroundings(config, target)
+    const env = this.#surroundings(config, target, gate)
     const routes = new Map<string, Route>()
     const roof = new Roof(config, upstreams, env)
     routes.set(roof.endpoint.path, roof)
@@ -265,8 +272,8 @@ export class Worker {
     const whoCalls = identify(makeKeyRing(config.callers, config.teams))
     const message = understand(this.#seal)
     const stages = config.listen.map(({ address, trace: { incoming = config.trace.incoming } }) => ({
-      head: [admit(config.http, address), whoCalls],
-      params: [message, trace(config, this.#runs, incoming, this.#seed)],
+      head: [admit(config.http, address), whoCalls, ...(gate ? [reach(gate)] : [])],
+      params: [message, trace(config, this.#runs, incoming, this.#seed), ...(gate ? [disambiguate] : [])],
       target,
     }))
     const free = Math.floor((descriptorLimit() - DESCRIPTOR_RESERVE) / 2)
@@ -282,7 +289,7 @@ export class Worker {
     }
   }
 
-  #surroundings(config: Config, target: readonly Stage[]): RoofSurroundings {
+  #surroundings(config: Config, target: readonly Stage[], gate: Gate | null): RoofSurroundings {
     const server = this.#server
     const recorder = this.#recorder
     const isHashing = config.capture.results === 'hash'
@@ -327,6 +334,7 @@ export class Worker {
         if (call && !this.#open.cancel(call) && config.workers > 1) this.#link.tell('cancelled', call)
       },
       open: this.#open,
+      gate,
       questions: this.#questions,
       deadlines: this.#deadlines,
     }

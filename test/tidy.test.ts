@@ -87,7 +87,8 @@ const MAY_USE: Record<Room, readonly string[]> = {
 
 /** The only places that may import a library. */
 const OWNERS: Record<string, RegExp> = {
-  '@marcbachmann/cel-js': /^config\/formula\.ts$/,
+  '@marcbachmann/cel-js': /^config\/(formula|expression|rule-functions|mixed-numbers)\.ts$/,
+  re2js: /^(config\/rule-functions\.ts|test\/)/,
   undici: /^(proxy\/(upstream|roof)\/|bench\/|test\/)/,
   chdb: /^(store\/engine\.ts|test\/store\/)/,
   fastify: /^(collector\/|test\/)/,

@@ -1,0 +1,11 @@
+/** Whether anything in a config limits what callers may do. Without it the proxy has no stage that asks. */
+import type { Config } from './schema.ts'
+
+/** Rules, keys with a scope, or authorization servers, whose tokens have scopes. */
+export function hasRights(config: Config): boolean {
+  const { callers, auth } = config as Pick<Config, 'callers'> & { auth?: { oauth?: readonly unknown[] } }
+  if (config.rules.length > 0 || (auth?.oauth?.length ?? 0) > 0) return true
+  return Object.values(callers).some(({ keys = [] }) =>
+    keys.some((key) => (key as { scope?: unknown }).scope !== undefined),
+  )
+}
