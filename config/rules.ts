@@ -106,25 +106,25 @@ export function checkRules(config: Config, add: Add): string[] {
   }
   config.rules.forEach((given, i) => {
     const own = nameOf(given)
-    const key = given.allow === undefined ? 'deny' : 'allow'
+    const effect = given.allow === undefined ? 'deny' : 'allow'
     const other = seen.get(own)
     if (other !== undefined)
       add(
-        ['rules', i, key],
+        ['rules', i, effect],
         `rules[${other}] has the same name`,
         'give each rule a name of its own: the record names it',
       )
     if (TAKEN.has(own))
       add(
-        ['rules', i, key],
+        ['rules', i, effect],
         `\`${own}\` is what the record says where no rule decided`,
         'give the rule another name',
       )
     seen.set(own, i)
-    for (const of of ['servers', 'callers', 'teams'] as const)
-      for (const wanted of given[of] ?? [])
-        if (known[of].length > 0 && !known[of].some((one) => overlap(wanted, one)))
-          warnings.push(`rules[${i}].${of}: ${wanted} fits none that is configured`)
+    for (const key of ['servers', 'callers', 'teams'] as const)
+      for (const wanted of given[key] ?? [])
+        if (known[key].length > 0 && !known[key].some((one) => overlap(wanted, one)))
+          warnings.push(`rules[${i}].${key}: ${wanted} fits none that is configured`)
   })
   return warnings
 }

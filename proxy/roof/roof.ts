@@ -43,7 +43,6 @@ import { fromServer, openRoofStream } from './stream.ts'
 import type { RoofSurroundings } from './surroundings.ts'
 
 const LATER = { tools: {}, prompts: {}, resources: {} }
-
 /** Capabilities of a client as JSON text. Throws params_invalid when they are no object, or nested too deep to write. */
 function capabilitiesText(capabilities: unknown): string {
   if (capabilities === undefined || capabilities === null) return '{}'
