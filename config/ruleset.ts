@@ -204,7 +204,8 @@ export class CallerRules {
     return { isAllowed, timed }
   }
 
-  forTarget(target: Target): TargetRules {
+  /** `later`: what is not settled now, because it is not known of the target. */
+  forTarget(target: Target, later: Unknown | null = null): TargetRules {
     const { kind, server, name } = target
     const isTemplate = kind === 'template'
     const isInScope =
@@ -216,7 +217,8 @@ export class CallerRules {
       )
     if (!isInScope) return new TargetRules(this.#caller, target, OUT_OF_SCOPE, [], this.#defaults)
     const own = this.#rules.filter((rule) => concerns(rule, target))
-    const open = isTemplate ? new Set([...BEYOND_TARGET, ...BEYOND_TEMPLATE]) : BEYOND_TARGET
+    const open =
+      isTemplate || later ? new Set([...BEYOND_TARGET, ...(later ?? BEYOND_TEMPLATE)]) : BEYOND_TARGET
     fillPurse(WORK_MAX)
     return new TargetRules(
       this.#caller,
