@@ -233,6 +233,14 @@ export class CallerRules {
 const mayBeTrue = (answer: ReturnType<typeof ask>): boolean => answer === true || answer === null
 const mustRefuse = (answer: ReturnType<typeof ask>): boolean => answer === true || answer instanceof Failure
 
+/** Whose purse is open: of the rules that decide, or of those in shadow mode. */
+type Purse = 'enforce' | 'shadow' | null
+function refilled(purse: Purse, { isShadow }: Rule): Purse {
+  const wanted = isShadow ? 'shadow' : 'enforce'
+  if (purse !== wanted) fillPurse(WORK_MAX)
+  return wanted
+}
+
 const NO_NAMES: readonly string[] = []
 const OUT_OF_SCOPE: Judgement = {
   verdict: 'deny',
@@ -269,8 +277,10 @@ export class TargetRules {
     this.#caller = caller
     this.#target = target
     this.#defaults = defaults
-    this.#denies = rules.filter((rule) => !rule.isAllow)
-    this.#allows = rules.filter((rule) => rule.isAllow)
+    // Those in shadow mode last, and with a purse of their own: they decide nothing, by their cost either.
+    const ordered = rules.toSorted((a, b) => Number(a.isShadow) - Number(b.isShadow))
+    this.#denies = ordered.filter((rule) => !rule.isAllow)
+    this.#allows = ordered.filter((rule) => rule.isAllow)
     const isSettled = rules.every(({ condition }) => condition.op === 'value')
     this.constant = given ?? (isSettled ? this.judge(NOTHING) : null)
   }
@@ -278,7 +288,6 @@ export class TargetRules {
   /** What the rules say. `unknown`: what is not known of the call. */
   judge(particulars: Particulars, unknown: Unknown | null = null): Judgement {
     if (this.constant) return this.constant
-    fillPurse(WORK_MAX)
     const facts = factsOf(this.#caller, this.#target, particulars)
     const open =
       this.#target.kind === 'template' ? new Set([...(unknown ?? []), ...BEYOND_TEMPLATE]) : unknown
@@ -292,7 +301,9 @@ export class TargetRules {
 
   #deny(facts: Facts, unknown: Unknown | null, shadow: string[]): Judgement | null {
     let found: Judgement | null = null
+    let purse: Purse = null
     for (const rule of this.#denies) {
+      purse = refilled(purse, rule)
       if (found?.verdict === 'deny' && !rule.isShadow) continue
       const answer = ask(rule.condition, facts, unknown)
       if (answer === false) continue
@@ -314,7 +325,9 @@ export class TargetRules {
     let found: Judgement | null = null
     let isShadowAllowed = false
     let failed = ''
+    let purse: Purse = null
     for (const rule of this.#allows) {
+      purse = refilled(purse, rule)
       if (found?.verdict === 'allow') break
       const answer = ask(rule.condition, facts, unknown)
       if (answer instanceof Failure) failed ||= `; ${rule.name}: ${failureText(answer)}`
