@@ -3,9 +3,7 @@ import type { Config } from './schema.ts'
 
 /** Rules, keys with a scope, or authorization servers, whose tokens have scopes. */
 export function hasRights(config: Config): boolean {
-  const { callers, auth } = config as Pick<Config, 'callers'> & { auth?: { oauth?: readonly unknown[] } }
+  const { auth } = config as { auth?: { oauth?: readonly unknown[] } }
   if (config.rules.length > 0 || (auth?.oauth?.length ?? 0) > 0) return true
-  return Object.values(callers).some(({ keys = [] }) =>
-    keys.some((key) => (key as { scope?: unknown }).scope !== undefined),
-  )
+  return Object.values(config.callers).some(({ keys }) => keys.some(({ scope }) => scope !== undefined))
 }

@@ -3,6 +3,7 @@
  * Keys are snake_case with the unit last; unknown keys are refused; `reload: false` marks what needs a restart.
  */
 import { z } from 'zod'
+import { admin } from './admin.ts'
 import { alertsSchema, slosSchema } from './alerts.ts'
 import { anomalies } from './anomalies.ts'
 import { context } from './context.ts'
@@ -12,6 +13,7 @@ import { INCOMING, LISTENERS, LISTENERS_MAX, listenerEntry, listenersOf } from '
 import { budget, priceEntry, team } from './money.ts'
 import { rules } from './rules.ts'
 import { runs } from './runs.ts'
+import { validation } from './validation.ts'
 
 export const REDACTIONS = ['email', 'card', 'iban', 'secret', 'phone', 'ip'] as const
 
@@ -102,6 +104,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .meta(meta('Arguments and results')),
+  validation,
   context,
   http: z
     .strictObject({
@@ -321,6 +324,7 @@ export const configSchema = z.strictObject({
     .meta(meta('Spans for others')),
   alerts: alertsSchema.prefault({}).meta(meta('Who is told when something is wrong, and what that is')),
   slos: slosSchema.default({}).meta(meta('Service level objectives, by name')),
+  admin,
   log: z
     .strictObject({
       level: z

@@ -80,7 +80,10 @@ export class ServerEndpoint implements Route {
     if (call.method === 'notifications/cancelled') this.#env.cancelled(call)
     if (call.kind === 'unreadable') this.#env.questions.answered(call, upstream.name, call.message!.id)
     call.forwarded_us = nowUs()
-    const hooks = call.method === 'initialize' ? this.#initializing(call, upstream) : this.#plain(call)
+    const hooks =
+      call.method === 'initialize'
+        ? this.#initializing(call, upstream)
+        : this.#env.judged(call, this.#plain(call))
     const isLong = STREAM_METHODS.has(call.method)
     upstream.send('POST', headers, body, new Relay(call, upstream, this.#env, hooks, isLong), isLong)
   }

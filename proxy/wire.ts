@@ -29,6 +29,7 @@ import { Recorder } from './record.ts'
 import { Roof } from './roof/roof.ts'
 import { memberHeaders, RoofSessions } from './roof/session.ts'
 import type { RoofSurroundings } from './roof/surroundings.ts'
+import { Validators } from './schema/validators.ts'
 import { type Route, Server } from './serve.ts'
 import { ServerEndpoint } from './server-endpoint.ts'
 import { SpoolWriter } from './spool/writer.ts'
@@ -41,6 +42,7 @@ import { meter } from './stages/meter.ts'
 import { reach } from './stages/reach.ts'
 import { streamTracer, trace } from './stages/trace.ts'
 import { understand } from './stages/understand.ts'
+import { Validation } from './stages/validate.ts'
 import { nowUs } from './telemetry/clock.ts'
 import { holdHandles, runRules } from './telemetry/clues.ts'
 import { configSecrets } from './telemetry/config-secrets.ts'
@@ -90,6 +92,9 @@ export class Worker {
   readonly #catalogue: Catalogue
   /** What servers say of their tools; kept over a reload for servers that stay. */
   readonly #definitions = new Definitions(readToolList)
+  readonly #validators = new Validators()
+  /** What was told once of schemas. */
+  readonly #toldSchemas = new Set<string>()
   readonly #server: Server
   readonly #downstream: Downstream
   readonly #seal: SessionSeal
@@ -185,6 +190,7 @@ export class Worker {
     this.#sessions.per_caller_max = config.http.sessions_per_caller_max
     this.#recorder.capture = this.#capture(config)
     this.#catalogue.options = this.#catalogueOptions(config)
+    void this.#downstream.recheck()
     // Calls that were on their way when the config changed still go to the server they were meant for.
     for (const [name, upstream] of before)
       if (this.#upstreams.get(name) !== upstream)
@@ -258,10 +264,11 @@ export class Worker {
     this.#upstreams = upstreams
     const metering = meter(moneyOptions(config).prices)
     const gate = hasRights(config) ? new Gate(new RuleSet(config.rules), this.#definitions) : null
-    const target: Stage[] = [...(gate ? [authorize(gate)] : []), ...(metering ? [metering] : [])]
+    const validation = this.#validation(config)
+    const target = [gate && authorize(gate), validation.stage, metering].filter((stage) => stage !== null)
     if (config.durability === 'strict') target.push(intend(this.#recorder))
     this.#definitions.isWanted = target.some(({ name }) => name === 'authorize' || name === 'validate')
-    const env = this.#surroundings(config, target, gate)
+    const env = this.#surroundings(config, target, validation, gate)
     const routes = new Map<string, Route>()
     const roof = new Roof(config, upstreams, env)
     routes.set(roof.endpoint.path, roof)
@@ -289,7 +296,22 @@ export class Worker {
     }
   }
 
-  #surroundings(config: Config, target: readonly Stage[], gate: Gate | null): RoofSurroundings {
+  #validation({ validation }: Config): Validation {
+    return new Validation(validation, {
+      definitions: this.#definitions,
+      validators: this.#validators,
+      metrics: this.#metrics,
+      log: this.#server.log,
+      told: this.#toldSchemas,
+    })
+  }
+
+  #surroundings(
+    config: Config,
+    target: readonly Stage[],
+    validation: Validation,
+    gate: Gate | null,
+  ): RoofSurroundings {
     const server = this.#server
     const recorder = this.#recorder
     const isHashing = config.capture.results === 'hash'
@@ -324,9 +346,16 @@ export class Worker {
         if (trusted.has(call.server)) this.#reportedCost(call, text)
         if (call.inferred) holdHandles(call, text, rules, this.#runs)
         if (call.outcome === 'input_required') this.#questions.required(call, text)
+        validation.saw(call, text)
         if (call.endpoint.server === '') return
         this.#catalogue.answered(call, text)
         this.#definitions.answered(call, text)
+      },
+      judged: (call, hooks) => {
+        const judge = validation.judge(call)
+        if (judge === null) return hooks
+        const { result } = hooks
+        return { ...hooks, result: result === null ? judge : (json) => result(judge(json)) }
       },
       cancel: (call, upstream, reason) => this.#cancel(call, upstream, reason),
       cancelled: (notice) => {

@@ -15,6 +15,7 @@ import type { Route, Server } from '../serve.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import { BatchDoor, beginsArray } from './batch.ts'
 import { SseDoor, ssePath } from './sse.ts'
+import { Standing } from './standing.ts'
 import { WebSocketDoor } from './websocket.ts'
 import { HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.ts'
 
@@ -37,6 +38,7 @@ export class Downstream {
   readonly #wiring: () => Wiring
   readonly #listeners: HttpServer[] = []
   readonly #streams = new Set<ServerResponse>()
+  readonly #standing = new Standing()
   readonly #door: WebSocketDoor
   readonly #sse: SseDoor
   readonly #batches: BatchDoor
@@ -53,7 +55,7 @@ export class Downstream {
   ) {
     this.#server = server
     this.#wiring = wiring
-    this.#door = new WebSocketDoor(server, wiring, socketOf(slot))
+    this.#door = new WebSocketDoor(server, wiring, socketOf(slot), this.#standing)
     this.#sse = new SseDoor(slot, socketOf)
     this.#batches = new BatchDoor(server, seal, slot, socketOf)
   }
@@ -167,10 +169,25 @@ export class Downstream {
   }
 
   /** Counts a stream until it closes, or refuses one too many. */
-  #holdStream({ res }: Call, wiring: Wiring): void {
+  #holdStream(call: Call, wiring: Wiring): void {
+    const { res } = call
     if (this.#streams.size >= wiring.streams_max) throw new WeirError('streams_exhausted')
     this.#streams.add(res)
     res.once('close', () => this.#streams.delete(res))
+    this.#stand(call)
+  }
+
+  /** From now on the stream stands and falls with its credential. */
+  #stand(call: Call): void {
+    call.res.once(
+      'close',
+      this.#standing.hold(call, (why) => this.#server.refuse(call, why)),
+    )
+  }
+
+  /** A new config is in force: streams whose credential it does not know are closed. */
+  recheck(): Promise<void> {
+    return this.#standing.recheck((call) => this.#wiring().stages[call.listener]?.head ?? [])
   }
 
   #readBody(call: Call, wiring: Wiring, then: () => void): void {
@@ -240,6 +257,7 @@ export class Downstream {
       if (this.isDraining) throw new WeirError('draining')
       if (this.streams_open >= wiring.streams_max) throw new WeirError('streams_exhausted')
       this.#sse.open(call, at.endpoint, wiring.sessions_per_caller_max)
+      this.#stand(call)
     })
     return true
   }

@@ -15,6 +15,7 @@ import { traceparent } from '../telemetry/trace.ts'
 import { type Asked, ask } from '../upstream/ask.ts'
 import { discover, modernHeaders } from '../upstream/discover.ts'
 import { Relay } from '../upstream/relay.ts'
+import type { RelayHooks } from '../upstream/relay-surroundings.ts'
 import { forwardedHeaders, type Upstream } from '../upstream/upstream.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import { type Listening, openRoofListen } from './listen.ts'
@@ -50,6 +51,8 @@ const DISCOVERY_MS = 60_000
 const LEARN_PAGES_MAX = 50
 /** Most resources that one listen stream may name. */
 const SUBSCRIPTIONS_MAX = 1000
+
+const AS_IT_IS: RelayHooks = { filter: null, sessionId: null, message: null, result: null, takenBack: null }
 
 type Discovery = { at_ms: number; result: Record<string, unknown> }
 
@@ -323,13 +326,7 @@ export class ModernRoof {
       'POST',
       headers,
       Buffer.from(withTraceparent(text, call.message!, parent, call.tracestate)),
-      new Relay(call, upstream, this.#env, {
-        filter: null,
-        sessionId: null,
-        message: null,
-        result: null,
-        takenBack: null,
-      }),
+      new Relay(call, upstream, this.#env, this.#env.judged(call, AS_IT_IS)),
     )
   }
 

@@ -390,7 +390,7 @@ export class Roof implements Route {
     roof.open.set(id, upstream.name)
     call.res.once('close', () => roof.open.delete(id))
     call.forwarded_us = nowUs()
-    const relay = new Relay(call, upstream, this.#env, {
+    const hooks = this.#env.judged(call, {
       filter: null,
       sessionId: null,
       message: (json) => fromServer(upstream.name, json),
@@ -406,12 +406,8 @@ export class Roof implements Route {
         return true
       },
     })
-    upstream.send(
-      'POST',
-      headers,
-      Buffer.from(withTraceparent(named, call.message!, parent, call.tracestate)),
-      relay,
-    )
+    const body = Buffer.from(withTraceparent(named, call.message!, parent, call.tracestate))
+    upstream.send('POST', headers, body, new Relay(call, upstream, this.#env, hooks))
   }
 
   #result(call: Call, result: Record<string, unknown>): string {

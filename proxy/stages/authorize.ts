@@ -51,7 +51,7 @@ function judgeTool(
   definition: Definition | null,
 ): void | Promise<void> {
   if (definition === null) {
-    if (!gate.definitions.hasList(call))
+    if (!gate.definitions.knowsList(call))
       throw new WeirError('upstream_unavailable', 'its tools cannot be listed')
     // As much work as for a tool that exists, and nothing kept of names that clients make up.
     gate.judge(call, { ...target, name: '', annotations: UNANNOTATED })
