@@ -135,10 +135,10 @@ export class Definitions {
     return this.#askFor(view, call)
   }
 
-  /** Whether a list of the call's server was ever read: without one it is not known which tools there are. */
-  hasList(call: Call): boolean {
+  /** Whether the whole list of a call's server is known. */
+  knowsList(call: Call): boolean {
     const view = this.#views.get(keyOf(call))
-    return view !== undefined && (view.fresh_until_ms > 0 || view.tools.size > 0)
+    return view !== undefined && view.failed_session === null && view.fresh_until_ms > 0
   }
 
   /** As `of`, from a list that was asked for after this call, unless one was asked for just now. */

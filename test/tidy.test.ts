@@ -7,9 +7,11 @@ const root = join(import.meta.dirname, '..')
 const ROOMS = [
   'event',
   'config',
+  'limits',
   'supervisor',
   'proxy',
   'store',
+  'admin',
   'collector',
   'cli',
   'dashboards',
@@ -47,11 +49,14 @@ const imports: Import[] = sources.flatMap(({ file, text }) =>
 const MAY_USE: Record<Room, readonly string[]> = {
   event: ['event/'],
   config: ['config/', 'event/'],
-  // The supervisor ships the spool and merges the metrics: it knows those two rooms of the proxy, and how each process is started.
+  // What is counted, and how: pure, for the keeper, the workers and whoever asks what would have been.
+  limits: ['limits/', 'config/', 'event/'],
+  // The supervisor ships the spool, keeps counts and merges the metrics: it knows those two rooms of the proxy, and how each process is started.
   supervisor: [
     'supervisor/',
     'config/',
     'event/',
+    'limits/',
     'proxy/spool/',
     'proxy/telemetry/',
     'proxy/options.ts',
@@ -60,8 +65,11 @@ const MAY_USE: Record<Room, readonly string[]> = {
     'proxy/host/host.ts',
     'collector/options.ts',
     'store/options.ts',
+    'admin/options.ts',
   ],
-  proxy: ['proxy/', 'config/', 'event/', 'supervisor/link.ts'],
+  // It writes weir.yaml and asks the supervisor to take that over: no store, no calls.
+  admin: ['admin/', 'config/', 'event/', 'supervisor/link.ts'],
+  proxy: ['proxy/', 'config/', 'event/', 'limits/', 'supervisor/link.ts'],
   store: ['store/', 'event/', 'supervisor/link.ts'],
   collector: ['collector/', 'config/', 'event/', 'supervisor/link.ts'],
   // The backtest runs the detectors of the watch in a store of its own.
@@ -69,6 +77,7 @@ const MAY_USE: Record<Room, readonly string[]> = {
     'cli/',
     'config/',
     'event/',
+    'limits/',
     'supervisor/',
     'collector/queries/',
     'collector/sink/',
@@ -83,16 +92,20 @@ const MAY_USE: Record<Room, readonly string[]> = {
   docs: ['config/', 'event/'],
   demo: ['demo/', 'cli/', 'collector/queries/', 'supervisor/'],
   examples: ['examples/', 'collector/queries/', 'supervisor/data-folder.ts'],
-  bench: ['bench/', 'proxy/', 'event/', 'config/', 'supervisor/', 'collector/', 'store/'],
+  bench: ['bench/', 'proxy/', 'event/', 'config/', 'limits/', 'supervisor/', 'collector/', 'store/'],
   test: [''],
 }
 
 /** The only places that may import a library. */
 const OWNERS: Record<string, RegExp> = {
-  '@marcbachmann/cel-js': /^config\/formula\.ts$/,
+  '@marcbachmann/cel-js': /^config\/(formula|expression|rule-functions|mixed-numbers)\.ts$/,
+  jose: /^(proxy\/identity\/|test\/|bench\/)/,
+  'oidc-provider': /^test\//,
   undici: /^(proxy\/(upstream|roof)\/|bench\/|test\/)/,
+  ioredis: /^(supervisor\/limits\/fleet\.ts|test\/|bench\/)/,
   chdb: /^(store\/engine\.ts|test\/store\/)/,
-  fastify: /^(collector\/|test\/)/,
+  fastify: /^(collector\/|admin\/|test\/)/,
+  '@fastify/swagger': /^admin\/api\.ts$/,
   '@clickhouse/client': /^(collector\/(sink|queries)\/|cli\/|test\/|bench\/)/,
   '@opentelemetry/': /^(collector\/|test\/)/,
   'prom-client': /^(collector\/|test\/)/,
@@ -104,7 +117,7 @@ const OWNERS: Record<string, RegExp> = {
   uplot: /^dashboards\/console\//,
   '@tanstack/': /^dashboards\/console\//,
   ajv: /^(proxy\/schema\/|test\/)/,
-  re2js: /^(proxy\/schema\/pattern\.ts|config\/)/,
+  re2js: /^(proxy\/schema\/pattern\.ts|config\/|test\/)/,
   zod: /^(config\/|docs\/|examples\/|test\/)/,
 }
 
@@ -113,7 +126,8 @@ const EFFECTS: { what: RegExp; where: RegExp; name: string }[] = [
   {
     name: 'process.env',
     what: /\bprocess\.env\b/,
-    where: /^(config\/load\.ts|proxy\/host\/|store\/(main|engine)\.ts|cli\/|demo\/|examples\/|bench\/|test\/)/,
+    where:
+      /^(config\/load\.ts|proxy\/host\/|store\/(main|engine)\.ts|cli\/|demo\/|examples\/|bench\/|test\/)/,
   },
   {
     name: 'process.exit',

@@ -28,8 +28,6 @@ type Surroundings = {
   readonly validators: Validators
   readonly metrics: Metrics
   readonly log: Log
-  /** What was told once. */
-  readonly told: Set<string>
 }
 
 export class Validation {
@@ -81,7 +79,7 @@ export class Validation {
     if (mode === 'off') return
     if (!definition) {
       this.#count(call, 'arguments', 'unknown')
-      if (mode === 'enforce' && this.#env.definitions.hasList(call))
+      if (mode === 'enforce' && this.#env.definitions.knowsList(call))
         throw new WeirError('tool_unknown', 'its server does not list it')
       return
     }
@@ -179,7 +177,8 @@ export class Validation {
   }
 
   #tell(call: Call, what: What, hash: string, message: string, why: string): void {
-    const { told, log } = this.#env
+    const { log } = this.#env
+    const { told } = this.#env.validators
     const key = `${call.server} ${call.tool} ${hash} ${message}`
     if (told.has(key) || told.size >= TOLD_MAX) return
     told.add(key)
