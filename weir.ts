@@ -47,6 +47,14 @@ const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }>
     about: 'keep alerts quiet for a while: add, list, remove',
     load: () => import('./cli/silence.ts'),
   },
+  key: {
+    about: 'API keys and personal tokens: create, rotate, revoke, list',
+    load: () => import('./cli/key.ts'),
+  },
+  changes: {
+    about: 'who changed what in the configuration, when, from what to what',
+    load: () => import('./cli/changes.ts'),
+  },
   doctor: {
     about: 'look at everything that can be wrong: ports, versions, servers, spool, store',
     load: () => import('./cli/doctor.ts'),

@@ -3,15 +3,18 @@
  * Keys are snake_case with the unit last; unknown keys are refused; `reload: false` marks what needs a restart.
  */
 import { z } from 'zod'
+import { admin } from './admin.ts'
 import { alertsSchema, slosSchema } from './alerts.ts'
 import { anomalies } from './anomalies.ts'
 import { context } from './context.ts'
 import { caller, captureRule, labelSource, server, serverName } from './entries.ts'
 import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
+import { limit, limitsStore } from './limits.ts'
 import { INCOMING, LISTENERS, LISTENERS_MAX, listenerEntry, listenersOf } from './listeners.ts'
 import { budget, priceEntry, team } from './money.ts'
 import { auth } from './oauth.ts'
 import { runs } from './runs.ts'
+import { validation } from './validation.ts'
 
 export const REDACTIONS = ['email', 'card', 'iban', 'secret', 'phone', 'ip'] as const
 
@@ -58,6 +61,8 @@ export const configSchema = z.strictObject({
     .default([])
     .meta(meta('The price book: what calls cost, since when; beside `servers.<name>.price`')),
   budgets: z.array(budget).default([]).meta(meta('What may be spent, by whom, in which time')),
+  limits: z.array(limit).default([]).meta(meta('Rates, concurrency, quotas and spending of calls')),
+  limits_store: limitsStore,
   labels: z
     .record(
       z.string().regex(/^[a-z][a-z0-9_]{0,31}$/, 'a label is a lower-case word, for example agent'),
@@ -102,6 +107,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .meta(meta('Arguments and results')),
+  validation,
   context,
   http: z
     .strictObject({
@@ -321,6 +327,7 @@ export const configSchema = z.strictObject({
     .meta(meta('Spans for others')),
   alerts: alertsSchema.prefault({}).meta(meta('Who is told when something is wrong, and what that is')),
   slos: slosSchema.default({}).meta(meta('Service level objectives, by name')),
+  admin,
   log: z
     .strictObject({
       level: z

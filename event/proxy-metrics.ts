@@ -56,6 +56,43 @@ export const METRICS = {
     labels: ['weir_server', 'result'],
     help: 'Costs that trusted servers reported in results: taken, currency (not USD), malformed',
   },
+  weir_validations_total: {
+    type: 'counter',
+    labels: ['weir_server', 'what', 'result'],
+    help: 'Arguments and results held against schemas: valid, invalid, unknown (no definition of the tool), unusable (its schema cannot be used)',
+  },
+  weir_limit_refusals_total: {
+    type: 'counter',
+    labels: ['limit', 'kind', 'mode'],
+    help: 'Calls that a limit refused, or (mode shadow) would have refused',
+  },
+  weir_limit_used_ratio: {
+    type: 'gauge',
+    labels: ['limit', 'key'],
+    help: 'Part of a quota, or of money, that is taken in its running period',
+  },
+  weir_limit_warnings_total: {
+    type: 'counter',
+    labels: ['limit', 'share'],
+    help: 'Times that a share of warn_at of a quota, or of money, was reached',
+  },
+  weir_limit_keys: { type: 'gauge', labels: [], help: 'Counts that limits keep' },
+  weir_limits_store_up: {
+    type: 'gauge',
+    labels: [],
+    help: 'Whether the Redis of limits_store answers (1) or its fallback applies (0); absent without one',
+  },
+  weir_limits_store_seconds: {
+    type: 'histogram',
+    labels: [],
+    buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5],
+    help: 'How long the Redis of limits_store took to answer',
+  },
+  weir_limits_store_fallbacks_total: {
+    type: 'counter',
+    labels: ['reason'],
+    help: 'Asks that the fallback of limits_store answered: slow (over timeout_ms), away',
+  },
   weir_events_written_total: { type: 'counter', labels: [], help: 'Events written to the spool' },
   weir_events_lost_total: { type: 'counter', labels: ['reason'], help: 'Events lost, by reason' },
   weir_http_requests_total: {

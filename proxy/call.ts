@@ -10,7 +10,9 @@ import type { Certificate } from './identity/certificate.ts'
 import type { Identity } from './identity/identity.ts'
 import type { Session } from './identity/session-id.ts'
 import type { Grant } from './identity/tokens.ts'
+import type { Hold } from './limits/purses.ts'
 import type { Inferred } from './telemetry/inferred-runs.ts'
+import type { Upstream } from './upstream/upstream.ts'
 
 /** A path that clients speak to: one server, or all of them under one roof. */
 export type Endpoint = {
@@ -111,11 +113,15 @@ export class Call {
   upstream_endpoint = ''
   /** Session id towards the upstream, '' for none. Never recorded. */
   upstream_session = ''
+  /** The way to its server, set before the stages that know the target. */
+  way: Upstream | null = null
   attempts = 0
   upstream_attempts: Attempt[] = NO_ATTEMPTS
   missed_servers: string[] = NO_SERVERS
   /** What policy said; null while nothing has. */
   decision: Decision | null = null
+  /** What it holds of limits until it ends; null for nothing. */
+  holds: readonly Hold[] | null = null
   // outcome
   http_status = 0
   outcome: Outcome = 'ok'

@@ -7,14 +7,18 @@ import { hostOf, portOf } from '../config/address.ts'
 import { moneyOptions } from '../config/price-book.ts'
 import type { Config } from '../config/schema.ts'
 import { makeLog } from '../event/log.ts'
+import type { Settled } from '../limits/messages.ts'
 import { Access } from './access.ts'
 import type { Call } from './call.ts'
 import { Capture } from './capture.ts'
 import { Catalogue, type CatalogueOptions } from './catalogue.ts'
+import { Definitions } from './definitions.ts'
 import { hopToOwner } from './downstream/hop.ts'
 import { Downstream } from './downstream/http.ts'
 import type { Wiring } from './downstream/wiring.ts'
 import { SessionSeal } from './identity/session-id.ts'
+import { Limiting } from './limits/limiting.ts'
+import type { KeeperLink } from './limits/purses.ts'
 import { readReportedCost } from './mcp/reported-cost.ts'
 import { type Cancelled, cancelledBy, OpenCalls } from './open-calls.ts'
 import { localSocket, type WorkerOptions, workerSocket } from './options.ts'
@@ -25,6 +29,7 @@ import { Recorder } from './record.ts'
 import { Roof } from './roof/roof.ts'
 import { memberHeaders, RoofSessions } from './roof/session.ts'
 import type { RoofSurroundings } from './roof/surroundings.ts'
+import { Validators } from './schema/validators.ts'
 import { type Route, Server } from './serve.ts'
 import { ServerEndpoint } from './server-endpoint.ts'
 import { SpoolWriter } from './spool/writer.ts'
@@ -33,6 +38,7 @@ import { intend } from './stages/intend.ts'
 import { meter } from './stages/meter.ts'
 import { streamTracer, trace } from './stages/trace.ts'
 import { understand } from './stages/understand.ts'
+import { Validation } from './stages/validate.ts'
 import { nowUs } from './telemetry/clock.ts'
 import { holdHandles, runRules } from './telemetry/clues.ts'
 import { configSecrets } from './telemetry/config-secrets.ts'
@@ -43,6 +49,7 @@ import { ProcessFigures } from './telemetry/process-figures.ts'
 import { makeRedactor } from './telemetry/redact.ts'
 import { gatherNews } from './telemetry/run-news.ts'
 import { Deadlines } from './upstream/deadline.ts'
+import { readToolList } from './upstream/tool-list.ts'
 import { Upstream } from './upstream/upstream.ts'
 
 const SWEEP_MS = 60_000
@@ -69,6 +76,8 @@ export type WorkerLink = {
   tell(topic: 'sealed' | 'cancelled' | 'runs', argument?: unknown): void
   /** Asks all other workers; resolves true when one of them said so. */
   askOthers(question: 'question', argument: unknown): Promise<boolean>
+  /** The keeper of what limits count. */
+  readonly limits: KeeperLink
 }
 
 export class Worker {
@@ -79,6 +88,11 @@ export class Worker {
   readonly #figures = new ProcessFigures()
   readonly #recorder: Recorder
   readonly #catalogue: Catalogue
+  /** What servers say of their tools; kept over a reload for servers that stay. */
+  readonly #definitions = new Definitions(readToolList)
+  readonly #validators = new Validators()
+  /** What was told once of schemas. */
+  readonly #toldSchemas = new Set<string>()
   readonly #server: Server
   readonly #downstream: Downstream
   readonly #seal: SessionSeal
@@ -93,6 +107,7 @@ export class Worker {
   readonly #sweep: NodeJS.Timeout
   /** What was told once of servers that report no usable cost. */
   readonly #toldCosts = new Set<string>()
+  readonly #limiting: Limiting
   #upstreams = new Map<string, Upstream>()
   #wiring: Wiring
   config: Config
@@ -122,6 +137,7 @@ export class Worker {
       this.#metrics,
       this.#capture(config),
     )
+    this.#limiting = new Limiting(link.limits, this.#recorder, this.#metrics)
     this.#catalogue = new Catalogue(this.#spool, this.#catalogueOptions(config))
     this.#server = new Server(
       this.#recorder,
@@ -134,6 +150,7 @@ export class Worker {
     this.#sessions = new RoofSessions(sessions_max, session_idle_ms, sessions_per_caller_max)
     this.#questions = new Questions({
       record: (event) => this.#server.record(event),
+      sawMessage: (server, json) => this.#definitions.heard(server, json),
       capture: () => this.#recorder.capture,
       traceStream: (event) => streamTracer(this.config, this.#runs, this.#seed)(event),
       hasOthers: () => this.config.workers > 1,
@@ -176,6 +193,7 @@ export class Worker {
     this.#sessions.per_caller_max = config.http.sessions_per_caller_max
     this.#recorder.capture = this.#capture(config)
     this.#catalogue.options = this.#catalogueOptions(config)
+    void this.#downstream.recheck()
     // Calls that were on their way when the config changed still go to the server they were meant for.
     for (const [name, upstream] of before)
       if (this.#upstreams.get(name) !== upstream)
@@ -196,6 +214,11 @@ export class Worker {
   /** Another worker has learned what became of a question that may be here. True when it was, and its event is written. */
   heardOfQuestion(news: News): boolean {
     return this.#questions.tell(news)
+  }
+
+  /** Another worker needs what is free here of a key. */
+  recallLimit(key: string): readonly Settled[] {
+    return this.#limiting.recall(key)
   }
 
   set isSpoolFull(isFull: boolean) {
@@ -222,6 +245,7 @@ export class Worker {
     await new Promise((resolve) => setTimeout(resolve, CUT_MS))
     this.#questions.drain()
     this.#catalogue.finish()
+    this.#limiting.finish()
     this.#spool.close()
   }
 
@@ -245,12 +269,17 @@ export class Worker {
       const isSame = known && JSON.stringify(known.config) === JSON.stringify(server)
       upstreams.set(name, isSame ? known : new Upstream(name, server, this.#options.host_socket))
     }
+    this.#definitions.forget((name) => upstreams.get(name) === this.#upstreams.get(name))
     this.#upstreams = upstreams
-    const metering = meter(moneyOptions(config).prices)
     const access = this.#access.wire(config)
-    const target: Stage[] = [...access.entitle, ...(metering ? [metering] : [])]
+    const { prices } = moneyOptions(config)
+    const metering = meter(prices)
+    const limiting = this.#limiting.stage(config, prices, metering)
+    const validation = this.#validation(config)
+    const target = [...access.entitle, limiting, validation.stage, metering].filter((stage) => stage !== null)
     if (config.durability === 'strict') target.push(intend(this.#recorder))
-    const env = this.#surroundings(config, target)
+    this.#definitions.isWanted = target.some(({ name }) => name === 'authorize' || name === 'validate')
+    const env = this.#surroundings(config, target, validation, limiting)
     const routes = new Map<string, Route>()
     const roof = new Roof(config, upstreams, env)
     routes.set(roof.endpoint.path, roof)
@@ -278,7 +307,22 @@ export class Worker {
     }
   }
 
-  #surroundings(config: Config, target: readonly Stage[]): RoofSurroundings {
+  #validation({ validation }: Config): Validation {
+    return new Validation(validation, {
+      definitions: this.#definitions,
+      validators: this.#validators,
+      metrics: this.#metrics,
+      log: this.#server.log,
+      told: this.#toldSchemas,
+    })
+  }
+
+  #surroundings(
+    config: Config,
+    target: readonly Stage[],
+    validation: Validation,
+    limiting: Stage | null,
+  ): RoofSurroundings {
     const server = this.#server
     const recorder = this.#recorder
     const isHashing = config.capture.results === 'hash'
@@ -292,9 +336,11 @@ export class Worker {
       cursorKey: Buffer.from(this.#options.secrets.session, 'hex'),
       sessions: this.#sessions,
       catalogue: this.#catalogue,
+      definitions: this.#definitions,
       slot: this.#options.slot,
       hop: (call, owner) => hopToOwner(call, workerSocket(this.#options.run_folder, owner)),
       passTarget: (call) => runStages(target, call),
+      passRoof: (call) => limiting?.before(call),
       record: (call) => {
         server.record(call)
         this.#questions.over(call)
@@ -312,7 +358,16 @@ export class Worker {
         if (trusted.has(call.server)) this.#reportedCost(call, text)
         if (call.inferred) holdHandles(call, text, rules, this.#runs)
         if (call.outcome === 'input_required') this.#questions.required(call, text)
-        if (call.endpoint.server !== '') this.#catalogue.answered(call, text)
+        validation.saw(call, text)
+        if (call.endpoint.server === '') return
+        this.#catalogue.answered(call, text)
+        this.#definitions.answered(call, text)
+      },
+      judged: (call, hooks) => {
+        const judge = validation.judge(call)
+        if (judge === null) return hooks
+        const { result } = hooks
+        return { ...hooks, result: result === null ? judge : (json) => result(judge(json)) }
       },
       cancel: (call, upstream, reason) => this.#cancel(call, upstream, reason),
       cancelled: (notice) => {

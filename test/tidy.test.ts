@@ -7,9 +7,11 @@ const root = join(import.meta.dirname, '..')
 const ROOMS = [
   'event',
   'config',
+  'limits',
   'supervisor',
   'proxy',
   'store',
+  'admin',
   'collector',
   'cli',
   'dashboards',
@@ -46,11 +48,14 @@ const imports: Import[] = sources.flatMap(({ file, text }) =>
 const MAY_USE: Record<Room, readonly string[]> = {
   event: ['event/'],
   config: ['config/', 'event/'],
-  // The supervisor ships the spool and merges the metrics: it knows those two rooms of the proxy, and how each process is started.
+  // What is counted, and how: pure, for the keeper, the workers and whoever asks what would have been.
+  limits: ['limits/', 'config/', 'event/'],
+  // The supervisor ships the spool, keeps counts and merges the metrics: it knows those two rooms of the proxy, and how each process is started.
   supervisor: [
     'supervisor/',
     'config/',
     'event/',
+    'limits/',
     'proxy/spool/',
     'proxy/telemetry/',
     'proxy/options.ts',
@@ -59,8 +64,11 @@ const MAY_USE: Record<Room, readonly string[]> = {
     'proxy/host/host.ts',
     'collector/options.ts',
     'store/options.ts',
+    'admin/options.ts',
   ],
-  proxy: ['proxy/', 'config/', 'event/', 'supervisor/link.ts'],
+  // It writes weir.yaml and asks the supervisor to take that over: no store, no calls.
+  admin: ['admin/', 'config/', 'event/', 'supervisor/link.ts'],
+  proxy: ['proxy/', 'config/', 'event/', 'limits/', 'supervisor/link.ts'],
   store: ['store/', 'event/', 'supervisor/link.ts'],
   collector: ['collector/', 'config/', 'event/', 'supervisor/link.ts'],
   // The backtest runs the detectors of the watch in a store of its own.
@@ -68,6 +76,7 @@ const MAY_USE: Record<Room, readonly string[]> = {
     'cli/',
     'config/',
     'event/',
+    'limits/',
     'supervisor/',
     'collector/queries/',
     'collector/sink/',
@@ -81,7 +90,7 @@ const MAY_USE: Record<Room, readonly string[]> = {
   dashboards: ['dashboards/', 'event/', 'collector/queries/'],
   docs: ['config/', 'event/'],
   demo: ['demo/', 'cli/', 'collector/queries/', 'supervisor/'],
-  bench: ['bench/', 'proxy/', 'event/', 'config/', 'supervisor/', 'collector/', 'store/'],
+  bench: ['bench/', 'proxy/', 'event/', 'config/', 'limits/', 'supervisor/', 'collector/', 'store/'],
   test: [''],
 }
 
@@ -91,8 +100,10 @@ const OWNERS: Record<string, RegExp> = {
   jose: /^(proxy\/identity\/|test\/|bench\/)/,
   'oidc-provider': /^test\//,
   undici: /^(proxy\/(upstream|roof)\/|bench\/|test\/)/,
+  ioredis: /^(supervisor\/limits\/fleet\.ts|test\/|bench\/)/,
   chdb: /^(store\/engine\.ts|test\/store\/)/,
-  fastify: /^(collector\/|test\/)/,
+  fastify: /^(collector\/|admin\/|test\/)/,
+  '@fastify/swagger': /^admin\/api\.ts$/,
   '@clickhouse/client': /^(collector\/(sink|queries)\/|cli\/|test\/|bench\/)/,
   '@opentelemetry/': /^(collector\/|test\/)/,
   'prom-client': /^(collector\/|test\/)/,
@@ -103,6 +114,8 @@ const OWNERS: Record<string, RegExp> = {
   htm: /^dashboards\/console\//,
   uplot: /^dashboards\/console\//,
   '@tanstack/': /^dashboards\/console\//,
+  ajv: /^(proxy\/schema\/|test\/)/,
+  re2js: /^(proxy\/schema\/pattern\.ts|config\/)/,
   zod: /^(config\/|docs\/|test\/)/,
 }
 

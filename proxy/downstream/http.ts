@@ -20,6 +20,7 @@ import { nowUs } from '../telemetry/clock.ts'
 import { BatchDoor, beginsArray } from './batch.ts'
 import { readTls, TlsListener, type WebServer } from './listener-tls.ts'
 import { SseDoor, ssePath } from './sse.ts'
+import { Standing } from './standing.ts'
 import { WebSocketDoor } from './websocket.ts'
 import { HOP_CERTIFICATE, HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.ts'
 
@@ -27,7 +28,6 @@ import { HOP_CERTIFICATE, HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.
 const KEEP_ALIVE_PROBE_MS = 30_000
 const ignore = (): void => {}
 const LOCAL_PEER = '127.0.0.1'
-const TIMER_MAX_MS = 2_147_483_647
 const NOWHERE: Endpoint = { path: '', server: '' }
 
 /**
@@ -51,6 +51,7 @@ export class Downstream {
   /** By listener. */
   readonly #tls = new Map<number, TlsListener>()
   readonly #streams = new Set<ServerResponse>()
+  readonly #standing = new Standing()
   readonly #door: WebSocketDoor
   readonly #sse: SseDoor
   readonly #batches: BatchDoor
@@ -67,7 +68,7 @@ export class Downstream {
   ) {
     this.#server = server
     this.#wiring = wiring
-    this.#door = new WebSocketDoor(server, wiring, socketOf(slot))
+    this.#door = new WebSocketDoor(server, wiring, socketOf(slot), this.#standing)
     this.#sse = new SseDoor(slot, socketOf)
     this.#batches = new BatchDoor(server, seal, slot, socketOf)
   }
@@ -201,11 +202,21 @@ export class Downstream {
     const { res } = call
     if (this.#streams.size >= wiring.streams_max) throw new WeirError('streams_exhausted')
     this.#streams.add(res)
-    const end = endsWith(call)
-    res.once('close', () => {
-      clearTimeout(end)
-      this.#streams.delete(res)
-    })
+    res.once('close', () => this.#streams.delete(res))
+    this.#stand(call)
+  }
+
+  /** From now on the stream stands and falls with its credential. */
+  #stand(call: Call): void {
+    call.res.once(
+      'close',
+      this.#standing.hold(call, (why) => this.#server.refuse(call, why)),
+    )
+  }
+
+  /** A new config is in force: streams whose credential it does not know are closed. */
+  recheck(): Promise<void> {
+    return this.#standing.recheck((call) => this.#wiring().stages[call.listener]?.head ?? [])
   }
 
   #readBody(call: Call, wiring: Wiring, then: () => void): void {
@@ -275,6 +286,7 @@ export class Downstream {
       if (this.isDraining) throw new WeirError('draining')
       if (this.streams_open >= wiring.streams_max) throw new WeirError('streams_exhausted')
       this.#sse.open(call, at.endpoint, wiring.sessions_per_caller_max)
+      this.#stand(call)
     })
     return true
   }
@@ -341,13 +353,6 @@ export class Downstream {
 function oldEndpoint(path: string, wiring: Wiring): Endpoint {
   const at = ssePath(path)
   return (at && wiring.routes.get(at.endpoint)?.endpoint) ?? NOWHERE
-}
-
-/** Ends a stream when what let its client in has expired: what it opened must not outlive it. */
-function endsWith({ res, identity }: Call): NodeJS.Timeout | undefined {
-  const left_ms = (identity?.expires_ms ?? Number.POSITIVE_INFINITY) - Date.now()
-  // A timer takes no more, and a stream of 24 days is none.
-  return left_ms < TIMER_MAX_MS ? setTimeout(() => res.destroy(), left_ms).unref() : undefined
 }
 
 /** Who is behind a socket: whom another worker names, or a process of this machine. */

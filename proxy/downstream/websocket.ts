@@ -17,6 +17,7 @@ import type { Server } from '../serve.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import { innerEndpoint } from './inner.ts'
 import type { WebServer } from './listener-tls.ts'
+import type { Standing } from './standing.ts'
 import type { Wiring } from './wiring.ts'
 
 const SUBPROTOCOL = 'mcp'
@@ -25,6 +26,8 @@ const ALIVE_MS = 30_000
 const LAG_MAX_BYTES = 1024 * 1024
 const CLOSE_MAX_MS = 2_000
 const GOING_AWAY = 1001
+/** Of a connection whose credential is no longer valid. */
+const POLICY_VIOLATION = 1008
 /** What a frame was refused for, by the library's code. */
 const REFUSALS: Readonly<Record<string, ErrorCode>> = {
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 'payload_too_large',
@@ -37,15 +40,17 @@ export class WebSocketDoor {
   readonly #server: Server
   readonly #wiring: () => Wiring
   readonly #ownSocket: string
+  readonly #standing: Standing
   readonly #sockets = new Map<WebSocket, StreamableClient>()
   readonly #held = new CallerCounts()
   #isDraining = false
 
   /** `ownSocket`: path of the Unix socket this worker listens on. */
-  constructor(server: Server, wiring: () => Wiring, ownSocket: string) {
+  constructor(server: Server, wiring: () => Wiring, ownSocket: string, standing: Standing) {
     this.#server = server
     this.#wiring = wiring
     this.#ownSocket = ownSocket
+    this.#standing = standing
   }
 
   get size(): number {
@@ -119,6 +124,7 @@ export class WebSocketDoor {
       sideOf(socket),
     )
     this.#sockets.set(socket, client)
+    const ended = this.#standing.hold(handshake, () => socket.close(POLICY_VIOLATION))
     let isAlive = true
     const alive = setInterval(() => {
       if (!isAlive) return socket.terminate()
@@ -137,6 +143,7 @@ export class WebSocketDoor {
       if (error.code?.startsWith('WS_ERR_')) this.#refused(handshake, error.code)
     })
     socket.on('close', () => {
+      ended()
       clearInterval(alive)
       this.#sockets.delete(socket)
       void client.close()

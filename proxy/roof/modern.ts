@@ -15,6 +15,7 @@ import { traceparent } from '../telemetry/trace.ts'
 import { type Asked, ask } from '../upstream/ask.ts'
 import { discover, modernHeaders } from '../upstream/discover.ts'
 import { Relay } from '../upstream/relay.ts'
+import type { RelayHooks } from '../upstream/relay-surroundings.ts'
 import { forwardedHeaders, type Upstream } from '../upstream/upstream.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import { type Listening, openRoofListen } from './listen.ts'
@@ -33,15 +34,8 @@ import {
 import type { Names, Resources } from './names.ts'
 import type { RoofSurroundings } from './surroundings.ts'
 
-const METHODS = new Set([
-  'server/discover',
-  'tools/call',
-  'prompts/get',
-  'resources/read',
-  'completion/complete',
-  'subscriptions/listen',
-  ...LISTS.keys(),
-])
+const TO_ONE_SERVER = new Set(['tools/call', 'prompts/get', 'resources/read', 'completion/complete'])
+const METHODS = new Set(['server/discover', ...TO_ONE_SERVER, 'subscriptions/listen', ...LISTS.keys()])
 /** A verdict on a server's era expires: a stale one would never correct itself. */
 const DISCOVERY_MS = 60_000
 
@@ -49,6 +43,8 @@ const DISCOVERY_MS = 60_000
 const LEARN_PAGES_MAX = 50
 /** Most resources that one listen stream may name. */
 const SUBSCRIPTIONS_MAX = 1000
+
+const AS_IT_IS: RelayHooks = { sessionId: null, message: null, result: null, takenBack: null }
 
 type Discovery = { at_ms: number; result: Record<string, unknown> }
 
@@ -87,6 +83,7 @@ export class ModernRoof {
     }
     call.era = 'modern'
     if (call.kind === 'notification') return this.#env.server.answer(call, 202, '')
+    if (!TO_ONE_SERVER.has(call.method)) await this.#env.passRoof(call)
     if (call.method === 'server/discover') return this.#discover(call)
     if (LISTS.has(call.method)) return this.#list(call)
     if (call.method === 'subscriptions/listen') return this.#listen(call)
@@ -187,12 +184,15 @@ export class ModernRoof {
         params: listParams(message as Message, positions?.[upstream.name], parent),
       })
       const way = await upstream.modernWay()
-      return ask(
+      const answer = await ask(
         way,
         [...modernHeaders(way, caller, method), 'traceparent', parent],
         body,
         upstream.config.list_timeout_ms,
       )
+      if (method === 'tools/list')
+        this.#env.definitions.listed(call, upstream.name, call.protocol_version, answer.message)
+      return answer
     })
     const entries = mergeEntries(method, heard, this.#names, this.#resources)
     const next = nextPositions(heard, positions)
@@ -292,6 +292,7 @@ export class ModernRoof {
     if (!meant) throw new WeirError('tool_unknown')
     const upstream = await meant.modernWay()
     call.server = server
+    call.way = upstream
     call.tool = name
     call.upstream_transport = upstream.transport
     call.upstream_endpoint = upstream.endpoint
@@ -314,7 +315,7 @@ export class ModernRoof {
       'POST',
       headers,
       Buffer.from(withTraceparent(text, call.message!, parent, call.tracestate)),
-      new Relay(call, upstream, this.#env, { sessionId: null, message: null, result: null, takenBack: null }),
+      new Relay(call, upstream, this.#env, this.#env.judged(call, AS_IT_IS)),
     )
   }
 

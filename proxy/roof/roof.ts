@@ -78,16 +78,24 @@ export class Roof implements Route {
       String(call.req.headers['mcp-protocol-version'] ?? '') >= MODERN_VERSION
     )
       return this.#modern.forward(call)
-    if (call.method === 'initialize' && call.kind === 'request') return this.#initialize(call)
+    if (call.method === 'initialize' && call.kind === 'request') {
+      await this.#env.passRoof(call)
+      return this.#initialize(call)
+    }
     const roof = await this.#openSession(call)
     if (!roof) return
     if (call.kind === 'notification') return this.#notify(call, roof)
     if (call.kind !== 'request') return this.#answerQuestion(call, roof)
-    if (LISTS.has(call.method)) return this.#list(call, roof)
+    if (LISTS.has(call.method)) {
+      await this.#env.passRoof(call)
+      return this.#list(call, roof)
+    }
     switch (call.method) {
       case 'ping':
+        await this.#env.passRoof(call)
         return this.#env.server.answer(call, 200, this.#result(call, {}))
       case 'logging/setLevel':
+        await this.#env.passRoof(call)
         return this.#setLevel(call, roof)
       case 'tools/call':
       case 'prompts/get':
@@ -278,6 +286,8 @@ export class Roof implements Route {
           upstream.config.list_timeout_ms,
         )
         if (answer.status === 404 || (answer.status === 400 && member.id)) roof.lose(member)
+        if (method === 'tools/list')
+          this.#env.definitions.listed(call, upstream.name, member.version, answer.message)
         return answer
       }
       const first = await query()
@@ -371,6 +381,7 @@ export class Roof implements Route {
     const member = await roof.member(owned.server)
     const { upstream } = member
     call.queue_us += nowUs() - started_us
+    call.way = upstream
     call.upstream_protocol_version = member.version
     call.upstream_session = member.id
     if (!isRetry) await this.#env.passTarget(call)
@@ -385,7 +396,7 @@ export class Roof implements Route {
     roof.open.set(id, upstream.name)
     call.res.once('close', () => roof.open.delete(id))
     call.forwarded_us = nowUs()
-    const relay = new Relay(call, upstream, this.#env, {
+    const hooks = this.#env.judged(call, {
       sessionId: null,
       message: (json) => fromServer(upstream.name, json),
       result: olderAnswer(call, roof.session.protocol_version, member.version),
@@ -400,12 +411,8 @@ export class Roof implements Route {
         return true
       },
     })
-    upstream.send(
-      'POST',
-      headers,
-      Buffer.from(withTraceparent(named, call.message!, parent, call.tracestate)),
-      relay,
-    )
+    const body = Buffer.from(withTraceparent(named, call.message!, parent, call.tracestate))
+    upstream.send('POST', headers, body, new Relay(call, upstream, this.#env, hooks))
   }
 
   #result(call: Call, result: Record<string, unknown>): string {

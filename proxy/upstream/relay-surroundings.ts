@@ -12,6 +12,8 @@ import type { Upstream } from './upstream.ts'
 export type RelaySurroundings = {
   /** Runs the stages that need to know where the call goes. Call it last before sending; it returns a promise only when one waits. */
   passTarget(call: Call): void | Promise<void>
+  /** As passTarget, for a call that the roof answers itself or shares out to all servers: only what counts calls runs. */
+  passRoof(call: Call): void | Promise<void>
   /** Writes the call's event. */
   record(call: Call): void
   /** Has the call's event written, and then tells `then`, which sends the answer's last byte. */
@@ -26,6 +28,8 @@ export type RelaySurroundings = {
   beginHash(): Hash
   /** Takes the whole text of an answer: it is captured where a rule names the call, and questions in it are recorded. */
   sawResult(call: Call, text: string): void
+  /** What an endpoint wants done to an answer, and what policy wants done to it before. */
+  judged(call: Call, hooks: RelayHooks): RelayHooks
   /** Tells the upstream that nobody waits for the answer any more. */
   cancel(call: Call, upstream: Upstream, reason: string): void
   /** A notifications/cancelled has come: the call it names is told, in this worker or another. */

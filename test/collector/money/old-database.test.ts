@@ -1,13 +1,13 @@
 /** A database made before there was money: its tables and views are brought up, its calls stay, its rollups count costs from then on. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readLines } from '../../../collector/intake/lines.ts'
-import { compileBook } from '../../../collector/money/book.ts'
 import { COLUMNS } from '../../../collector/schema/columns.ts'
 import { FIGURE_COLUMNS, FIGURE_COUNTS } from '../../../collector/schema/figures.ts'
 import { migrate } from '../../../collector/schema/migrate.ts'
 import { readMigrations, render, statements } from '../../../collector/schema/template.ts'
 import { openStore, type Store } from '../../../collector/sink/store.ts'
 import { writeBatch } from '../../../collector/sink/write-batch.ts'
+import { compileBook } from '../../../config/cost-book.ts'
 import { FIELDS } from '../../../event/fields.ts'
 import { makeEvent, newBatchId, nowUs, segmentOf } from '../support/events.ts'
 import { collectorOptions, type Running, scratchFolder, startStore } from '../support/processes.ts'
@@ -61,7 +61,7 @@ const columnsOf = async (table: string): Promise<string[]> =>
   ).map((row) => row.name)
 
 beforeAll(async () => {
-  store_ = await startStore(folder.path)
+  store_ = await startStore(folder.path, { isFresh: true })
   store = openStore(collectorOptions(store_.address).store)
   const first = readMigrations().filter((m) => m.version < FIRST_WITH_MONEY)
   for (const { template } of first)
