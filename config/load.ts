@@ -15,6 +15,7 @@ import { explain, explainYaml, flatten } from './explain.ts'
 import { sha256Hex } from './key-text.ts'
 import { checkLimits } from './limit-book.ts'
 import { checkMoney } from './price-book.ts'
+import { checkRules } from './rules.ts'
 import { type Config, configSchema } from './schema.ts'
 
 /** One problem of a config file. `line` and `column` count from 1. */
@@ -112,6 +113,7 @@ export function parseConfig(text: string, file: string, env: Env = process.env):
     ...checkMoney(config, addAt),
     ...checkLimits(config, addAt),
     ...checkAccess(config, addAt),
+    ...checkRules(config, addAt),
   ]
   if (problems.length > 0) throw new ConfigError(problems)
   config.instance ||= hostname()

@@ -13,6 +13,7 @@ import { limit, limitsStore } from './limits.ts'
 import { INCOMING, LISTENERS, LISTENERS_MAX, listenerEntry, listenersOf } from './listeners.ts'
 import { budget, priceEntry, team } from './money.ts'
 import { auth } from './oauth.ts'
+import { rules } from './rules.ts'
 import { runs } from './runs.ts'
 import { validation } from './validation.ts'
 
@@ -61,6 +62,7 @@ export const configSchema = z.strictObject({
     .default([])
     .meta(meta('The price book: what calls cost, since when; beside `servers.<name>.price`')),
   budgets: z.array(budget).default([]).meta(meta('What may be spent, by whom, in which time')),
+  rules,
   limits: z.array(limit).default([]).meta(meta('Rates, concurrency, quotas and spending of calls')),
   limits_store: limitsStore,
   labels: z

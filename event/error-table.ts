@@ -83,6 +83,15 @@ export const ERRORS = {
     text: 'The batch holds more messages than this proxy takes',
     fix: 'Send at most data.value messages at once, or raise http.batch_max',
   },
+  message_ambiguous: {
+    http: 400,
+    rpc: -32600,
+    outcome: 'invalid',
+    owner: 'client',
+    retry: 'changed',
+    text: 'The message can be read in two ways: a key is there twice, or in another case',
+    fix: 'Send each key once, as the MCP specification writes it',
+  },
   params_invalid: {
     http: 400,
     rpc: -32602,

@@ -5,6 +5,8 @@
 import { readFileSync } from 'node:fs'
 import { hostOf, portOf } from '../config/address.ts'
 import { moneyOptions } from '../config/price-book.ts'
+import { hasRights } from '../config/rights.ts'
+import { RuleSet } from '../config/ruleset.ts'
 import type { Config } from '../config/schema.ts'
 import { makeLog } from '../event/log.ts'
 import type { Settled } from '../limits/messages.ts'
@@ -16,6 +18,7 @@ import { Definitions } from './definitions.ts'
 import { hopToOwner } from './downstream/hop.ts'
 import { Downstream } from './downstream/http.ts'
 import type { Wiring } from './downstream/wiring.ts'
+import { Gate } from './gate.ts'
 import { SessionSeal } from './identity/session-id.ts'
 import { Limiting } from './limits/limiting.ts'
 import type { KeeperLink } from './limits/purses.ts'
@@ -34,8 +37,11 @@ import { type Route, Server } from './serve.ts'
 import { ServerEndpoint } from './server-endpoint.ts'
 import { SpoolWriter } from './spool/writer.ts'
 import { admit } from './stages/admit.ts'
+import { authorize } from './stages/authorize.ts'
+import { disambiguate } from './stages/disambiguate.ts'
 import { intend } from './stages/intend.ts'
 import { meter } from './stages/meter.ts'
+import { reach } from './stages/reach.ts'
 import { streamTracer, trace } from './stages/trace.ts'
 import { understand } from './stages/understand.ts'
 import { Validation } from './stages/validate.ts'
@@ -272,14 +278,17 @@ export class Worker {
     this.#definitions.forget((name) => upstreams.get(name) === this.#upstreams.get(name))
     this.#upstreams = upstreams
     const access = this.#access.wire(config)
+    const gate = hasRights(config) ? new Gate(new RuleSet(config.rules), this.#definitions) : null
     const { prices } = moneyOptions(config)
     const metering = meter(prices)
     const limiting = this.#limiting.stage(config, prices, metering)
     const validation = this.#validation(config)
-    const target = [...access.entitle, limiting, validation.stage, metering].filter((stage) => stage !== null)
+    const target = [gate && authorize(gate), ...access.entitle, limiting, validation.stage, metering].filter(
+      (stage) => stage !== null,
+    )
     if (config.durability === 'strict') target.push(intend(this.#recorder))
     this.#definitions.isWanted = target.some(({ name }) => name === 'authorize' || name === 'validate')
-    const env = this.#surroundings(config, target, validation, limiting)
+    const env = this.#surroundings(config, target, { validation, limiting, gate })
     const routes = new Map<string, Route>()
     const roof = new Roof(config, upstreams, env)
     routes.set(roof.endpoint.path, roof)
@@ -289,8 +298,8 @@ export class Worker {
     }
     const message = understand(this.#seal)
     const stages = config.listen.map(({ address, trace: { incoming = config.trace.incoming } }, i) => ({
-      head: [admit(config.http, address), access.identify[i]!],
-      params: [message, trace(config, this.#runs, incoming, this.#seed)],
+      head: [admit(config.http, address), access.identify[i]!, ...(gate ? [reach(gate)] : [])],
+      params: [message, trace(config, this.#runs, incoming, this.#seed), ...(gate ? [disambiguate] : [])],
       target,
     }))
     const free = Math.floor((descriptorLimit() - DESCRIPTOR_RESERVE) / 2)
@@ -320,8 +329,7 @@ export class Worker {
   #surroundings(
     config: Config,
     target: readonly Stage[],
-    validation: Validation,
-    limiting: Stage | null,
+    { validation, limiting, gate }: { validation: Validation; limiting: Stage | null; gate: Gate | null },
   ): RoofSurroundings {
     const server = this.#server
     const recorder = this.#recorder
@@ -375,6 +383,7 @@ export class Worker {
         if (call && !this.#open.cancel(call) && config.workers > 1) this.#link.tell('cancelled', call)
       },
       open: this.#open,
+      gate,
       questions: this.#questions,
       deadlines: this.#deadlines,
     }

@@ -96,7 +96,7 @@ const MAY_USE: Record<Room, readonly string[]> = {
 
 /** The only places that may import a library. */
 const OWNERS: Record<string, RegExp> = {
-  '@marcbachmann/cel-js': /^config\/formula\.ts$/,
+  '@marcbachmann/cel-js': /^config\/(formula|expression|rule-functions|mixed-numbers)\.ts$/,
   jose: /^(proxy\/identity\/|test\/|bench\/)/,
   'oidc-provider': /^test\//,
   undici: /^(proxy\/(upstream|roof)\/|bench\/|test\/)/,
@@ -115,7 +115,7 @@ const OWNERS: Record<string, RegExp> = {
   uplot: /^dashboards\/console\//,
   '@tanstack/': /^dashboards\/console\//,
   ajv: /^(proxy\/schema\/|test\/)/,
-  re2js: /^(proxy\/schema\/pattern\.ts|config\/)/,
+  re2js: /^(proxy\/schema\/pattern\.ts|config\/|test\/)/,
   zod: /^(config\/|docs\/|test\/)/,
 }
 
