@@ -3,6 +3,7 @@
  * label and docs/errors.md come. An upstream's own errors are relayed untouched and only recorded.
  * Own JSON-RPC codes stay out of -32768…-32000, as revision 2026-07-28 asks. A retired code is never used again.
  */
+import { ACCESS_ERRORS } from './access-errors.ts'
 import type { Outcome, Owner } from './fields.ts'
 
 export type ErrorSpec = {
@@ -173,60 +174,7 @@ export const ERRORS = {
     text: 'The body is larger than this proxy takes',
     fix: 'Send less, or raise http.body_max_bytes',
   },
-  host_refused: {
-    http: 403,
-    rpc: 0,
-    outcome: 'denied',
-    owner: 'client',
-    retry: 'no',
-    text: 'This Host is not served here',
-    fix: 'Use the listed address, or add the name to http.allowed_hosts',
-  },
-  origin_refused: {
-    http: 403,
-    rpc: 0,
-    outcome: 'denied',
-    owner: 'client',
-    retry: 'no',
-    text: 'This Origin may not call here',
-    fix: 'Add it to http.allowed_origins',
-  },
-  unauthenticated: {
-    http: 401,
-    rpc: 0,
-    outcome: 'denied',
-    owner: 'client',
-    retry: 'login',
-    text: 'A valid key, access token or certificate is required',
-    fix: 'Send Authorization: Bearer <key> with a key listed under callers, or a token of an authorization server of auth.oauth',
-  },
-  authorization_malformed: {
-    http: 400,
-    rpc: 0,
-    outcome: 'denied',
-    owner: 'client',
-    retry: 'changed',
-    text: 'The Authorization header is malformed',
-    fix: 'Send one header, Authorization: Bearer <token>, with a token of at most 8 KB',
-  },
-  scope_missing: {
-    http: 403,
-    rpc: 0,
-    outcome: 'denied',
-    owner: 'client',
-    retry: 'login',
-    text: 'The access token lacks a scope',
-    fix: 'Ask for a token with the scopes in WWW-Authenticate',
-  },
-  issuer_unavailable: {
-    http: 503,
-    rpc: 0,
-    outcome: 'unavailable',
-    owner: 'upstream',
-    retry: 'after',
-    text: 'The access token cannot be verified: its authorization server is away',
-    fix: 'Try again later; check auth.oauth and the reason in the log',
-  },
+  ...ACCESS_ERRORS,
   session_unknown: {
     http: 404,
     rpc: -32001,
