@@ -18,5 +18,8 @@ serveChild<CollectorOptions>({
   async drain() {
     await collector?.drain()
   },
-  answer: (question) => (question === 'metrics' ? collector?.metrics() : undefined),
+  answer(question, argument) {
+    if (question === 'metrics') return collector?.metrics()
+    if (question === 'spent') return collector?.spent(argument as number)
+  },
 })

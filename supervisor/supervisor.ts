@@ -32,7 +32,8 @@ import {
 } from './data-folder.ts'
 import { withFreePorts } from './free-ports.ts'
 import { hostOptions } from './host-options.ts'
-import { Keeper } from './limits/keeper.ts'
+import type { Keeper } from './limits/keeper.ts'
+import { openKeeper } from './limits/open.ts'
 import { Managed } from './managed.ts'
 import { Overview } from './overview.ts'
 import { Shipper } from './shipper.ts'
@@ -41,8 +42,6 @@ export type Part = 'store' | 'collector' | 'proxy'
 
 const SHIP_FLUSH_MS = 10_000
 const STOP_MS = 15_000
-/** How long a worker may take to give back what it does not use of a limit. */
-const RECALL_MS = 200
 const STORE_STATEMENTS_MAX = 12
 
 /** The source in a checkout, the build in a package. */
@@ -228,26 +227,16 @@ export class Supervisor {
     this.#at.listeners = await withFreePorts(this.#config.listen.map(({ address }) => address))
     this.#startHost()
     await this.#host!.start()
-    this.#keeper = this.#makeKeeper()
+    this.#keeper = openKeeper(this.#config, {
+      log: this.#log,
+      metrics: this.#metrics,
+      secret: this.#secrets.hash,
+      workers: this.#workers,
+      ids: this.#ids,
+      collector: this.#parts.has('collector') ? () => this.#collector : null,
+    })
     for (let i = 1; i <= this.#config.workers; i++) this.#workers.set(`w${i}`, this.#makeWorker(`w${i}`))
     await Promise.all([...this.#workers.values()].map((w) => w.start()))
-  }
-
-  #makeKeeper(): Keeper {
-    const { data, instance, workers } = this.#config
-    return new Keeper(
-      {
-        file: join(data, 'limits.json'),
-        machine: `${instance}-${this.#secrets.hash.slice(0, 8)}`,
-        log: this.#log,
-        metrics: this.#metrics,
-        workers,
-        living: (slot) => this.#ids.get(slot),
-        recall: async (slot, key) =>
-          (await this.#workers.get(slot)!.ask('recall', key, RECALL_MS)) as Settled[],
-      },
-      this.#config,
-    )
   }
 
   /** Where events go; '' while that is not known. */
