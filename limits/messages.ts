@@ -26,3 +26,6 @@ export type SpentRow = {
   tool: string
   spent_nano: number
 }
+
+/** A moment for charts: a share of a limit is reached. The same `id` twice is one. */
+export type LimitNote = { id: string; ts_ms: number; title: string; detail: string }

@@ -9,7 +9,7 @@ import type { Config } from '../../config/schema.ts'
 import type { Log } from '../../event/log.ts'
 import { Bank, entryIdOf, isRefusal, type Need, type Taken, TIGHT_MS } from '../../limits/bank.ts'
 import { Bucket, type Now } from '../../limits/bucket.ts'
-import type { Answer, Ask, Settled, SpentRow } from '../../limits/messages.ts'
+import type { Answer, Ask, LimitNote, Settled, SpentRow } from '../../limits/messages.ts'
 import type { Metrics } from '../../proxy/telemetry/metrics.ts'
 import { Fleet, FleetAway } from './fleet.ts'
 import { LedgerFile, type LedgerLine } from './ledger-file.ts'
@@ -27,6 +27,8 @@ export type KeeperOptions = {
   living(slot: string): string | undefined
   /** What calls have cost since a day, as the store knows it; null where there is no store to ask. Rejects while it is away. */
   spent: ((from_ms: number) => Promise<readonly SpentRow[]>) | null
+  /** Puts a moment on the charts; null where there is no store. */
+  note: ((note: LimitNote) => void) | null
   /** Asks a worker for what it holds of a key and does not use. Rejects when it is silent. */
   recall(slot: string, key: string): Promise<readonly Settled[]>
 }
@@ -365,7 +367,7 @@ export class Keeper {
     const { metrics, log } = this.#options
     metrics.set('weir_limit_keys', this.#bank.size)
     const lines = this.#windows()
-    const told = tellWarnings(lines, (key) => this.#bank.entry(key), metrics, log)
+    const told = tellWarnings(lines, (key) => this.#bank.entry(key), this.#options)
     for (const [i, [key]] of lines.entries()) {
       const bucket = this.#bank.bucket(key, now)
       if (bucket) bucket.warned = lines[i]![3] = told[i]!

@@ -40,6 +40,14 @@ export function openKeeper(config: Config, around: Around): Keeper {
             return rows as SpentRow[]
           }
         : null,
+      note: collector
+        ? (note) => {
+            const noted = collector()?.ask('limit_note', note, SPENT_MS)
+            noted?.catch((error: Error) =>
+              log.warn('not noted on charts', { title: note.title, error: error.message }),
+            )
+          }
+        : null,
       recall: async (slot, key) => (await workers.get(slot)!.ask('recall', key, RECALL_MS)) as Settled[],
     },
     config,

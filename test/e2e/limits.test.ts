@@ -14,6 +14,7 @@ import { type Answer, callTool, initialize, open, send, toolCall } from '../supp
 import { makeFolder } from '../support/folder.ts'
 import { startWeir, type Weir } from '../support/installation.ts'
 import { isAlive, signal } from '../support/processes.ts'
+import { readStore } from '../support/store-reader.ts'
 import { startUpstream, type UpstreamStub } from '../support/upstream.ts'
 import { waitFor } from '../support/wait.ts'
 
@@ -270,7 +271,7 @@ test('a rate lets through no more than burst and pace, and a call that waits as 
   expect(passed(answers)).toBeLessThanOrEqual(most)
   expect(passed(answers)).toBeGreaterThanOrEqual(5)
   // Those of the last round were told last.
-  const told = answers.slice(-20).flatMap((a) => Number(a.message!.error?.data!.retry_after_ms ?? 0))
+  const told = answers.slice(-20).flatMap((a) => Number(a.message?.error?.data?.retry_after_ms ?? 0))
   const wait_ms = Math.max(1, ...told)
   expect(wait_ms).toBeLessThanOrEqual(50)
   const until = performance.now() + wait_ms
@@ -479,6 +480,32 @@ test('a budget that is new in a running month knows what the store says was spen
       weir: 'budget_exhausted',
       limit: { name: 'budget:server:stub:month' },
     })
+    const store = readStore(own.addresses.store)
+    try {
+      const notes = await waitFor('it is on the charts', async () => {
+        const found = await store.rows<{ title: string; detail: string }>(
+          "SELECT title, detail FROM annotations FINAL WHERE kind = 'limit' ORDER BY ts",
+        )
+        return found.length === 2 && found
+      })
+      expect(notes).toEqual([
+        { title: 'limit budget:server:stub:month: 80 % reached', detail: '5 of 6 USD a month' },
+        { title: 'limit budget:server:stub:month: 100 % reached', detail: '6 of 6 USD a month' },
+      ])
+      const decided = await waitFor('decisions are rows', async () => {
+        const found = await store.rows<{ decision: string; n: number }>(
+          "SELECT toString(decision) AS decision, toUInt32(count()) AS n FROM calls WHERE method = 'tools/call' GROUP BY decision ORDER BY decision",
+        )
+        return found.length === 3 && found
+      })
+      expect(decided).toEqual([
+        { decision: 'allow', n: 1 },
+        { decision: 'limit', n: 4 },
+        { decision: 'none', n: 5 },
+      ])
+    } finally {
+      await store.close()
+    }
   } finally {
     await own.remove()
   }
