@@ -39,6 +39,10 @@ const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }>
     about: 'costs of a month for finance: weir export focus --month 2026-10',
     load: () => import('./cli/export.ts'),
   },
+  policy: {
+    about: 'rules tried on the calls of the past, or explained: test, explain',
+    load: () => import('./cli/policy.ts'),
+  },
   rerate: {
     about: 'rate the calls of some days anew by the prices in force',
     load: () => import('./cli/rerate.ts'),
@@ -46,6 +50,14 @@ const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }>
   silence: {
     about: 'keep alerts quiet for a while: add, list, remove',
     load: () => import('./cli/silence.ts'),
+  },
+  key: {
+    about: 'API keys and personal tokens: create, rotate, revoke, list',
+    load: () => import('./cli/key.ts'),
+  },
+  changes: {
+    about: 'who changed what in the configuration, when, from what to what',
+    load: () => import('./cli/changes.ts'),
   },
   doctor: {
     about: 'look at everything that can be wrong: ports, versions, servers, spool, store',

@@ -44,7 +44,7 @@ type Values = {
 }
 
 /** Stands in for a variable that is not set: long enough for any secret, and nothing a server would take. */
-const PLACEHOLDER = 'not-set-in-this-shell'
+export const PLACEHOLDER = 'not-set-in-this-shell'
 
 /** Reads a config although variables are missing. Throws ConfigError for everything else. */
 export function loadForAsking(file: string): { config: Config; unset: string[] } {

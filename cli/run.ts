@@ -1,5 +1,5 @@
 /** Runs parts of Weir under supervision until a signal ends them: what up, proxy, collector and store share. */
-import { watch } from 'node:fs'
+import { realpathSync, watch } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import { formatProblem, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
@@ -21,9 +21,9 @@ export async function runParts(
   needNode()
   const { values } = readArgs(usage, argv, { config: { type: 'string', short: 'c', default: 'weir.yaml' } })
   const file = resolve(values.config as string)
-  const { config, warnings } = loadConfig(file)
+  const { config, warnings, sha256 } = loadConfig(file)
   for (const warning of warnings) process.stderr.write(`${file}: ${warning}\n`)
-  const supervisor = makeSupervisor(config, parts)
+  const supervisor = makeSupervisor(config, parts, { path: file, sha256 })
   const ended = untilSignal(supervisor)
   try {
     await supervisor.start()
@@ -35,9 +35,13 @@ export async function runParts(
   return ended
 }
 
-function makeSupervisor(config: Config, parts: readonly Part[]): Supervisor {
+function makeSupervisor(
+  config: Config,
+  parts: readonly Part[],
+  file: { path: string; sha256: string },
+): Supervisor {
   try {
-    return new Supervisor(config, parts)
+    return new Supervisor(config, parts, file)
   } catch (error) {
     if (error instanceof FolderBusy) throw new CliError(error.message)
     throw new CliError(
@@ -88,35 +92,52 @@ function untilSignal(supervisor: Supervisor): Promise<number> {
   })
 }
 
-function watchConfig(file: string, supervisor: Supervisor): void {
-  let timer: NodeJS.Timeout | null = null
-  const reload = (): void => {
-    timer = null
-    let config: Config
-    try {
-      config = loadConfig(file).config
-    } catch (error) {
-      const problems = (error as { problems?: Parameters<typeof formatProblem>[0][] }).problems
-      process.stderr.write(
-        `config not reloaded, the old one stays:\n${problems ? problems.map(formatProblem).join('\n') : (error as Error).message}\n`,
-      )
-      return
-    }
-    supervisor.reload(config).then(
-      () => process.stderr.write(`config reloaded from ${file}\n`),
-      (error: Error) => process.stderr.write(`config not reloaded, the old one stays: ${error.message}\n`),
-    )
+/** Takes over what the file says now. Never rejects: what is wrong is said on standard error, and in the note of what runs. */
+async function reread(file: string, supervisor: Supervisor, isForced: boolean): Promise<void> {
+  const say = (reason: string): void => {
+    process.stderr.write(`config not reloaded, the old one stays: ${reason}\n`)
   }
+  let loaded: ReturnType<typeof loadConfig>
+  try {
+    loaded = loadConfig(file)
+  } catch (error) {
+    const problems = (error as { problems?: Parameters<typeof formatProblem>[0][] }).problems
+    const reason = problems ? `\n${problems.map(formatProblem).join('\n')}` : (error as Error).message
+    supervisor.takeOver.refused(reason.trim())
+    return say(reason)
+  }
+  try {
+    await supervisor.reload(loaded.config, loaded.sha256, isForced)
+    process.stderr.write(`config reloaded from ${file}\n`)
+  } catch (error) {
+    supervisor.takeOver.refused((error as Error).message)
+    say((error as Error).message)
+  }
+}
+
+function watchConfig(file: string, supervisor: Supervisor): void {
+  supervisor.takeOver.reread = () => reread(file, supervisor, false)
+  let timer: NodeJS.Timeout | null = null
+  let isForced = false
   const soon = (): void => {
     if (timer) clearTimeout(timer)
-    timer = setTimeout(reload, SETTLE_MS)
+    timer = setTimeout(() => {
+      timer = null
+      void reread(file, supervisor, isForced)
+      isForced = false
+    }, SETTLE_MS)
   }
-  process.on('SIGHUP', soon)
+  // Whoever sends it means it: what the config leads to (certificates, files) may have changed.
+  process.on('SIGHUP', () => {
+    isForced = true
+    soon()
+  })
   try {
-    // The folder, not the file: editors and Kubernetes replace files instead of writing them.
-    watch(dirname(file), { persistent: false }, (_event, name) => {
-      if (name === basename(file) || name === '..data') soon()
-    })
+    // The folder, not the file: editors and Kubernetes replace files instead of writing them. Of a link also where it leads.
+    for (const path of new Set([file, realpathSync(file)]))
+      watch(dirname(path), { persistent: false }, (_event, name) => {
+        if (name === basename(path) || name === '..data') soon()
+      })
   } catch {
     process.stderr.write('changes of the config file are not seen here; send SIGHUP to reload\n')
   }

@@ -3,6 +3,7 @@ import { userInfo } from 'node:os'
 import { run, type SilenceRow } from '../collector/queries/silences.ts'
 import type { Matcher } from '../config/matchers.ts'
 import { matcherText, parseMatcher } from '../config/matchers.ts'
+import { durationMs } from './duration.ts'
 import { findInstallation, type Installation, STORE_OPTIONS, STORE_USAGE } from './installation.ts'
 import { openStore } from './store-client.ts'
 import { type Column, table } from './table.ts'
@@ -26,7 +27,6 @@ Alerts that meet all matchers are told to nobody until the silence ends. A match
 ${STORE_USAGE}`
 
 const ASK_MS = 10_000
-const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 type Given = {
   for?: string
@@ -41,9 +41,8 @@ type Given = {
   password?: string
 }
 
-function durationMs(text: string | undefined): number {
-  const [, number, unit] = /^(\d{1,6})([smhd])$/.exec((text ?? '').trim()) ?? []
-  const ms = Number(number) * (UNITS[unit ?? ''] ?? Number.NaN)
+function quietMs(text: string | undefined): number {
+  const ms = durationMs(text ?? '')
   if (!(ms > 0))
     throw new CliError(
       text === undefined ? 'how long shall it be quiet?' : `"${clean(text)}" is not a duration`,
@@ -147,7 +146,7 @@ const userName = (): string => {
 
 async function add(base: string, words: readonly string[], given: Given): Promise<void> {
   const matchers = matchersOf(words)
-  const ends_at = Date.now() + durationMs(given.for)
+  const ends_at = Date.now() + quietMs(given.for)
   const body = { matchers, ends_at, created_by: userName(), comment: given.comment ?? '' }
   const made = (await ask(base, '/api/silences', 'POST', given, body)) as { id: string; ends_ms: number }
   await print(

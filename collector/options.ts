@@ -55,6 +55,8 @@ export type CollectorOptions = {
   export: { otlp: readonly OtlpTarget[] }
   /** SHA-256 (hex) of the API keys that may send OTLP and read /metrics from elsewhere. Empty: loopback peers only. */
   caller_keys: readonly string[]
+  /** When those of them that do not hold for ever are refused, milliseconds since 1970, by SHA-256. */
+  key_expiries?: Readonly<Record<string, number>>
   /** Host names in the Host header besides localhost and the address itself; empty on a non-loopback listener: any. */
   allowed_hosts: readonly string[]
   /** Origins of browser clients besides loopback ones on a loopback listener. */

@@ -1,7 +1,9 @@
 /** What stands under a name or in a list: a server, a caller, a label, a capture rule. */
 import { z } from 'zod'
+import { callerKey } from './caller-keys.ts'
 import { meta, ms, serverUrl } from './leaves.ts'
 import { serverPrice, tags } from './money.ts'
+import { callerCertificate } from './tls.ts'
 import { isWebSocketUrl } from './transport.ts'
 
 /** Key of a server: becomes a path segment and the prefix of its names under the roof. */
@@ -174,23 +176,13 @@ export const caller = z.strictObject({
     .meta(meta('Roles that rules may ask for', { example: '[analyst]' })),
   tags: tags.meta(meta("Tags of every call, for example its cost center; they win over the team's")),
   keys: z
-    .array(
-      z.strictObject({
-        sha256: z
-          .string()
-          .regex(
-            /^[0-9a-f]{64}$/,
-            'expected 64 lower-case hex digits, the SHA-256 of the key, for example the output of: printf %s "$KEY" | sha256sum',
-          )
-          .meta(meta('SHA-256 of the API key in hex; the key itself is never stored')),
-        expires: z
-          .union([z.iso.date(), z.iso.datetime({ offset: true })])
-          .optional()
-          .meta(meta('Day or moment from which the key is refused', { example: '2027-01-31' })),
-      }),
-    )
-    .min(1)
-    .meta(meta('API keys; several allow rotation without a gap')),
+    .array(callerKey)
+    .default([])
+    .meta(meta('API keys and personal tokens; several allow rotation without a gap. `weir key` makes them')),
+  certificates: z
+    .array(callerCertificate)
+    .default([])
+    .meta(meta('Certificates by which a TLS listener knows the caller')),
 })
 
 export const labelSource = z.strictObject({

@@ -6,11 +6,16 @@ import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import { isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml'
+import { checkAccess, knowsCallers } from './access-check.ts'
 import { hostOf, isLoopback } from './address.ts'
+import { checkAdmin } from './admin.ts'
 import { checkAlerts } from './alerts-check.ts'
+import { checkKeys } from './caller-keys.ts'
 import { explain, explainYaml, flatten } from './explain.ts'
+import { sha256Hex } from './key-text.ts'
 import { checkLimits } from './limit-book.ts'
 import { checkMoney } from './price-book.ts'
+import { checkRules } from './rules.ts'
 import { type Config, configSchema } from './schema.ts'
 
 /** One problem of a config file. `line` and `column` count from 1. */
@@ -35,8 +40,9 @@ export class ConfigError extends Error {
 export const formatProblem = (p: Problem): string =>
   `${p.file}:${p.line}:${p.column} ${p.path ? `${p.path}: ` : ''}${p.message}${p.fix ? `\n    fix: ${p.fix}` : ''}`
 
-type Loaded = { config: Config; folder: string; warnings: string[] }
-type Env = Readonly<Record<string, string | undefined>>
+/** `sha256`: of the text. */
+type Loaded = { config: Config; folder: string; warnings: string[]; sha256: string }
+export type Env = Readonly<Record<string, string | undefined>>
 
 /** Reads and checks a config file. Throws ConfigError with every problem found. */
 export function loadConfig(file: string, env: Env = process.env): Loaded {
@@ -102,13 +108,30 @@ export function parseConfig(text: string, file: string, env: Env = process.env):
   const config = parsed.data
   const addAt = (path: PropertyKey[], message: string, fix: string): void =>
     add(offsetOf(document, path, true), pathText(path), message, fix)
-  const warnings = [...crossCheck(config, addAt), ...checkMoney(config, addAt), ...checkLimits(config, addAt)]
+  const warnings = [
+    ...crossCheck(config, addAt),
+    ...checkMoney(config, addAt),
+    ...checkLimits(config, addAt),
+    ...checkAccess(config, addAt),
+    ...checkRules(config, addAt),
+  ]
   if (problems.length > 0) throw new ConfigError(problems)
   config.instance ||= hostname()
   config.data = isAbsolute(config.data) ? config.data : resolve(folder, config.data)
   for (const server of Object.values(config.servers))
     if (server.command !== undefined) server.cwd = resolve(folder, server.cwd ?? '.')
-  return { config: deepFreeze(config), folder, warnings }
+  for (const { tls } of config.listen)
+    if (tls)
+      for (const file of ['cert', 'key', 'client_ca', 'client_crl'] as const)
+        if (tls[file] !== undefined) tls[file] = resolve(folder, tls[file])
+  return { config: deepFreeze(config), folder, warnings, sha256: sha256Hex(text) }
+}
+
+/** The values of a file that loads, references replaced, before the schema: what an edit is compared with. */
+export function resolvedValues(text: string, file: string, env: Env = process.env): unknown {
+  const document = parseDocument(text, { uniqueKeys: true, prettyErrors: false })
+  substitute(document, dirname(resolve(file)), env, () => {})
+  return document.toJS() as unknown
 }
 
 type Document = ReturnType<typeof parseDocument>
@@ -179,18 +202,7 @@ function crossCheck(
   add: (path: PropertyKey[], message: string, fix: string) => void,
 ): string[] {
   const warnings: string[] = []
-  const owners = new Map<string, string>()
-  for (const [name, caller] of Object.entries(config.callers))
-    caller.keys.forEach((key, i) => {
-      const other = owners.get(key.sha256)
-      if (other !== undefined)
-        add(
-          ['callers', name, 'keys', i, 'sha256'],
-          `the same key already belongs to ${other}`,
-          'give each caller keys of its own',
-        )
-      owners.set(key.sha256, name)
-    })
+  checkKeys(config.callers, add)
   const lower = new Map<string, string>()
   for (const name of Object.keys(config.servers)) {
     const twin = lower.get(name.toLowerCase())
@@ -205,6 +217,7 @@ function crossCheck(
     for (const [name, server] of Object.entries(config.servers))
       if (server.memory_max_bytes !== undefined)
         warnings.push(`servers.${name}.memory_max_bytes has no effect here: memory is watched on Linux only`)
+  checkAdmin(config, add)
   checkListeners(config, add)
   if (config.store.url && config.store.database !== 'weir' && !/^\w+$/.test(config.store.database))
     add(['store', 'database'], 'is not an identifier', 'use letters, digits and _')
@@ -215,9 +228,10 @@ function crossCheck(
 
 /** No place twice, and none open to the network without keys. */
 function checkListeners(
-  { listen, console: collector, store, callers }: Config,
+  config: Config,
   add: (path: PropertyKey[], message: string, fix: string) => void,
 ): void {
+  const { listen, console: collector, store, admin } = config
   const own = listen.map(({ address }, i): [PropertyKey[], string] => [
     listen.length === 1 ? ['listen'] : ['listen', i],
     address,
@@ -226,6 +240,7 @@ function checkListeners(
     ...own,
     [['console', 'listen'], collector.listen],
     ...(store.url ? [] : [[['store', 'listen'], store.listen] as [PropertyKey[], string]]),
+    ...(admin.listen ? [[['admin', 'listen'], admin.listen] as [PropertyKey[], string]] : []),
   ]
   const taken = new Map<string, string>()
   for (const [path, at] of places) {
@@ -235,13 +250,13 @@ function checkListeners(
       add(path, `${at} is already used by \`${other}\``, 'give each listener a port of its own')
     taken.set(at, pathText(path))
   }
-  if (Object.keys(callers).length > 0) return
+  if (knowsCallers(config)) return
   for (const [path, at] of own)
     if (!isLoopback(hostOf(at)))
       add(
         path,
         'listening beyond this machine without `callers` would let anyone in',
-        'add callers with keys, or listen on 127.0.0.1',
+        'add callers with keys, or auth.oauth, or listen on 127.0.0.1',
       )
 }
 

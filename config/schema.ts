@@ -3,6 +3,7 @@
  * Keys are snake_case with the unit last; unknown keys are refused; `reload: false` marks what needs a restart.
  */
 import { z } from 'zod'
+import { admin } from './admin.ts'
 import { alertsSchema, slosSchema } from './alerts.ts'
 import { anomalies } from './anomalies.ts'
 import { context } from './context.ts'
@@ -11,7 +12,10 @@ import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
 import { limit, limitsStore } from './limits.ts'
 import { INCOMING, LISTENERS, LISTENERS_MAX, listenerEntry, listenersOf } from './listeners.ts'
 import { budget, priceEntry, team } from './money.ts'
+import { auth } from './oauth.ts'
+import { rules } from './rules.ts'
 import { runs } from './runs.ts'
+import { validation } from './validation.ts'
 
 export const REDACTIONS = ['email', 'card', 'iban', 'secret', 'phone', 'ip'] as const
 
@@ -47,7 +51,8 @@ export const configSchema = z.strictObject({
   callers: z
     .record(z.string().min(1).max(100), caller)
     .default({})
-    .meta(meta('Who may call; empty: everyone on loopback is `local`')),
+    .meta(meta('Who may call; empty, and no `auth.oauth`: everyone on loopback is `local`')),
+  auth,
   teams: z
     .record(z.string().min(1).max(100), team)
     .default({})
@@ -57,6 +62,7 @@ export const configSchema = z.strictObject({
     .default([])
     .meta(meta('The price book: what calls cost, since when; beside `servers.<name>.price`')),
   budgets: z.array(budget).default([]).meta(meta('What may be spent, by whom, in which time')),
+  rules,
   limits: z.array(limit).default([]).meta(meta('Rates, concurrency, quotas and spending of calls')),
   limits_store: limitsStore,
   labels: z
@@ -103,6 +109,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .meta(meta('Arguments and results')),
+  validation,
   context,
   http: z
     .strictObject({
@@ -322,6 +329,7 @@ export const configSchema = z.strictObject({
     .meta(meta('Spans for others')),
   alerts: alertsSchema.prefault({}).meta(meta('Who is told when something is wrong, and what that is')),
   slos: slosSchema.default({}).meta(meta('Service level objectives, by name')),
+  admin,
   log: z
     .strictObject({
       level: z

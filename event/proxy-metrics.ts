@@ -56,6 +56,11 @@ export const METRICS = {
     labels: ['weir_server', 'result'],
     help: 'Costs that trusted servers reported in results: taken, currency (not USD), malformed',
   },
+  weir_validations_total: {
+    type: 'counter',
+    labels: ['weir_server', 'what', 'result'],
+    help: 'Arguments and results held against schemas: valid, invalid, unknown (no definition of the tool), unusable (its schema cannot be used)',
+  },
   weir_limit_refusals_total: {
     type: 'counter',
     labels: ['limit', 'kind', 'mode'],
@@ -94,6 +99,21 @@ export const METRICS = {
     type: 'counter',
     labels: ['kind', 'status'],
     help: 'HTTP requests that carried no call: streams, session ends, responses, refusals',
+  },
+  weir_tokens_total: {
+    type: 'counter',
+    labels: ['result'],
+    help: 'Access tokens looked at for the first time: accepted, refused, unavailable (no keys to verify them with)',
+  },
+  weir_issuer_fetches_total: {
+    type: 'counter',
+    labels: ['issuer', 'result'],
+    help: 'Fetches of the public keys of an authorization server: done, failed',
+  },
+  weir_tls_failures_total: {
+    type: 'counter',
+    labels: ['listener'],
+    help: 'TLS handshakes that failed, by number of the listener; a client without a valid certificate where one is required is one',
   },
   weir_streams_open: { type: 'gauge', labels: ['worker'], help: 'Open streams to clients' },
   weir_calls_open: { type: 'gauge', labels: ['worker'], help: 'Calls in flight' },

@@ -6,10 +6,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Attempt } from '../event/attempt.ts'
 import type { CallEvent, Era, Kind, Outcome, Owner } from '../event/fields.ts'
 import type { Decision } from './decision.ts'
+import type { Certificate } from './identity/certificate.ts'
 import type { Identity } from './identity/identity.ts'
 import type { Session } from './identity/session-id.ts'
+import type { Grant } from './identity/tokens.ts'
 import type { Hold } from './limits/purses.ts'
 import type { Inferred } from './telemetry/inferred-runs.ts'
+import type { Upstream } from './upstream/upstream.ts'
 
 /** A path that clients speak to: one server, or all of them under one roof. */
 export type Endpoint = {
@@ -70,6 +73,10 @@ export class Call {
   protocol_version = ''
   // who
   identity: Identity | null = null
+  /** Of its connection, verified; null for none. */
+  certificate: Certificate | null = null
+  /** What its access token opens; null for other credentials. */
+  grant: Grant | null = null
   session: Session | null = null
   client_name = ''
   client_version = ''
@@ -106,6 +113,8 @@ export class Call {
   upstream_endpoint = ''
   /** Session id towards the upstream, '' for none. Never recorded. */
   upstream_session = ''
+  /** The way to its server, set before the stages that know the target. */
+  way: Upstream | null = null
   attempts = 0
   upstream_attempts: Attempt[] = NO_ATTEMPTS
   missed_servers: string[] = NO_SERVERS

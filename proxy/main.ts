@@ -27,7 +27,9 @@ serveChild<WorkerOptions>({
     })
     const ports = await worker.listen()
     const { listen } = options.config
-    return listen.map(({ address }, i) => `http://${withPort(address, ports[i]!)}`).join(' ')
+    return listen
+      .map(({ address, tls }, i) => `${tls ? 'https' : 'http'}://${withPort(address, ports[i]!)}`)
+      .join(' ')
   },
   async reload(options) {
     worker?.reload((options as unknown as { config: Config }).config)

@@ -5,16 +5,20 @@
 import { readFileSync } from 'node:fs'
 import { hostOf, portOf } from '../config/address.ts'
 import { moneyOptions } from '../config/price-book.ts'
+import { hasRights } from '../config/rights.ts'
+import { RuleSet } from '../config/ruleset.ts'
 import type { Config } from '../config/schema.ts'
 import { makeLog } from '../event/log.ts'
 import type { Settled } from '../limits/messages.ts'
+import { Access } from './access.ts'
 import type { Call } from './call.ts'
 import { Capture } from './capture.ts'
 import { Catalogue, type CatalogueOptions } from './catalogue.ts'
+import { Definitions } from './definitions.ts'
 import { hopToOwner } from './downstream/hop.ts'
 import { Downstream } from './downstream/http.ts'
 import type { Wiring } from './downstream/wiring.ts'
-import { makeKeyRing } from './identity/identity.ts'
+import { Gate } from './gate.ts'
 import { SessionSeal } from './identity/session-id.ts'
 import { Limiting } from './limits/limiting.ts'
 import type { KeeperLink } from './limits/purses.ts'
@@ -28,15 +32,19 @@ import { Recorder } from './record.ts'
 import { Roof } from './roof/roof.ts'
 import { memberHeaders, RoofSessions } from './roof/session.ts'
 import type { RoofSurroundings } from './roof/surroundings.ts'
+import { Validators } from './schema/validators.ts'
 import { type Route, Server } from './serve.ts'
 import { ServerEndpoint } from './server-endpoint.ts'
 import { SpoolWriter } from './spool/writer.ts'
 import { admit } from './stages/admit.ts'
-import { identify } from './stages/identify.ts'
+import { authorize } from './stages/authorize.ts'
+import { disambiguate } from './stages/disambiguate.ts'
 import { intend } from './stages/intend.ts'
 import { meter } from './stages/meter.ts'
+import { reach } from './stages/reach.ts'
 import { streamTracer, trace } from './stages/trace.ts'
 import { understand } from './stages/understand.ts'
+import { Validation } from './stages/validate.ts'
 import { nowUs } from './telemetry/clock.ts'
 import { holdHandles, runRules } from './telemetry/clues.ts'
 import { configSecrets } from './telemetry/config-secrets.ts'
@@ -47,6 +55,7 @@ import { ProcessFigures } from './telemetry/process-figures.ts'
 import { makeRedactor } from './telemetry/redact.ts'
 import { gatherNews } from './telemetry/run-news.ts'
 import { Deadlines } from './upstream/deadline.ts'
+import { readToolList } from './upstream/tool-list.ts'
 import { Upstream } from './upstream/upstream.ts'
 
 const SWEEP_MS = 60_000
@@ -85,6 +94,11 @@ export class Worker {
   readonly #figures = new ProcessFigures()
   readonly #recorder: Recorder
   readonly #catalogue: Catalogue
+  /** What servers say of their tools; kept over a reload for servers that stay. */
+  readonly #definitions = new Definitions(readToolList)
+  readonly #validators = new Validators()
+  /** What was told once of schemas. */
+  readonly #toldSchemas = new Set<string>()
   readonly #server: Server
   readonly #downstream: Downstream
   readonly #seal: SessionSeal
@@ -95,6 +109,7 @@ export class Worker {
   readonly #questions: Questions
   readonly #deadlines = new Deadlines()
   readonly #sessions: RoofSessions
+  readonly #access: Access
   readonly #sweep: NodeJS.Timeout
   /** What was told once of servers that report no usable cost. */
   readonly #toldCosts = new Set<string>()
@@ -135,11 +150,13 @@ export class Worker {
       this.#metrics,
       makeLog(`proxy/${options.slot}`, config.log.level),
     )
+    this.#access = new Access(this.#server.log, this.#metrics)
     const { sessions_max, session_idle_ms, session_max_age_ms, sessions_per_caller_max } = config.http
     this.#seal = new SessionSeal(Buffer.from(options.secrets.session, 'hex'), session_max_age_ms)
     this.#sessions = new RoofSessions(sessions_max, session_idle_ms, sessions_per_caller_max)
     this.#questions = new Questions({
       record: (event) => this.#server.record(event),
+      sawMessage: (server, json) => this.#definitions.heard(server, json),
       capture: () => this.#recorder.capture,
       traceStream: (event) => streamTracer(this.config, this.#runs, this.#seed)(event),
       hasOthers: () => this.config.workers > 1,
@@ -165,8 +182,8 @@ export class Worker {
     await this.#downstream.listen({ kind: 'workers', path: workerSocket(run_folder, slot) })
     await this.#downstream.listen({ kind: 'local', path: localSocket(run_folder) })
     const ports: number[] = []
-    for (const [listener, { address }] of this.config.listen.entries()) {
-      const at = { host: hostOf(address), port: portOf(address), listener }
+    for (const [listener, { address, tls }] of this.config.listen.entries()) {
+      const at = { host: hostOf(address), port: portOf(address), listener, tls }
       ports.push(await this.#downstream.listen({ kind: 'tcp', ...at }))
     }
     return ports
@@ -175,12 +192,14 @@ export class Worker {
   /** Swaps in a new config whole, or throws and keeps the old one. */
   reload(config: Config): void {
     const before = this.#upstreams
+    this.#downstream.adoptTls(config.listen)
     const wiring = this.#wire(config)
     this.#wiring = wiring
     this.config = config
     this.#sessions.per_caller_max = config.http.sessions_per_caller_max
     this.#recorder.capture = this.#capture(config)
     this.#catalogue.options = this.#catalogueOptions(config)
+    void this.#downstream.recheck()
     // Calls that were on their way when the config changed still go to the server they were meant for.
     for (const [name, upstream] of before)
       if (this.#upstreams.get(name) !== upstream)
@@ -256,13 +275,20 @@ export class Worker {
       const isSame = known && JSON.stringify(known.config) === JSON.stringify(server)
       upstreams.set(name, isSame ? known : new Upstream(name, server, this.#options.host_socket))
     }
+    this.#definitions.forget((name) => upstreams.get(name) === this.#upstreams.get(name))
     this.#upstreams = upstreams
+    const access = this.#access.wire(config)
+    const gate = hasRights(config) ? new Gate(new RuleSet(config.rules), this.#definitions) : null
     const { prices } = moneyOptions(config)
     const metering = meter(prices)
     const limiting = this.#limiting.stage(config, prices, metering)
-    const target: Stage[] = [limiting, metering].filter((stage) => stage !== null)
+    const validation = this.#validation(config)
+    const target = [gate && authorize(gate), ...access.entitle, limiting, validation.stage, metering].filter(
+      (stage) => stage !== null,
+    )
     if (config.durability === 'strict') target.push(intend(this.#recorder))
-    const env = this.#surroundings(config, target, limiting)
+    this.#definitions.isWanted = target.some(({ name }) => name === 'authorize' || name === 'validate')
+    const env = this.#surroundings(config, target, { validation, limiting, gate })
     const routes = new Map<string, Route>()
     const roof = new Roof(config, upstreams, env)
     routes.set(roof.endpoint.path, roof)
@@ -270,11 +296,10 @@ export class Worker {
       const route = new ServerEndpoint(upstream, this.#seal, env)
       routes.set(route.endpoint.path, route)
     }
-    const whoCalls = identify(makeKeyRing(config.callers, config.teams))
     const message = understand(this.#seal)
-    const stages = config.listen.map(({ address, trace: { incoming = config.trace.incoming } }) => ({
-      head: [admit(config.http, address), whoCalls],
-      params: [message, trace(config, this.#runs, incoming, this.#seed)],
+    const stages = config.listen.map(({ address, trace: { incoming = config.trace.incoming } }, i) => ({
+      head: [admit(config.http, address), access.identify[i]!, ...(gate ? [reach(gate)] : [])],
+      params: [message, trace(config, this.#runs, incoming, this.#seed), ...(gate ? [disambiguate] : [])],
       target,
     }))
     const free = Math.floor((descriptorLimit() - DESCRIPTOR_RESERVE) / 2)
@@ -286,11 +311,26 @@ export class Worker {
       streams_max: Math.max(1, Math.min(config.http.streams_max, free)),
       sessions_per_caller_max: config.http.sessions_per_caller_max,
       page_headers: Object.values(config.labels).flatMap((label) => label.header?.toLowerCase() ?? []),
+      resourceMetadata: access.resourceMetadata,
       plain: plainPages(upstreams, () => this.#downstream.isDraining),
     }
   }
 
-  #surroundings(config: Config, target: readonly Stage[], limiting: Stage | null): RoofSurroundings {
+  #validation({ validation }: Config): Validation {
+    return new Validation(validation, {
+      definitions: this.#definitions,
+      validators: this.#validators,
+      metrics: this.#metrics,
+      log: this.#server.log,
+      told: this.#toldSchemas,
+    })
+  }
+
+  #surroundings(
+    config: Config,
+    target: readonly Stage[],
+    { validation, limiting, gate }: { validation: Validation; limiting: Stage | null; gate: Gate | null },
+  ): RoofSurroundings {
     const server = this.#server
     const recorder = this.#recorder
     const isHashing = config.capture.results === 'hash'
@@ -304,6 +344,7 @@ export class Worker {
       cursorKey: Buffer.from(this.#options.secrets.session, 'hex'),
       sessions: this.#sessions,
       catalogue: this.#catalogue,
+      definitions: this.#definitions,
       slot: this.#options.slot,
       hop: (call, owner) => hopToOwner(call, workerSocket(this.#options.run_folder, owner)),
       passTarget: (call) => runStages(target, call),
@@ -325,7 +366,16 @@ export class Worker {
         if (trusted.has(call.server)) this.#reportedCost(call, text)
         if (call.inferred) holdHandles(call, text, rules, this.#runs)
         if (call.outcome === 'input_required') this.#questions.required(call, text)
-        if (call.endpoint.server !== '') this.#catalogue.answered(call, text)
+        validation.saw(call, text)
+        if (call.endpoint.server === '') return
+        this.#catalogue.answered(call, text)
+        this.#definitions.answered(call, text)
+      },
+      judged: (call, hooks) => {
+        const judge = validation.judge(call)
+        if (judge === null) return hooks
+        const { result } = hooks
+        return { ...hooks, result: result === null ? judge : (json) => result(judge(json)) }
       },
       cancel: (call, upstream, reason) => this.#cancel(call, upstream, reason),
       cancelled: (notice) => {
@@ -333,6 +383,7 @@ export class Worker {
         if (call && !this.#open.cancel(call) && config.workers > 1) this.#link.tell('cancelled', call)
       },
       open: this.#open,
+      gate,
       questions: this.#questions,
       deadlines: this.#deadlines,
     }

@@ -1,5 +1,6 @@
 /** What the collector is told of a config. Pure: addresses and secrets come as arguments, for only the supervisor knows them. */
 import type { CollectorOptions } from '../collector/options.ts'
+import { expiryMs } from '../config/key-text.ts'
 import { moneyOptions } from '../config/price-book.ts'
 import type { Config } from '../config/schema.ts'
 import { storeAccess } from './store-access.ts'
@@ -22,7 +23,15 @@ export function collectorOptions(config: Config, around: Surroundings): Collecto
     context,
     anomalies: config.anomalies,
     export: exported,
-    caller_keys: Object.values(callers).flatMap((c) => c.keys.map((k) => k.sha256)),
+    // A token with a scope is for some tools of some servers: it opens no console, which shows them all.
+    caller_keys: Object.values(callers).flatMap(({ keys }) =>
+      keys.filter(({ scope }) => scope === undefined).map(({ sha256 }) => sha256),
+    ),
+    key_expiries: Object.fromEntries(
+      Object.values(callers).flatMap(({ keys }) =>
+        keys.filter(({ expires }) => expires !== undefined).map((key) => [key.sha256, expiryMs(key)]),
+      ),
+    ),
     allowed_hosts: http.allowed_hosts,
     allowed_origins: http.allowed_origins,
     log_level: log.level,

@@ -28,6 +28,10 @@ export type RunNote = {
   listeners: readonly string[]
   console: string
   store: string
+  /** The admin API; '' when there is none. */
+  admin: string
+  /** The text of weir.yaml in force, and why a newer one is not ('' when it is). */
+  config: { sha256: string; refused: string }
 }
 
 export class FolderBusy extends Error {}

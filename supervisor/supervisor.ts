@@ -8,9 +8,9 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { type AdminOptions, RELOAD_QUESTION } from '../admin/options.ts'
 import { type CollectorOptions, collectorProcess } from '../collector/options.ts'
-import { hostOf, pinned, portOf } from '../config/address.ts'
-import { restartChanges } from '../config/changes.ts'
+import { pinned } from '../config/address.ts'
 import type { Config } from '../config/schema.ts'
 import { type Log, makeLog } from '../event/log.ts'
 import type { Ask, Settled } from '../limits/messages.ts'
@@ -19,6 +19,7 @@ import type { WorkerOptions } from '../proxy/options.ts'
 import { Metrics } from '../proxy/telemetry/metrics.ts'
 import { type StoreOptions, storeProcess } from '../store/options.ts'
 import { collectorOptions } from './collector-options.ts'
+import { ConfigAudit } from './config-audit.ts'
 import { ConfigHistory } from './config-history.ts'
 import {
   loadSecrets,
@@ -34,15 +35,17 @@ import { withFreePorts } from './free-ports.ts'
 import { hostOptions } from './host-options.ts'
 import type { Keeper } from './limits/keeper.ts'
 import { openKeeper } from './limits/open.ts'
-import { Managed } from './managed.ts'
+import { anySays, Managed } from './managed.ts'
+import { openShipper } from './open-shipper.ts'
 import { Overview } from './overview.ts'
-import { Shipper } from './shipper.ts'
+import type { Shipper } from './shipper.ts'
+import { storeOptions } from './store-options.ts'
+import { TakeOver } from './take-over.ts'
 
 export type Part = 'store' | 'collector' | 'proxy'
 
 const SHIP_FLUSH_MS = 10_000
 const STOP_MS = 15_000
-const STORE_STATEMENTS_MAX = 12
 
 /** The source in a checkout, the build in a package. */
 const program = (path: string): string => {
@@ -52,7 +55,10 @@ const program = (path: string): string => {
 
 export class Supervisor {
   #config: Config
+  readonly #file: string
   readonly #history = new ConfigHistory()
+  readonly #audit: ConfigAudit | null
+  readonly takeOver: TakeOver
   readonly #parts: ReadonlySet<Part>
   readonly #secrets: Secrets
   readonly #log: Log
@@ -64,23 +70,44 @@ export class Supervisor {
   #store: Managed | null = null
   #collector: Managed | null = null
   #host: Managed | null = null
+  #admin: Managed | null = null
   #shipper: Shipper | null = null
   #keeper: Keeper | null = null
   /** Addresses as they came out; a port 0 in the config keeps the port it got first. */
-  readonly #at = { listeners: [] as readonly string[], collector: '', store: '' }
+  readonly #at = { listeners: [] as readonly string[], collector: '', store: '', admin: '' }
   readonly #overview: Overview
   #isStopping = false
-  #reloading: Promise<void> = Promise.resolve()
 
-  /** Takes the data folder. Throws FolderBusy when another installation uses it. */
-  constructor(config: Config, parts: readonly Part[]) {
+  /** Takes the data folder. Throws FolderBusy when another installation uses it. `file`: what was read, and its text's SHA-256. */
+  constructor(config: Config, parts: readonly Part[], file: { path: string; sha256: string }) {
     this.#config = config
+    this.#file = file.path
+    this.takeOver = new TakeOver(file.sha256, {
+      config: () => this.#config,
+      apply: (next) => this.#apply(next),
+      onTaken: (taken, sha256) => this.#audit?.taken(taken, sha256, false),
+      onState: () => {
+        if (!this.#isStopping) this.#note()
+      },
+      onResult: (result) => this.#metrics.add('weir_config_reloads_total', 1, [result]),
+    })
     this.#parts = new Set(parts)
     this.#log = makeLog('supervisor', config.log.level)
     lockFolder(config.data)
     this.#secrets = loadSecrets(config.data)
     this.#run_folder = makeRunFolder(config.data)
     cluster.schedulingPolicy = cluster.SCHED_RR
+    this.#audit =
+      this.#parts.has('proxy') || this.#parts.has('collector')
+        ? new ConfigAudit({
+            folder: config.data,
+            instance: config.instance,
+            secret: this.#secrets.hash,
+            token: this.#token(),
+            collector: () => this.#collectorUrl(),
+            log: this.#log,
+          })
+        : null
     this.#overview = new Overview(
       {
         workers: this.#workers,
@@ -95,7 +122,9 @@ export class Supervisor {
   }
 
   /** Where it can be reached; `proxy` is the first of `listeners`. */
-  get addresses(): { proxy: string; listeners: readonly string[]; collector: string; store: string } {
+  get addresses(): { proxy: string } & { readonly [at in 'collector' | 'store' | 'admin']: string } & {
+    listeners: readonly string[]
+  } {
     return { proxy: this.#at.listeners[0] ?? '', ...this.#at }
   }
 
@@ -114,6 +143,7 @@ export class Supervisor {
       if (this.#parts.has('proxy')) begin(this.#startProxy())
       await store
       if (this.#parts.has('collector')) begin(this.#startCollector())
+      if (this.#audit && this.#config.admin.listen) begin(this.#startAdmin(this.#config.admin.listen))
       await Promise.all(starting)
     } catch (error) {
       await Promise.allSettled(starting)
@@ -121,11 +151,20 @@ export class Supervisor {
       throw error
     }
     this.#note()
+    this.#audit?.taken(this.#config, this.takeOver.state.sha256, true)
   }
 
   #note(): void {
-    const { proxy: listen, listeners, collector, store } = this.addresses
-    const note = { pid: process.pid, listen, listeners, console: collector, store }
+    const { proxy: listen, listeners, collector, store, admin } = this.addresses
+    const note = {
+      pid: process.pid,
+      listen,
+      listeners,
+      console: collector,
+      store,
+      admin,
+      config: this.takeOver.state,
+    }
     for (const folder of [this.#run_folder, this.#config.data]) writeNote(folder, note)
   }
 
@@ -144,23 +183,12 @@ export class Supervisor {
   }
 
   #startStore(): Promise<string> {
-    const { store, data } = this.#config
     const options = (): StoreOptions => {
-      const listen = pinned(store.listen, this.#at.store)
-      return {
-        listen: { host: hostOf(listen), port: portOf(listen) },
-        data_path: join(data, 'clickhouse'),
-        database: 'weir',
-        memory_max_bytes: store.memory_max_bytes,
-        statements_max: STORE_STATEMENTS_MAX,
-        writer: {
-          user: 'weir',
-          password: this.#parts.has('collector')
-            ? this.#secrets.store
-            : store.password || this.#secrets.store,
-        },
-        reader: { user: 'reader', password: store.reader_password },
-      }
+      const { store } = this.#config
+      const password = this.#parts.has('collector')
+        ? this.#secrets.store
+        : store.password || this.#secrets.store
+      return storeOptions(this.#config, pinned(store.listen, this.#at.store), password)
     }
     this.#store = this.#managed('store', {
       // No environment of ours: SQL must find no secret there.
@@ -206,24 +234,14 @@ export class Supervisor {
   }
 
   async #startProxy(): Promise<void> {
-    const spool = spoolFolder(this.#config.data)
-    this.#shipper = new Shipper(
-      {
-        folder: spool,
-        instance: this.#config.instance,
-        max_bytes: this.#config.spool.max_bytes,
-        full: this.#config.spool.full,
-        token: this.#token(),
-        collector: () => this.#collectorUrl(),
-        living: () => new Set(this.#ids.values()),
-        onFull: (isFull) => {
-          for (const worker of this.#workers.values()) worker.ask('spool_full', isFull).catch(() => {})
-        },
-      },
-      randomBytes(8).toString('hex'),
-      this.#metrics,
-      this.#log,
-    )
+    this.#shipper = openShipper(this.#config, {
+      token: this.#token(),
+      collector: () => this.#collectorUrl(),
+      ids: this.#ids,
+      workers: this.#workers,
+      metrics: this.#metrics,
+      log: this.#log,
+    })
     this.#at.listeners = await withFreePorts(this.#config.listen.map(({ address }) => address))
     this.#startHost()
     await this.#host!.start()
@@ -252,6 +270,22 @@ export class Supervisor {
 
   #hostOptions(): HostOptions {
     return hostOptions(this.#config, join(this.#run_folder, 'host.sock'))
+  }
+
+  #adminOptions(listen: string): AdminOptions {
+    const { admin, log } = this.#config
+    return { listen: pinned(listen, this.#at.admin), file: this.#file, admin, log_level: log.level }
+  }
+
+  #startAdmin(listen: string): Promise<string> {
+    this.#admin = this.#managed('admin', {
+      fork: () => fork(program('admin/main'), [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+      options: () => this.#adminOptions(listen),
+      onReady: (address) => {
+        this.#at.admin = address
+      },
+    })
+    return this.#admin.start()
   }
 
   #startHost(): void {
@@ -323,13 +357,7 @@ export class Supervisor {
         if (question === 'limits') return this.#keeper?.ask(slot, argument as Ask[])
         if (question !== 'question') return this.#answer(question)
         // What became of a server's question: the worker that has it says true.
-        const asked = this.#others(slot).map(async (worker) => {
-          if ((await worker.ask(question, argument)) !== true) throw new Error('not here')
-        })
-        return Promise.any(asked).then(
-          () => true,
-          () => false,
-        )
+        return anySays(this.#others(slot), question, argument)
       },
     })
   }
@@ -343,41 +371,26 @@ export class Supervisor {
   async #answer(question: string): Promise<unknown> {
     if (question === 'metrics') return this.#overview.snapshot()
     if (question === 'ready') return this.#overview.readiness()
+    if (question === RELOAD_QUESTION) return this.takeOver.ask()
     throw new Error(`unknown question ${question}`)
   }
 
   // --- reload and stop --------------------------------------------------------------------------------------------
 
-  /** Takes over a new config everywhere, or nowhere: then it throws and says why. One at a time, in the order they came. */
-  reload(config: Config): Promise<void> {
-    const done = this.#reloading.then(() => this.#reload(config))
-    this.#reloading = done.catch(() => {})
-    return done
+  /** Takes over a new config everywhere, or nowhere: then it throws and says why. `sha256`: of its text. */
+  reload(config: Config, sha256: string, isForced = false): Promise<void> {
+    return this.takeOver.reload(config, sha256, isForced)
   }
 
-  async #reload(config: Config): Promise<void> {
-    const fixed = restartChanges(this.#config, config)
-    if (fixed.length > 0) {
-      this.#metrics.add('weir_config_reloads_total', 1, ['refused'])
-      throw new Error(`${fixed.join(', ')} cannot change while running; restart Weir to take it over`)
-    }
-    const before = this.#config
-    const apply = async (next: Config): Promise<void> => {
-      this.#config = next
-      this.#keeper?.reload(next)
-      if (this.#host?.isReady) await this.#host.reload(this.#hostOptions())
-      if (this.#collector?.isReady) await this.#collector.reload(this.#collectorOptions())
-      for (const worker of this.#workers.values())
-        if (worker.isReady) await worker.reload({ config: this.#workerConfig() })
-    }
-    try {
-      await apply(config)
-    } catch (error) {
-      await apply(before).catch(() => {})
-      this.#metrics.add('weir_config_reloads_total', 1, ['failed'])
-      throw error
-    }
-    this.#metrics.add('weir_config_reloads_total', 1, ['done'])
+  /** The workers before the collector: who is let in changes first. */
+  async #apply(next: Config): Promise<void> {
+    this.#config = next
+    this.#keeper?.reload(next)
+    if (this.#host?.isReady) await this.#host.reload(this.#hostOptions())
+    const workers = [...this.#workers.values()].filter((worker) => worker.isReady)
+    await Promise.all(workers.map((worker) => worker.reload({ config: this.#workerConfig() })))
+    if (this.#collector?.isReady) await this.#collector.reload(this.#collectorOptions())
+    if (this.#admin?.isReady) await this.#admin.reload(this.#adminOptions(next.admin.listen ?? ''))
   }
 
   /** Drains in order: calls first, then what they left behind, then the store. */
@@ -385,12 +398,14 @@ export class Supervisor {
     if (this.#isStopping) return
     this.#isStopping = true
     // A signal to the whole group reaches the children too: none of them is to come back.
-    for (const child of [...this.#workers.values(), this.#host, this.#collector, this.#store])
+    for (const child of [...this.#workers.values(), this.#admin, this.#host, this.#collector, this.#store])
       child?.expectEnd()
     const drain_ms = this.#config.http.drain_timeout_ms
     await Promise.all([...this.#workers.values()].map((w) => w.stop(drain_ms + 2_000)))
+    await this.#admin?.stop(STOP_MS)
     this.#keeper?.close()
     await this.#host?.stop(STOP_MS)
+    await this.#audit?.flush()
     if (this.#shipper) {
       await this.#shipper.flush(SHIP_FLUSH_MS)
       this.#shipper.close()

@@ -24,6 +24,7 @@ export type GuardOptions = {
   listen: string
   intake_token: string
   caller_keys: readonly string[]
+  key_expiries?: Readonly<Record<string, number>>
   allowed_hosts: readonly string[]
   allowed_origins: readonly string[]
 }
@@ -64,12 +65,14 @@ export function openGuard(options: GuardOptions): Guard {
   const token = sha256(options.intake_token)
   const keys = options.caller_keys.map((key) => Buffer.from(key, 'hex')).filter((key) => key.length === 32)
 
+  const holds = (digest: string): boolean =>
+    Date.now() < (options.key_expiries?.[digest] ?? Number.POSITIVE_INFINITY)
   const isKnownKey = (secret: string): boolean => {
     if (secret === '') return false
     const digest = sha256(secret)
     let known = false
     for (const key of keys) known = timingSafeEqual(key, digest) || known
-    return known
+    return known && holds(digest.toString('hex'))
   }
   const isKnownOrigin = (origin: string): boolean => {
     if (origins.has(origin.toLowerCase())) return true
@@ -82,7 +85,8 @@ export function openGuard(options: GuardOptions): Guard {
   // A name that resolves to this machine but is none of ours may be another site's: it does not open the door.
   const isAtThisMachine = (request: FastifyRequest): boolean =>
     isLocalPeer(request) && hosts.has(hostOf(request.headers.host ?? ''))
-  const isValid = (digest: string): boolean => keys.some((key) => key.toString('hex') === digest)
+  const isValid = (digest: string): boolean =>
+    holds(digest) && keys.some((key) => key.toString('hex') === digest)
   const unauthenticated = (message: string, fix: string): ApiError =>
     new ApiError(401, 'unauthenticated', message, fix)
   return {

@@ -3,10 +3,12 @@
  * fastify's application object. Invariant: every route passes the guard before its body is read.
  */
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
+import { CHANGES_PATH } from '../../event/config-change.ts'
 import { INTAKE_HEADERS } from '../../event/segment.ts'
 import type { Console } from '../console/assets.ts'
 import { pageRoutes, sendMissing } from '../console/pages.ts'
 import type { BatchIntake } from '../intake/batches.ts'
+import { readChanges, writeChanges } from '../intake/config-changes.ts'
 import { readLosses, writeLosses } from '../intake/losses.ts'
 import { type Log, reasonOf } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
@@ -199,6 +201,16 @@ function batchRoutes(app: FastifyInstance, parts: ApiParts, admit: Admit): void 
     }
     metrics.count('weir_collector_losses_reported_total', losses.length)
     return { losses: losses.length }
+  })
+  app.post(CHANGES_PATH, { onRequest: [intake, admit.place] }, async (request) => {
+    const changes = readChanges(await inflate(bodyOf(request), request.headers['content-encoding']))
+    if (!parts.isReady()) throw storeAway()
+    try {
+      await writeChanges(store, changes)
+    } catch (error) {
+      throw error instanceof StoreError ? storeAway() : error
+    }
+    return { changes: changes.length }
   })
 }
 

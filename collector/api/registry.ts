@@ -7,6 +7,7 @@ import { CONTEXT_QUESTIONS } from './questions-context.ts'
 import { EVENT_QUESTIONS } from './questions-events.ts'
 import { HEALTH_QUESTIONS } from './questions-health.ts'
 import { MONEY_QUESTIONS } from './questions-money.ts'
+import { POLICY_QUESTIONS } from './questions-policy.ts'
 import { RUN_QUESTIONS } from './questions-runs.ts'
 
 /** Areas, in any order. A name may be taken once. */
@@ -18,6 +19,7 @@ const AREAS: readonly Readonly<Record<string, Question>>[] = [
   EVENT_QUESTIONS,
   HEALTH_QUESTIONS,
   MONEY_QUESTIONS,
+  POLICY_QUESTIONS,
   RUN_QUESTIONS,
 ]
 

@@ -20,6 +20,7 @@ export const VIEW_PATHS = [
   '/servers',
   '/servers/*',
   '/audit',
+  '/policy',
   '/alerts',
   '/health',
 ] as const

@@ -30,6 +30,7 @@ const LIFETIMES: Readonly<Record<string, readonly [time: string, days: string]>>
   caller_habits_1d: ['d', 'ROLLUPS_DAYS'],
   alert_events: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
   alert_deliveries: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
+  config_changes: ['toDateTime(ts)', 'ROLLUPS_DAYS'],
   cost_adjustments: ['toDateTime(ts)', 'CALLS_DAYS'],
   ratings: ['toDateTime(written_at)', 'ROLLUPS_DAYS'],
   cost_1d: ['d', 'ROLLUPS_DAYS'],

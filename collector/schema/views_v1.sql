@@ -19,6 +19,12 @@ CREATE OR REPLACE VIEW {DB}.v_failures AS
 SELECT {CALLS_NAMES}, {FAULT} AS fault
 FROM {DB}.calls AS c WHERE {FAILED};
 
+-- Every event that policy had a word on, of any kind: what was refused and by what, what was allowed, and what something in shadow
+-- mode would have refused.
+CREATE OR REPLACE VIEW {DB}.v_decisions AS
+SELECT {CALLS_NAMES}, c.decision NOT IN ('none', 'allow') AS refused
+FROM {DB}.calls AS c WHERE c.decision != 'none' OR notEmpty(c.shadow);
+
 -- Failures by cause and hour: equal causes have equal fingerprints.
 CREATE OR REPLACE VIEW {DB}.v_errors AS
 SELECT toStartOfHour(f.ts) AS hour, f.error_fingerprint AS error_fingerprint, f.outcome AS outcome, f.owner AS owner, f.error_type AS error_type,
@@ -481,3 +487,9 @@ FROM (
   WHERE v.server != '' AND v.ts >= fromUnixTimestamp64Micro({from_us:Int64}) AND v.ts < fromUnixTimestamp64Micro({to_us:Int64})
   GROUP BY server
 );
+
+-- Who changed what in the configuration, when, from what to what: keys, callers, rules, limits, budgets, prices and everything else.
+-- before and after are JSON without secrets; what may hold one is a fingerprint, # and hex digits. who is '' for an editor's work.
+CREATE OR REPLACE VIEW {DB}.v_config_changes AS
+SELECT ts, instance, who, via, section, name, multiIf(before = '', 'added', after = '', 'removed', 'changed') AS action, before, after, id
+FROM {DB}.config_changes FINAL;

@@ -6,6 +6,7 @@ import { Callers } from './views/callers.ts'
 import { Cost } from './views/cost.ts'
 import { Health } from './views/health.ts'
 import { Overview } from './views/overview.ts'
+import { Policy } from './views/policy.ts'
 import { Runs } from './views/runs.ts'
 import { Servers } from './views/servers.ts'
 import { Tools } from './views/tools.ts'
@@ -39,6 +40,7 @@ export const VIEWS: readonly View[] = [
   view('callers', 'Callers', 'l', Callers),
   view('servers', 'Servers', 's', Servers),
   view('audit', 'Audit', 'a', Audit),
+  view('policy', 'Policy', 'p', Policy),
   view('alerts', 'Alerts', 'e', Alerts),
   view('health', 'Weir health', 'h', Health),
   view('trace', 'Trace', '', Trace, false),

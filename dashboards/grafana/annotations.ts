@@ -17,6 +17,7 @@ const CHANGED = (kinds: readonly string[]): string => `
 export const ANNOTATIONS: readonly Annotation[] = [
   { name: 'Deploys', color: 'blue', shown: true, sql: CHANGED(['deploy']) },
   { name: 'Config', color: 'purple', shown: true, sql: CHANGED(['config', 'prices']) },
+  { name: 'Access', color: 'green', shown: true, sql: CHANGED(['access']) },
   {
     name: 'Tool definitions',
     color: 'yellow',

@@ -3,18 +3,21 @@
  * worker's socket, where it is a call like any other: same stages, same event. The credentials are those of the handshake.
  * A message that cannot be taken ends the connection, and leaves its event here.
  */
-import { type Server as HttpServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { ErrorCode } from '../../event/error-table.ts'
 import { Call } from '../call.ts'
 import { asWeirError, toHttpJson, tooManySessions, WeirError } from '../errors.ts'
 import { CallerCounts } from '../identity/caller-counts.ts'
+import { certificateOf } from '../identity/certificate.ts'
 import { type ClientSide, StreamableClient } from '../mcp/streamable-client.ts'
 import { runStages } from '../pipeline.ts'
 import type { Server } from '../serve.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import { innerEndpoint } from './inner.ts'
+import type { WebServer } from './listener-tls.ts'
+import type { Standing } from './standing.ts'
 import type { Wiring } from './wiring.ts'
 
 const SUBPROTOCOL = 'mcp'
@@ -23,6 +26,8 @@ const ALIVE_MS = 30_000
 const LAG_MAX_BYTES = 1024 * 1024
 const CLOSE_MAX_MS = 2_000
 const GOING_AWAY = 1001
+/** Of a connection whose credential is no longer valid. */
+const POLICY_VIOLATION = 1008
 /** What a frame was refused for, by the library's code. */
 const REFUSALS: Readonly<Record<string, ErrorCode>> = {
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 'payload_too_large',
@@ -35,15 +40,17 @@ export class WebSocketDoor {
   readonly #server: Server
   readonly #wiring: () => Wiring
   readonly #ownSocket: string
+  readonly #standing: Standing
   readonly #sockets = new Map<WebSocket, StreamableClient>()
   readonly #held = new CallerCounts()
   #isDraining = false
 
   /** `ownSocket`: path of the Unix socket this worker listens on. */
-  constructor(server: Server, wiring: () => Wiring, ownSocket: string) {
+  constructor(server: Server, wiring: () => Wiring, ownSocket: string, standing: Standing) {
     this.#server = server
     this.#wiring = wiring
     this.#ownSocket = ownSocket
+    this.#standing = standing
   }
 
   get size(): number {
@@ -51,7 +58,7 @@ export class WebSocketDoor {
   }
 
   /** `listener`: its number. */
-  attach(http: HttpServer, listener: number): void {
+  attach(http: WebServer, listener: number): void {
     const sockets = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -98,6 +105,7 @@ export class WebSocketDoor {
     // The stages before the body look at the request only.
     const call = new Call(req, NO_ANSWER, route?.endpoint ?? { path, server: '' }, nowUs(), peer, false)
     call.listener = listener
+    call.certificate = certificateOf(req.socket)
     await runStages(wiring.stages[listener]!.head, call)
     if (!route) throw new WeirError('path_unknown', path.slice(0, 200))
     if (this.#isDraining) throw new WeirError('draining')
@@ -116,6 +124,7 @@ export class WebSocketDoor {
       sideOf(socket),
     )
     this.#sockets.set(socket, client)
+    const ended = this.#standing.hold(handshake, () => socket.close(POLICY_VIOLATION))
     let isAlive = true
     const alive = setInterval(() => {
       if (!isAlive) return socket.terminate()
@@ -134,6 +143,7 @@ export class WebSocketDoor {
       if (error.code?.startsWith('WS_ERR_')) this.#refused(handshake, error.code)
     })
     socket.on('close', () => {
+      ended()
       clearInterval(alive)
       this.#sockets.delete(socket)
       void client.close()
@@ -171,7 +181,10 @@ function sideOf(socket: WebSocket): ClientSide {
 function refuse(socket: Duplex, error: WeirError): void {
   const body = toHttpJson(error)
   const { http } = error.spec
+  const fields = Object.entries(error.headers)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('')
   socket.end(
-    `HTTP/1.1 ${http} ${STATUS_CODES[http] ?? ''}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    `HTTP/1.1 ${http} ${STATUS_CODES[http] ?? ''}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n${fields}\r\n${body}`,
   )
 }

@@ -3,13 +3,15 @@
  * whoever shows no valid key is refused. Without callers only loopback is served, as `local`.
  */
 import { hash } from 'node:crypto'
+import type { CallerKey } from '../../config/caller-keys.ts'
+import { expiryMs, keyId } from '../../config/key-text.ts'
 import type { Config } from '../../config/schema.ts'
 
 export type Identity = {
   readonly caller: string
   readonly team: string
   readonly project: string
-  /** Which credential: `local`, or the caller's name and the start of the key's hash. */
+  /** Which credential: `local`, or the caller's name and the id of its key (by default the start of its hash). */
   readonly principal: string
   readonly auth_method: 'local' | 'api_key' | 'oauth' | 'mtls'
   readonly roles: readonly string[]
@@ -37,23 +39,38 @@ const LOCAL: Identity = {
 
 export type KeyRing = { readonly isOpen: boolean; readonly byDigest: ReadonlyMap<string, Identity> }
 
+/** Whose personal token, or which application's, it is: as tags, so that costs can be told by them. */
+const labelsOf = ({ user, app }: CallerKey): Record<string, string> =>
+  user !== undefined ? { user } : app !== undefined ? { app } : {}
+/** Tags of a caller and its team; null for none. */
+export function tagsOf(
+  teams: Config['teams'],
+  team: string,
+  own: Record<string, string> = {},
+): Record<string, string> | null {
+  const tags = { ...(Object.hasOwn(teams, team) ? teams[team]!.tags : {}), ...own }
+  return Object.keys(tags).length > 0 ? tags : null
+}
+
 /** Compiles the callers of a config. Lookup goes by digest, so no raw key stays in memory and timing tells nothing of one. */
 export function makeKeyRing(callers: Config['callers'], teams: Config['teams'] = {}): KeyRing {
   const byDigest = new Map<string, Identity>()
   for (const [caller, { team, project, keys, roles, tags: own }] of Object.entries(callers)) {
-    const tags = { ...(Object.hasOwn(teams, team) ? teams[team]!.tags : {}), ...own }
-    for (const key of keys)
+    const shared = tagsOf(teams, team, own) ?? {}
+    for (const key of keys) {
+      const tags = { ...shared, ...labelsOf(key) }
       byDigest.set(key.sha256, {
         caller,
         team,
         project,
-        principal: `${caller}#${key.sha256.slice(0, 8)}`,
+        principal: `${caller}#${keyId(key)}`,
         auth_method: 'api_key',
         roles: roles.length > 0 ? roles : NO_ROLES,
-        scope: null,
-        expires_ms: key.expires ? Date.parse(key.expires) : Number.POSITIVE_INFINITY,
+        scope: key.scope ?? null,
+        expires_ms: expiryMs(key),
         tags: Object.keys(tags).length > 0 ? tags : null,
       })
+    }
   }
   return { isOpen: Object.keys(callers).length === 0, byDigest }
 }

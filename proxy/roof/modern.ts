@@ -15,6 +15,7 @@ import { traceparent } from '../telemetry/trace.ts'
 import { type Asked, ask } from '../upstream/ask.ts'
 import { discover, modernHeaders } from '../upstream/discover.ts'
 import { Relay } from '../upstream/relay.ts'
+import type { RelayHooks } from '../upstream/relay-surroundings.ts'
 import { forwardedHeaders, type Upstream } from '../upstream/upstream.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import { type Listening, openRoofListen } from './listen.ts'
@@ -31,6 +32,7 @@ import {
   nextPositions,
 } from './merge.ts'
 import type { Names, Resources } from './names.ts'
+import { maySubscribe, mustReach, reachable, shownTo } from './reach.ts'
 import type { RoofSurroundings } from './surroundings.ts'
 
 const TO_ONE_SERVER = new Set(['tools/call', 'prompts/get', 'resources/read', 'completion/complete'])
@@ -42,6 +44,8 @@ const DISCOVERY_MS = 60_000
 const LEARN_PAGES_MAX = 50
 /** Most resources that one listen stream may name. */
 const SUBSCRIPTIONS_MAX = 1000
+
+const AS_IT_IS: RelayHooks = { filter: null, sessionId: null, message: null, result: null, takenBack: null }
 
 type Discovery = { at_ms: number; result: Record<string, unknown> }
 
@@ -132,7 +136,7 @@ export class ModernRoof {
   async #discover(call: Call): Promise<void> {
     const { heard, missed } = await askAll(
       call,
-      [...this.#upstreams.values()],
+      reachable(this.#env, call, this.#upstreams),
       async (upstream): Promise<Asked> => {
         const result = await this.#discovery(upstream, call.identity!.caller)
         return { status: 200, headers: {}, message: { result } }
@@ -165,10 +169,10 @@ export class ModernRoof {
     const cursor = message!.params?.cursor
     const positions = cursor === undefined ? null : openCursor(this.#env.cursorKey, caller, method, cursor)
     const capability = LIST_CAPABILITY.get(method)!
-    const asked = [...this.#upstreams.values()].filter(
+    const asked = reachable(this.#env, call, this.#upstreams).filter(
       (u) => positions === null || positions[u.name] !== undefined,
     )
-    const { heard, missed } = await askAll(call, asked, async (upstream, parent) => {
+    const { heard: all_heard, missed } = await askAll(call, asked, async (upstream, parent) => {
       const discovery = await this.#discovery(upstream, caller)
       const said = discovery._meta as Record<string, unknown> | undefined
       this.#env.catalogue.introduced(upstream.name, said?.[META.serverInfo])
@@ -181,13 +185,17 @@ export class ModernRoof {
         params: listParams(message as Message, positions?.[upstream.name], parent),
       })
       const way = await upstream.modernWay()
-      return ask(
+      const answer = await ask(
         way,
         [...modernHeaders(way, caller, method), 'traceparent', parent],
         body,
         upstream.config.list_timeout_ms,
       )
+      if (method === 'tools/list')
+        this.#env.definitions.listed(call, upstream.name, call.protocol_version, answer.message)
+      return answer
     })
+    const heard = shownTo(this.#env, call, all_heard)
     const entries = mergeEntries(method, heard, this.#names, this.#resources)
     const next = nextPositions(heard, positions)
     call.list_items = entries.length
@@ -212,8 +220,10 @@ export class ModernRoof {
       uris.slice(0, SUBSCRIPTIONS_MAX).map((uri) => this.#resourceOwner(call, uri).catch(() => null)),
     )
     const servers: Listening[] = []
-    const ways = [...this.#upstreams.values()].map(async (upstream) => {
-      const own = uris.filter((_, i) => owners[i] === upstream.name)
+    const ways = reachable(this.#env, call, this.#upstreams).map(async (upstream) => {
+      const own = uris.filter(
+        (uri, i) => owners[i] === upstream.name && maySubscribe(this.#env, call, upstream.name, uri),
+      )
       const filter = own.length > 0 ? { ...changes, resourceSubscriptions: own } : changes
       if (Object.keys(filter).length === 0) return
       const way = await upstream.modernWay()
@@ -262,7 +272,7 @@ export class ModernRoof {
     const caller = call.identity!.caller
     const meta = call.message!.params?._meta
     await Promise.allSettled(
-      [...this.#upstreams.values()].flatMap((upstream) =>
+      reachable(this.#env, call, this.#upstreams).flatMap((upstream) =>
         ['resources/list', 'resources/templates/list'].map(async (method) => {
           const way = await upstream.modernWay()
           const asked = await ask(
@@ -284,8 +294,10 @@ export class ModernRoof {
   async #relay(call: Call, server: string, namePath: readonly string[] | null, name: string): Promise<void> {
     const meant = this.#upstreams.get(server)
     if (!meant) throw new WeirError('tool_unknown')
+    mustReach(this.#env, call, server)
     const upstream = await meant.modernWay()
     call.server = server
+    call.way = upstream
     call.tool = name
     call.upstream_transport = upstream.transport
     call.upstream_endpoint = upstream.endpoint
@@ -308,7 +320,7 @@ export class ModernRoof {
       'POST',
       headers,
       Buffer.from(withTraceparent(text, call.message!, parent, call.tracestate)),
-      new Relay(call, upstream, this.#env, { sessionId: null, message: null, result: null, takenBack: null }),
+      new Relay(call, upstream, this.#env, this.#env.judged(call, AS_IT_IS)),
     )
   }
 

@@ -37,12 +37,12 @@ import {
 import { ModernRoof } from './modern.ts'
 import { Names, type Owned, Resources } from './names.ts'
 import { olderAnswer } from './older.ts'
+import { mustReach, reachable, shownTo } from './reach.ts'
 import { answeredQuestion, introductionOf, type Member, memberHeaders, RoofSession } from './session.ts'
 import { fromServer, openRoofStream } from './stream.ts'
 import type { RoofSurroundings } from './surroundings.ts'
 
 const LATER = { tools: {}, prompts: {}, resources: {} }
-
 /** Capabilities of a client as JSON text. Throws params_invalid when they are no object, or nested too deep to write. */
 function capabilitiesText(capabilities: unknown): string {
   if (capabilities === undefined || capabilities === null) return '{}'
@@ -189,7 +189,7 @@ export class Roof implements Route {
     // Before any server is asked: one too many must cost nothing.
     this.#env.sessions.add(roof)
     const members: Member[] = []
-    const { missed } = await askAll(call, [...this.#upstreams.values()], async (upstream) => {
+    const { missed } = await askAll(call, reachable(this.#env, call, this.#upstreams), async (upstream) => {
       const member = await roof.member(upstream.name)
       members.push(member)
       return { status: 200, headers: {}, message: { result: {} } }
@@ -268,10 +268,10 @@ export class Roof implements Route {
     const positions =
       cursor === undefined ? null : openCursor(this.#env.cursorKey, identity!.caller, method, cursor)
     const capability = LIST_CAPABILITY.get(method)!
-    const asked = [...this.#upstreams.values()].filter(
+    const asked = reachable(this.#env, call, this.#upstreams).filter(
       (u) => positions === null || positions[u.name] !== undefined,
     )
-    const { heard, missed } = await askAll(call, asked, async (upstream, parent) => {
+    const { heard: all_heard, missed } = await askAll(call, asked, async (upstream, parent) => {
       const query = async (): Promise<Awaited<ReturnType<typeof ask>>> => {
         const member = await roof.member(upstream.name)
         this.#env.catalogue.introduced(upstream.name, member.info)
@@ -286,12 +286,15 @@ export class Roof implements Route {
           upstream.config.list_timeout_ms,
         )
         if (answer.status === 404 || (answer.status === 400 && member.id)) roof.lose(member)
+        if (method === 'tools/list')
+          this.#env.definitions.listed(call, upstream.name, member.version, answer.message)
         return answer
       }
       const first = await query()
       // A server that forgot the session is asked once more in a new one.
       return first.status === 404 || first.status === 400 ? query() : first
     })
+    const heard = shownTo(this.#env, call, all_heard)
     const next = nextPositions(heard, positions)
     const all = mergeEntries(method, heard, this.#names, this.#resources)
     const entries = method === 'tools/list' ? legacyEntries(all, roof.session.protocol_version) : all
@@ -370,6 +373,7 @@ export class Roof implements Route {
     isRetry = false,
   ): Promise<void> {
     const started_us = nowUs()
+    mustReach(this.#env, call, owned.server)
     call.server = owned.server
     call.tool = owned.name
     const meant = this.#upstreams.get(owned.server)
@@ -379,6 +383,7 @@ export class Roof implements Route {
     const member = await roof.member(owned.server)
     const { upstream } = member
     call.queue_us += nowUs() - started_us
+    call.way = upstream
     call.upstream_protocol_version = member.version
     call.upstream_session = member.id
     if (!isRetry) await this.#env.passTarget(call)
@@ -393,7 +398,8 @@ export class Roof implements Route {
     roof.open.set(id, upstream.name)
     call.res.once('close', () => roof.open.delete(id))
     call.forwarded_us = nowUs()
-    const relay = new Relay(call, upstream, this.#env, {
+    const hooks = this.#env.judged(call, {
+      filter: null,
       sessionId: null,
       message: (json) => fromServer(upstream.name, json),
       result: olderAnswer(call, roof.session.protocol_version, member.version),
@@ -408,12 +414,8 @@ export class Roof implements Route {
         return true
       },
     })
-    upstream.send(
-      'POST',
-      headers,
-      Buffer.from(withTraceparent(named, call.message!, parent, call.tracestate)),
-      relay,
-    )
+    const body = Buffer.from(withTraceparent(named, call.message!, parent, call.tracestate))
+    upstream.send('POST', headers, body, new Relay(call, upstream, this.#env, hooks))
   }
 
   #result(call: Call, result: Record<string, unknown>): string {

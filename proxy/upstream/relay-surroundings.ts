@@ -2,6 +2,7 @@
 import type { Hash } from 'node:crypto'
 import type { Call } from '../call.ts'
 import type { WeirError } from '../errors.ts'
+import type { Gate } from '../gate.ts'
 import type { OpenCalls } from '../open-calls.ts'
 import type { Questions } from '../questions.ts'
 import type { Written } from '../spool/writer.ts'
@@ -28,12 +29,16 @@ export type RelaySurroundings = {
   beginHash(): Hash
   /** Takes the whole text of an answer: it is captured where a rule names the call, and questions in it are recorded. */
   sawResult(call: Call, text: string): void
+  /** What an endpoint wants done to an answer, and what policy wants done to it before. */
+  judged(call: Call, hooks: RelayHooks): RelayHooks
   /** Tells the upstream that nobody waits for the answer any more. */
   cancel(call: Call, upstream: Upstream, reason: string): void
   /** A notifications/cancelled has come: the call it names is told, in this worker or another. */
   cancelled(notice: Call): void
   /** Where a cancel finds the calls under way. */
   readonly open: OpenCalls
+  /** What rules let callers see; null without rules. */
+  readonly gate: Gate | null
   /** What servers ask clients. */
   readonly questions: Questions
   readonly deadlines: Deadlines
@@ -43,6 +48,11 @@ export type RelaySurroundings = {
 export type RelayHooks = {
   /** Value for the client's Mcp-Session-Id header when the server set one; asked once the answer is read. */
   sessionId: ((upstreamId: string) => string) | null
+  /**
+   * Takes out of every message what the client may not see, before anything else reads it; throws a WeirError for what cannot be
+   * read. Nothing that it has not seen reaches the client. Null: nothing is to be taken out.
+   */
+  filter: ((json: string) => string) | null
   /** Rewrites one message text of a stream; null: pass the bytes. */
   message: ((json: string) => string) | null
   /** Rewrites the answer, unless it is very large; null: pass the bytes. */

@@ -57,6 +57,7 @@ describe.skipIf(!CHROMIUM)('the console (needs Chromium)', () => {
     ['servers', '/servers?range=6h', 'Servers'],
     ['server', '/servers/bank?range=7d&definition=get_balance', 'Servers / bank'],
     ['audit', '/audit?range=6h&outcome=failed', 'Audit'],
+    ['policy', '/policy?range=6h', 'Policy'],
     ['alerts', '/alerts', 'Alerts'],
     ['findings', `/alerts?show=findings&finding=${FINDINGS.ended}`, 'Alerts'],
     ['objectives', '/alerts?show=objectives', 'Alerts'],
@@ -302,6 +303,36 @@ describe.skipIf(!CHROMIUM)('the console (needs Chromium)', () => {
     } finally {
       await free.stop()
     }
+  })
+
+  test('what policy said is counted by rule, and each refusal says by what and why', {
+    timeout: 180_000,
+  }, async () => {
+    const looking = await at('/policy?range=6h')
+    const { page } = looking
+    const cells = (caption: string): Promise<string[][]> =>
+      page.$$eval(`section[aria-label="${caption}"] tbody tr`, (trs) =>
+        trs.map((tr) => [...tr.querySelectorAll('td')].map((td) => td.textContent!.trim())),
+      )
+    const by = new Map((await cells('Decisions')).map((row) => [`${row[0]} ${row[1]}`, Number(row[2])]))
+    expect(Object.fromEntries(by)).toEqual({
+      'allow research reads the bank': 6,
+      'deny no large transfers': 6,
+      'limit ten a second': 6,
+      'invalid schema': 6,
+      'shadow office hours': 4,
+      'shadow small amounts': 3,
+    })
+    expect(await page.textContent('.stat:has(.stat-name:text-is("Refused"))')).toContain('18')
+    expect(await page.textContent('.stat:has(.stat-name:text-is("Shadow"))')).toContain('7')
+    expect(await cells('Refused lately')).toHaveLength(18)
+    await page.click('section[aria-label="Refused lately"] a:text-is("no large transfers")')
+    await looking.settled()
+    const left = await cells('Refused lately')
+    expect(left).toHaveLength(6)
+    expect(left[0]!.join(' ')).toContain('args.amount is over what is allowed')
+    expect(looking.wrong).toEqual([])
+    await looking.close()
   })
 
   test('what tools say is shown as text, wherever it stands', { timeout: 180_000 }, async () => {

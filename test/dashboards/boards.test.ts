@@ -327,6 +327,10 @@ describe('on the known day', () => {
       denied: 2,
       invalid: 3,
     })
+    expect(objects('security', 'Decisions by rule, limit and budget (last day of the range)')).toMatchObject([
+      { verdict: 'deny', rule: 'other teams', calls: 2, callers: 1, reason: 'not for this team' },
+      { verdict: 'shadow', rule: 'office hours', calls: 1 },
+    ])
     expect(objects('security', 'Tool definitions that changed')).toMatchObject([
       { tool: 'get_balance', hash_before: 'a', hash: 'b', tokens_before: 100, tokens: 140 },
     ])

@@ -56,7 +56,13 @@ function balance(i: number): Known {
       : i < 7
         ? failure('invalid', 'client', 'params_invalid', 'account is missing')
         : i < 9
-          ? failure('denied', 'client', 'denied', 'not for this team')
+          ? {
+              ...failure('denied', 'client', 'denied', 'not for this team'),
+              decision: 'deny' as const,
+              decision_rule: 'other teams',
+              decision_reason: 'not for this team',
+              shadow: i === 8 ? ['office hours'] : [],
+            }
           : {}
   const same = i >= 20 && i < 26
   const slow = i >= 90 && i < 95

@@ -114,6 +114,8 @@ test('the note tells where a living installation listens, and nothing of a dead 
     listeners: ['http://a'],
     console: 'http://b',
     store: 'http://c',
+    admin: '',
+    config: { sha256: 'd', refused: '' },
   }
   writeNote(data, note)
   expect(readNote(data)).toEqual(note)

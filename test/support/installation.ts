@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { type RunNote, readNote } from '../../supervisor/data-folder.ts'
 import { type Folder, makeFolder } from './folder.ts'
 import { stablePort } from './ports.ts'
+import { usePreparedStore } from './prepared-store.ts'
 import { childrenOf, isAlive, type Role, signal } from './processes.ts'
 import { waitFor } from './wait.ts'
 
@@ -26,6 +27,8 @@ export type WeirOptions = {
   /** Soft and hard limit of open files. */
   files_max?: number
   env?: Record<string, string>
+  /** Begins with no store at all, so that the schema is made step by step. */
+  isFresh?: boolean
 }
 
 /** Starts and waits until it says that it runs. Rejects with its output when it ends before. */
@@ -68,7 +71,9 @@ export class Weir {
     this.writeConfig(options.config)
     const verb = options.verb ?? 'up'
     const argv = [PROGRAM, verb, '--config', this.configFile]
-    const env = { PATH: process.env.PATH ?? '', TZ: 'UTC', ...options.env }
+    if (verb !== 'proxy' && !options.isFresh) usePreparedStore(join(this.data, 'clickhouse'))
+    const { PATH = '', NODE_COMPILE_CACHE = '' } = process.env
+    const env = { PATH, TZ: 'UTC', NODE_COMPILE_CACHE, ...options.env }
     const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe']
     this.#child =
       options.files_max === undefined

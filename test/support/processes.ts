@@ -9,8 +9,9 @@ const read = (path: string): string => {
   }
 }
 
-export type Role = 'store' | 'collector' | 'host' | 'worker'
+export type Role = 'admin' | 'store' | 'collector' | 'host' | 'worker'
 const ROLES: readonly [Role, RegExp][] = [
+  ['admin', /admin\/main\.[jt]s/],
   ['store', /store\/main\.[jt]s/],
   ['collector', /collector\/main\.[jt]s/],
   ['host', /proxy\/host\/main\.[jt]s/],

@@ -37,7 +37,7 @@ const EVENT_HISTORY_DAYS = 27
 
 export const SIZES = {
   full: { tools: 40, days: 7, each: 32, callers: 20, event_days: 2, event_each: 10 },
-  small: { tools: 12, days: 2, each: 4, callers: 10, event_days: 2, event_each: 4 },
+  small: { tools: 12, days: 2, each: 4, callers: 10, event_days: 1, event_each: 3 },
 } as const satisfies Record<string, Size>
 
 export type Backtest = { faults: Fault[]; findings: Found[]; lines: Line[] }

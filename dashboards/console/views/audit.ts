@@ -25,6 +25,8 @@ const FIELDS = [
   'labels',
   'tags',
   'min_ms',
+  'decision',
+  'decision_rule',
   'kind',
   'owner',
   'error_type',

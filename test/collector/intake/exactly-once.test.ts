@@ -183,7 +183,7 @@ test('a store killed in the middle of inserts has every batch once when it is ba
     for (const answer of answers.filter((a) => a.status !== 200))
       expect(answer).toMatchObject({ status: 503, retryAfter: expect.any(String) })
     expect(answers.some((answer) => answer.status === 503)).toBe(true)
-    store_ = await startStore(folder.path, port)
+    store_ = await startStore(folder.path, { port })
     for (const { id, bytes } of batches) {
       let attempt = 1
       await until(

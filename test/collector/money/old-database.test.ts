@@ -61,7 +61,7 @@ const columnsOf = async (table: string): Promise<string[]> =>
   ).map((row) => row.name)
 
 beforeAll(async () => {
-  store_ = await startStore(folder.path)
+  store_ = await startStore(folder.path, { isFresh: true })
   store = openStore(collectorOptions(store_.address).store)
   const first = readMigrations().filter((m) => m.version < FIRST_WITH_MONEY)
   for (const { template } of first)

@@ -22,7 +22,7 @@ const open = (database: string): Store => {
 }
 
 beforeAll(async () => {
-  process_ = await startStore(folder.path)
+  process_ = await startStore(folder.path, { isFresh: true })
 }, 60_000)
 afterAll(async () => {
   await Promise.all(opened.map((store) => store.close()))

@@ -8,6 +8,10 @@ import { NO_MONEY } from '../../../config/price-book.ts'
 import { configSchema } from '../../../config/schema.ts'
 import { type StoreOptions, storeProcess } from '../../../store/options.ts'
 import type { FromChild } from '../../../supervisor/link.ts'
+import { usePreparedStore } from '../../support/prepared-store.ts'
+
+const { NODE_COMPILE_CACHE = '' } = process.env
+const CACHE = { NODE_COMPILE_CACHE }
 
 export type Running = { address: string; child: ChildProcess; drain(): Promise<void>; kill(): Promise<void> }
 
@@ -56,8 +60,15 @@ export function scratchFolder(): { path: string; remove(): void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }
 
-/** The embedded store on `data_path`; `port` 0 takes a free one, another keeps the address over a restart. */
-export function startStore(data_path: string, port = 0): Promise<Running> {
+/**
+ * The embedded store on `data_path`; `port` 0 takes a free one, another keeps the address over a restart. A new one has the
+ * schema already, but for `isFresh`.
+ */
+export function startStore(
+  data_path: string,
+  { port = 0, isFresh = false }: { port?: number; isFresh?: boolean } = {},
+): Promise<Running> {
+  if (!isFresh) usePreparedStore(data_path)
   const options: StoreOptions = {
     listen: { host: '127.0.0.1', port },
     data_path,
@@ -69,7 +80,7 @@ export function startStore(data_path: string, port = 0): Promise<Running> {
   }
   return start('store/main.ts', options, {
     execArgv: [...storeProcess.execArgv],
-    env: { ...storeProcess.env },
+    env: { ...storeProcess.env, ...CACHE },
   })
 }
 
@@ -108,7 +119,7 @@ export function collectorOptions(store_url: string, more: Partial<CollectorOptio
 }
 
 export const startCollector = (options: CollectorOptions): Promise<Running> =>
-  start('collector/main.ts', options, { env: { TZ: 'UTC' } })
+  start('collector/main.ts', options, { env: { TZ: 'UTC', ...CACHE } })
 
 /** Repeats `check` until it holds. */
 export async function until(

@@ -462,6 +462,48 @@ function listings(ts_us: number): (ToolDefinition | ToolList | CallEvent)[] {
   ]
 }
 
+/** What policy said of 24 calls of the last two hours: six a verdict, and four that shadow rules would have refused. */
+function decided(now_us: number): CallEvent[] {
+  const said = [
+    { decision: 'allow', decision_rule: 'research reads the bank', decision_reason: 'allowed by its rule' },
+    {
+      decision: 'deny',
+      decision_rule: 'no large transfers',
+      decision_reason: 'args.amount is over what is allowed',
+    },
+    { decision: 'limit', decision_rule: 'ten a second', decision_reason: 'rate of caller and tool' },
+    { decision: 'invalid', decision_rule: 'schema', decision_reason: '/amount: expected number' },
+  ] as const
+  const failed = { deny: 'denied', limit: 'limited', invalid: 'invalid' } as const
+  return Array.from({ length: 24 }, (_, i) => {
+    const one = said[i % 4]!
+    return makeEvent({
+      ...one,
+      ts: Math.round(now_us - 60e6 - i * 280e6),
+      caller: 'gate-agent',
+      team: 'research',
+      agent: 'gate',
+      roles: ['analyst'],
+      session_id: 'gate',
+      run_id: 'gate',
+      server: 'bank',
+      tool: 'transfer',
+      exposed_name: 'bank_transfer',
+      decision_facts: one.decision === 'limit' ? { limit: '10/s', remaining: '0' } : {},
+      shadow: i % 8 === 0 ? ['office hours', 'small amounts'] : i === 4 ? ['office hours'] : [],
+      ...(one.decision === 'allow'
+        ? {}
+        : {
+            outcome: failed[one.decision],
+            owner: 'client' as const,
+            error_type: `policy_${one.decision}`,
+            error_message: one.decision_reason,
+            attempts: 0,
+          }),
+    })
+  })
+}
+
 /** Starts store and collector and fills them. The same calls every time, at times relative to now. */
 export async function startWorld(more: Parameters<typeof collectorOptions>[1] = {}): Promise<World> {
   const folder = scratchFolder()
@@ -508,7 +550,7 @@ export async function startWorld(more: Parameters<typeof collectorOptions>[1] = 
     events.push(...tracedCalls(trace_id, start_ms * 1000, random))
     const run_trace_id = hash('the looping one').slice(0, 32)
     const run_ms = now_ms - 200_000
-    events.push(...loopingRun(run_trace_id, run_ms * 1000))
+    events.push(...loopingRun(run_trace_id, run_ms * 1000), ...decided(now_us))
     for (let i = 0; i < events.length; i += 1_000) {
       const sent = await sendBatch(collector.address, newBatchId(), segmentOf(events.slice(i, i + 1_000)))
       if (sent.status !== 200) throw new Error(`a batch was refused: ${JSON.stringify(sent)}`)

@@ -1,0 +1,23 @@
+/** What the admin API is started with. Arrives over IPC from the supervisor; of tokens it holds digests only. */
+import type { AdminConfig } from '../config/admin.ts'
+import type { LogLevel } from '../event/log.ts'
+
+export type AdminOptions = {
+  /** host:port; port 0 takes a free one. */
+  listen: string
+  /** Path of weir.yaml. */
+  file: string
+  admin: AdminConfig
+  log_level: LogLevel
+}
+
+/** What the supervisor says once it was asked to take over what the file says now. */
+export type Reloaded = {
+  /** SHA-256 of the text in force. */
+  sha256: string
+  /** Why it is not the text of the file; '' when it is. */
+  refused: string
+}
+/** The question, and how long its answer may take: every process is told. */
+export const RELOAD_QUESTION = 'reload_config'
+export const RELOAD_MAX_MS = 15_000

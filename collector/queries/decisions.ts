@@ -1,0 +1,38 @@
+/**
+ * What policy said in a scope, by rule, limit or budget: what was allowed, refused, and what those in shadow mode would have
+ * refused. A call counts once for what decided, and once for each name in its `shadow`.
+ */
+import type { Reader } from './client.ts'
+import { bound, IN_CALLS, type Scope } from './scope.ts'
+
+export type DecisionRow = {
+  /** allow, deny, limit, invalid; shadow: would have been refused. */
+  verdict: string
+  rule: string
+  calls: number
+  callers: number
+  tools: number
+  /** What the calls cost: of `shadow`, what enforcing would have saved. */
+  cost_nano: number
+  unpriced: number
+  first_seen: string
+  last_seen: string
+  /** Of the newest one. */
+  reason: string
+  trace_id: string
+  span_id: string
+}
+
+export const sql = `SELECT w.1 AS verdict, w.2 AS rule, count() AS calls, uniqExact(v.caller) AS callers, uniqExactIf((v.server, v.tool), v.tool != '') AS tools,
+  sum(v.cost_nano) AS cost_nano, countIf(v.cost_source = 'unpriced') AS unpriced, toString(min(v.ts)) AS first_seen, toString(max(v.ts)) AS last_seen,
+  argMax(w.3, v.ts) AS reason, argMax(v.trace_id, v.ts) AS trace_id, argMax(v.span_id, v.ts) AS span_id
+FROM v_decisions AS v
+ARRAY JOIN arrayConcat(
+  if(v.decision = 'none', [], [(toString(v.decision), toString(v.decision_rule), v.decision_reason)]),
+  arrayMap(name -> ('shadow', toString(name), ''), v.shadow)
+) AS w
+WHERE ${IN_CALLS}
+GROUP BY verdict, rule ORDER BY verdict = 'allow', calls DESC, rule LIMIT 1000`
+
+export const run = (reader: Reader, scope: Scope): Promise<DecisionRow[]> =>
+  reader.rows<DecisionRow>(sql, bound(scope))
