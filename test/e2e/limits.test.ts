@@ -2,9 +2,11 @@
  * Limits of a real Weir with four workers: exact, whatever way calls come. Nobody gets more by opening a session anew, by new
  * connections, at once, in batches, at another endpoint, or over another transport.
  */
+import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { promisify } from 'node:util'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js'
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
@@ -503,6 +505,21 @@ test('a budget that is new in a running month knows what the store says was spen
         { decision: 'limit', n: 4 },
         { decision: 'none', n: 5 },
       ])
+      // What a limit would have done to these calls: of six that cost a dollar each, two are within it.
+      const rules = `${own.folder.path}/try.yaml`
+      writeFileSync(
+        rules,
+        JSON.stringify({ limits: [{ name: 'two', per: ['server'], spend_usd: '2/month' }] }),
+      )
+      const argv = ['weir.ts', 'policy', 'test', '--config', own.configFile, '--rules', rules, '--json']
+      const { stdout } = await promisify(execFile)(process.execPath, argv)
+      expect(JSON.parse(stdout)).toMatchObject({
+        calls: 10,
+        refused_before: 4,
+        refused: 4,
+        saved_nano: 4_000_000_000,
+        calls_refused: [{ rule: 'two', reason: 'more than 2 USD a month' }, {}, {}, {}],
+      })
     } finally {
       await store.close()
     }
