@@ -12,6 +12,7 @@ import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
 import { INCOMING, LISTENERS, LISTENERS_MAX, listenerEntry, listenersOf } from './listeners.ts'
 import { budget, priceEntry, team } from './money.ts'
 import { runs } from './runs.ts'
+import { validation } from './validation.ts'
 
 export const REDACTIONS = ['email', 'card', 'iban', 'secret', 'phone', 'ip'] as const
 
@@ -101,6 +102,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .meta(meta('Arguments and results')),
+  validation,
   context,
   http: z
     .strictObject({

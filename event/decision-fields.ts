@@ -4,7 +4,7 @@ import { field } from './field.ts'
 
 /**
  * The last word of policy. `none`: nothing was configured to decide, or the call ended before it was. `deny`: a rule, a scope or
- * the default of rules; `limit`: a rate, a quota, a concurrency or a budget; `invalid`: the arguments do not fit the schema.
+ * the default of rules; `limit`: a rate, a quota, a concurrency or a budget; `invalid`: the arguments or the result do not fit the schema.
  */
 export const VERDICTS = ['none', 'allow', 'deny', 'limit', 'invalid'] as const
 export type Verdict = (typeof VERDICTS)[number]
@@ -15,7 +15,7 @@ export const DECISION_FIELDS = [
     'decision',
     VERDICTS,
     words(VERDICTS),
-    'What policy said: none (nothing configured decided), allow, deny (a rule or scope), limit (a rate, quota, concurrency or budget), invalid (the arguments do not fit the schema)',
+    'What policy said: none (nothing configured decided), allow, deny (a rule or scope), limit (a rate, quota, concurrency or budget), invalid (arguments or result do not fit the schema)',
     { otel: 'weir.decision' },
   ),
   field(

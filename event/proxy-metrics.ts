@@ -56,6 +56,11 @@ export const METRICS = {
     labels: ['weir_server', 'result'],
     help: 'Costs that trusted servers reported in results: taken, currency (not USD), malformed',
   },
+  weir_validations_total: {
+    type: 'counter',
+    labels: ['weir_server', 'what', 'result'],
+    help: 'Arguments and results held against schemas: valid, invalid, unknown (no definition of the tool), unusable (its schema cannot be used)',
+  },
   weir_events_written_total: { type: 'counter', labels: [], help: 'Events written to the spool' },
   weir_events_lost_total: { type: 'counter', labels: ['reason'], help: 'Events lost, by reason' },
   weir_http_requests_total: {

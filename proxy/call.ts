@@ -9,6 +9,7 @@ import type { Decision } from './decision.ts'
 import type { Identity } from './identity/identity.ts'
 import type { Session } from './identity/session-id.ts'
 import type { Inferred } from './telemetry/inferred-runs.ts'
+import type { Upstream } from './upstream/upstream.ts'
 
 /** A path that clients speak to: one server, or all of them under one roof. */
 export type Endpoint = {
@@ -105,6 +106,8 @@ export class Call {
   upstream_endpoint = ''
   /** Session id towards the upstream, '' for none. Never recorded. */
   upstream_session = ''
+  /** The way to its server, set before the stages that know the target. */
+  way: Upstream | null = null
   attempts = 0
   upstream_attempts: Attempt[] = NO_ATTEMPTS
   missed_servers: string[] = NO_SERVERS

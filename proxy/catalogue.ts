@@ -248,6 +248,9 @@ export class Catalogue {
   }
 }
 
+/** What a tool is known by: of its definition alone. Throws RangeError when it is nested too deep. */
+export const digestOf = (tool: Json): string => id(canonicalText(definitionOf(tool)))
+
 const definitionOf = (tool: Json): Json =>
   Object.fromEntries(MEMBERS.flatMap((name) => (tool[name] === undefined ? [] : [[name, tool[name]]])))
 

@@ -3,6 +3,7 @@
  * Knows nothing of stages or transports.
  */
 import { ERRORS, type ErrorCode, type ErrorSpec } from '../event/error-table.ts'
+import { META, WEIR_INFO } from './mcp/versions.ts'
 
 export class WeirError extends Error {
   readonly code: ErrorCode
@@ -37,6 +38,28 @@ export function toJsonRpc(error: WeirError, id: string | null): string {
   const { rpc, text, fix, retry } = error.spec
   const data = { ...error.data, weir: error.code, ...(fix ? { fix } : {}), retry }
   return `{"jsonrpc":"2.0","id":${id ?? 'null'},"error":${JSON.stringify({ code: rpc, message: text, data })}}`
+}
+
+/** Own key in `_meta`: what is wrong, for programs. */
+export const ERROR_KEY = 'dev.weir/error'
+
+/**
+ * A failure as a result of the tool: models read results, and few clients show them errors. Legal in every revision.
+ * `id` is JSON text; `lines` says what is wrong.
+ */
+export function toToolResult(error: WeirError, id: string, isModern: boolean, lines: string): string {
+  const { text, retry } = error.spec
+  const closing = retry === 'changed' ? '\nCorrect this and call the tool again.' : ''
+  const result = {
+    ...(isModern && { resultType: 'complete' }),
+    content: [{ type: 'text', text: `${text}:\n${lines}${closing}` }],
+    isError: true,
+    _meta: {
+      [ERROR_KEY]: { code: error.code, retry, ...error.data },
+      ...(isModern && { [META.serverInfo]: WEIR_INFO }),
+    },
+  }
+  return `{"jsonrpc":"2.0","id":${id},"result":${JSON.stringify(result)}}`
 }
 
 /** Body for errors that are answered by HTTP status alone. */

@@ -58,6 +58,8 @@ type Question = {
 
 export type QuestionsOptions = {
   record(event: Call): void
+  /** Told of every message of a server first: it may be news of another kind. */
+  sawMessage(server: string, json: string): void
   capture(): Capture
   /** Labels, trace and run of what came on the stream of a session. */
   traceStream(event: Call): void
@@ -93,6 +95,7 @@ export class Questions {
 
   /** Looks at a message of a server on its way to the client, on the stream of `call`. */
   heard(call: Call, upstream: Upstream, json: string): void {
+    this.#options.sawMessage(upstream.name, json)
     const found = hear(json)
     if (!found) return
     if (found.what === 'asked') return this.#ask(call, upstream, found)

@@ -6,9 +6,10 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { Log } from '../event/log.ts'
 import type { Call } from './call.ts'
-import { asWeirError, toHttpJson, toJsonRpc, type WeirError } from './errors.ts'
+import { asWeirError, toHttpJson, toJsonRpc, toToolResult, type WeirError } from './errors.ts'
 import { runStages, type Stage } from './pipeline.ts'
 import type { Recorder } from './record.ts'
+import { listed, type Wrong } from './schema/explain.ts'
 import type { Written } from './spool/writer.ts'
 import { nowUs, wallUs } from './telemetry/clock.ts'
 import { endOfInferred } from './telemetry/inferred-runs.ts'
@@ -49,6 +50,12 @@ function endWhenRead({ req, res }: Call): void {
   req.once('end', end).once('close', end).resume()
 }
 
+function bodyOf({ id, era }: Call, error: WeirError): string {
+  if (error.spec.rpc === 0) return toHttpJson(error)
+  if (error.code !== 'arguments_invalid' || id === null) return toJsonRpc(error, id)
+  return toToolResult(error, id, era === 'modern', listed(error.data!.wrong as Wrong[]))
+}
+
 export class Server {
   readonly recorder: Recorder
   readonly metrics: Metrics
@@ -85,7 +92,7 @@ export class Server {
     }
     const isLegacyUnknownMethod = error.code === 'method_unknown' && call.era === 'legacy'
     const status = isLegacyUnknownMethod ? 200 : error.spec.http
-    const body = error.spec.rpc === 0 ? toHttpJson(error) : toJsonRpc(error, call.id)
+    const body = bodyOf(call, error)
     call.http_status = status
     call.response_bytes = Buffer.byteLength(body)
     this.record(call)

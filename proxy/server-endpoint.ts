@@ -48,6 +48,7 @@ export class ServerEndpoint implements Route {
 
   #forward(call: Call, upstream: Upstream): void | Promise<void> {
     call.server = upstream.name
+    call.way = upstream
     call.upstream_transport = upstream.transport
     call.upstream_endpoint = upstream.endpoint
     call.upstream_protocol_version = call.protocol_version
@@ -72,7 +73,8 @@ export class ServerEndpoint implements Route {
     if (call.method === 'notifications/cancelled') this.#env.cancelled(call)
     if (call.kind === 'unreadable') this.#env.questions.answered(call, upstream.name, call.message!.id)
     call.forwarded_us = nowUs()
-    const hooks = call.method === 'initialize' ? this.#initializing(call, upstream) : TRANSPARENT
+    const hooks =
+      call.method === 'initialize' ? this.#initializing(call, upstream) : this.#env.judged(call, TRANSPARENT)
     const isLong = STREAM_METHODS.has(call.method)
     upstream.send('POST', headers, body, new Relay(call, upstream, this.#env, hooks, isLong), isLong)
   }

@@ -10,6 +10,7 @@ import { makeLog } from '../event/log.ts'
 import type { Call } from './call.ts'
 import { Capture } from './capture.ts'
 import { Catalogue, type CatalogueOptions } from './catalogue.ts'
+import { Definitions } from './definitions.ts'
 import { hopToOwner } from './downstream/hop.ts'
 import { Downstream } from './downstream/http.ts'
 import type { Wiring } from './downstream/wiring.ts'
@@ -25,6 +26,7 @@ import { Recorder } from './record.ts'
 import { Roof } from './roof/roof.ts'
 import { memberHeaders, RoofSessions } from './roof/session.ts'
 import type { RoofSurroundings } from './roof/surroundings.ts'
+import { Validators } from './schema/validators.ts'
 import { type Route, Server } from './serve.ts'
 import { ServerEndpoint } from './server-endpoint.ts'
 import { SpoolWriter } from './spool/writer.ts'
@@ -34,6 +36,7 @@ import { intend } from './stages/intend.ts'
 import { meter } from './stages/meter.ts'
 import { streamTracer, trace } from './stages/trace.ts'
 import { understand } from './stages/understand.ts'
+import { Validation } from './stages/validate.ts'
 import { nowUs } from './telemetry/clock.ts'
 import { holdHandles, runRules } from './telemetry/clues.ts'
 import { configSecrets } from './telemetry/config-secrets.ts'
@@ -44,6 +47,7 @@ import { ProcessFigures } from './telemetry/process-figures.ts'
 import { makeRedactor } from './telemetry/redact.ts'
 import { gatherNews } from './telemetry/run-news.ts'
 import { Deadlines } from './upstream/deadline.ts'
+import { readToolList } from './upstream/tool-list.ts'
 import { Upstream } from './upstream/upstream.ts'
 
 const SWEEP_MS = 60_000
@@ -80,6 +84,11 @@ export class Worker {
   readonly #figures = new ProcessFigures()
   readonly #recorder: Recorder
   readonly #catalogue: Catalogue
+  /** What servers say of their tools; kept over a reload for servers that stay. */
+  readonly #definitions = new Definitions(readToolList)
+  readonly #validators = new Validators()
+  /** What was told once of schemas. */
+  readonly #toldSchemas = new Set<string>()
   readonly #server: Server
   readonly #downstream: Downstream
   readonly #seal: SessionSeal
@@ -133,6 +142,7 @@ export class Worker {
     this.#sessions = new RoofSessions(sessions_max, session_idle_ms, sessions_per_caller_max)
     this.#questions = new Questions({
       record: (event) => this.#server.record(event),
+      sawMessage: (server, json) => this.#definitions.heard(server, json),
       capture: () => this.#recorder.capture,
       traceStream: (event) => streamTracer(this.config, this.#runs, this.#seed)(event),
       hasOthers: () => this.config.workers > 1,
@@ -244,11 +254,14 @@ export class Worker {
       const isSame = known && JSON.stringify(known.config) === JSON.stringify(server)
       upstreams.set(name, isSame ? known : new Upstream(name, server, this.#options.host_socket))
     }
+    this.#definitions.forget((name) => upstreams.get(name) === this.#upstreams.get(name))
     this.#upstreams = upstreams
     const metering = meter(moneyOptions(config).prices)
-    const target: Stage[] = metering ? [metering] : []
+    const validation = this.#validation(config)
+    const target = [validation.stage, metering].filter((stage) => stage !== null)
     if (config.durability === 'strict') target.push(intend(this.#recorder))
-    const env = this.#surroundings(config, target)
+    this.#definitions.isWanted = target.some(({ name }) => name === 'authorize' || name === 'validate')
+    const env = this.#surroundings(config, target, validation)
     const routes = new Map<string, Route>()
     const roof = new Roof(config, upstreams, env)
     routes.set(roof.endpoint.path, roof)
@@ -276,7 +289,17 @@ export class Worker {
     }
   }
 
-  #surroundings(config: Config, target: readonly Stage[]): RoofSurroundings {
+  #validation({ validation }: Config): Validation {
+    return new Validation(validation, {
+      definitions: this.#definitions,
+      validators: this.#validators,
+      metrics: this.#metrics,
+      log: this.#server.log,
+      told: this.#toldSchemas,
+    })
+  }
+
+  #surroundings(config: Config, target: readonly Stage[], validation: Validation): RoofSurroundings {
     const server = this.#server
     const recorder = this.#recorder
     const isHashing = config.capture.results === 'hash'
@@ -290,6 +313,7 @@ export class Worker {
       cursorKey: Buffer.from(this.#options.secrets.session, 'hex'),
       sessions: this.#sessions,
       catalogue: this.#catalogue,
+      definitions: this.#definitions,
       slot: this.#options.slot,
       hop: (call, owner) => hopToOwner(call, workerSocket(this.#options.run_folder, owner)),
       passTarget: (call) => runStages(target, call),
@@ -310,7 +334,16 @@ export class Worker {
         if (trusted.has(call.server)) this.#reportedCost(call, text)
         if (call.inferred) holdHandles(call, text, rules, this.#runs)
         if (call.outcome === 'input_required') this.#questions.required(call, text)
-        if (call.endpoint.server !== '') this.#catalogue.answered(call, text)
+        validation.saw(call, text)
+        if (call.endpoint.server === '') return
+        this.#catalogue.answered(call, text)
+        this.#definitions.answered(call, text)
+      },
+      judged: (call, hooks) => {
+        const judge = validation.judge(call)
+        if (judge === null) return hooks
+        const { result } = hooks
+        return { ...hooks, result: result === null ? judge : (json) => result(judge(json)) }
       },
       cancel: (call, upstream, reason) => this.#cancel(call, upstream, reason),
       cancelled: (notice) => {

@@ -107,6 +107,8 @@ const OWNERS: Record<string, RegExp> = {
   htm: /^dashboards\/console\//,
   uplot: /^dashboards\/console\//,
   '@tanstack/': /^dashboards\/console\//,
+  ajv: /^(proxy\/schema\/|test\/)/,
+  re2js: /^(proxy\/schema\/pattern\.ts|config\/)/,
   zod: /^(config\/|docs\/|test\/)/,
 }
 

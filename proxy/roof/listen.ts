@@ -52,6 +52,7 @@ export function openRoofListen(
     if (silent.size === 0) acknowledge()
   }
   const hear = (server: string, json: string): void => {
+    env.definitions.heard(server, json)
     const { id, method, params } = read(json)
     // The end of one server's stream is not the end of this one.
     if (id !== undefined) return heardFrom(server)

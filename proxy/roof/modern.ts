@@ -15,6 +15,7 @@ import { traceparent } from '../telemetry/trace.ts'
 import { type Asked, ask } from '../upstream/ask.ts'
 import { discover, modernHeaders } from '../upstream/discover.ts'
 import { Relay } from '../upstream/relay.ts'
+import type { RelayHooks } from '../upstream/relay-surroundings.ts'
 import { forwardedHeaders, type Upstream } from '../upstream/upstream.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import { type Listening, openRoofListen } from './listen.ts'
@@ -49,6 +50,8 @@ const DISCOVERY_MS = 60_000
 const LEARN_PAGES_MAX = 50
 /** Most resources that one listen stream may name. */
 const SUBSCRIPTIONS_MAX = 1000
+
+const AS_IT_IS: RelayHooks = { sessionId: null, message: null, result: null, takenBack: null }
 
 type Discovery = { at_ms: number; result: Record<string, unknown> }
 
@@ -187,12 +190,15 @@ export class ModernRoof {
         params: listParams(message as Message, positions?.[upstream.name], parent),
       })
       const way = await upstream.modernWay()
-      return ask(
+      const answer = await ask(
         way,
         [...modernHeaders(way, caller, method), 'traceparent', parent],
         body,
         upstream.config.list_timeout_ms,
       )
+      if (method === 'tools/list')
+        this.#env.definitions.listed(call, upstream.name, call.protocol_version, answer.message)
+      return answer
     })
     const entries = mergeEntries(method, heard, this.#names, this.#resources)
     const next = nextPositions(heard, positions)
@@ -292,6 +298,7 @@ export class ModernRoof {
     if (!meant) throw new WeirError('tool_unknown')
     const upstream = await meant.modernWay()
     call.server = server
+    call.way = upstream
     call.tool = name
     call.upstream_transport = upstream.transport
     call.upstream_endpoint = upstream.endpoint
@@ -314,7 +321,7 @@ export class ModernRoof {
       'POST',
       headers,
       Buffer.from(withTraceparent(text, call.message!, parent, call.tracestate)),
-      new Relay(call, upstream, this.#env, { sessionId: null, message: null, result: null, takenBack: null }),
+      new Relay(call, upstream, this.#env, this.#env.judged(call, AS_IT_IS)),
     )
   }
 

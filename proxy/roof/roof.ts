@@ -278,6 +278,8 @@ export class Roof implements Route {
           upstream.config.list_timeout_ms,
         )
         if (answer.status === 404 || (answer.status === 400 && member.id)) roof.lose(member)
+        if (method === 'tools/list')
+          this.#env.definitions.listed(call, upstream.name, member.version, answer.message)
         return answer
       }
       const first = await query()
@@ -371,6 +373,7 @@ export class Roof implements Route {
     const member = await roof.member(owned.server)
     const { upstream } = member
     call.queue_us += nowUs() - started_us
+    call.way = upstream
     call.upstream_protocol_version = member.version
     call.upstream_session = member.id
     if (!isRetry) await this.#env.passTarget(call)
@@ -385,7 +388,7 @@ export class Roof implements Route {
     roof.open.set(id, upstream.name)
     call.res.once('close', () => roof.open.delete(id))
     call.forwarded_us = nowUs()
-    const relay = new Relay(call, upstream, this.#env, {
+    const hooks = this.#env.judged(call, {
       sessionId: null,
       message: (json) => fromServer(upstream.name, json),
       result: olderAnswer(call, roof.session.protocol_version, member.version),
@@ -400,12 +403,8 @@ export class Roof implements Route {
         return true
       },
     })
-    upstream.send(
-      'POST',
-      headers,
-      Buffer.from(withTraceparent(named, call.message!, parent, call.tracestate)),
-      relay,
-    )
+    const body = Buffer.from(withTraceparent(named, call.message!, parent, call.tracestate))
+    upstream.send('POST', headers, body, new Relay(call, upstream, this.#env, hooks))
   }
 
   #result(call: Call, result: Record<string, unknown>): string {

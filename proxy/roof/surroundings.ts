@@ -1,6 +1,7 @@
 /** What the roof needs of the worker around it. */
 import type { Call } from '../call.ts'
 import type { Catalogue } from '../catalogue.ts'
+import type { Definitions } from '../definitions.ts'
 import type { SessionSeal } from '../identity/session-id.ts'
 import type { Server } from '../serve.ts'
 import type { RelaySurroundings } from '../upstream/relay-surroundings.ts'
@@ -12,6 +13,7 @@ export type RoofSurroundings = RelaySurroundings & {
   readonly cursorKey: Buffer
   readonly sessions: RoofSessions
   readonly catalogue: Catalogue
+  readonly definitions: Definitions
   /** This worker's slot, and how to reach another's. */
   readonly slot: string
   hop(call: Call, owner: string): Promise<boolean>

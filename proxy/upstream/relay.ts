@@ -228,9 +228,9 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     this.#head?.openSession()
     if (this.#env.hashResult) call.result_hash = this.#env.hashResult(Buffer.from(data), null)
     this.#env.sawResult(call, data)
+    const shown = this.#hooks.result?.(data) ?? data
     this.#settle()
     this.#env.record(call)
-    const shown = this.#hooks.result?.(data) ?? data
     this.#write(shown === data ? bytes : Buffer.from(bytes.toString().replace(data, () => shown)))
   }
 

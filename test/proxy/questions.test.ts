@@ -36,6 +36,7 @@ function makeQuestions(hasOthers = false, keep: { results: boolean } = { results
   const config = { arguments: 'hash', results: 'hash', max_bytes: 1000, keep: keep.results ? [rule] : [] }
   const capture = new Capture(config as never, (text) => text, 'k'.repeat(64))
   return new Questions({
+    sawMessage: () => {},
     record: (event) => void recorded.push(event),
     capture: () => capture,
     traceStream(event) {
