@@ -96,7 +96,6 @@ const OWNERS: Record<string, RegExp> = {
   chdb: /^(store\/engine\.ts|test\/store\/)/,
   fastify: /^(collector\/|admin\/|test\/)/,
   '@fastify/swagger': /^admin\/api\.ts$/,
-  ajv: /^test\//,
   '@clickhouse/client': /^(collector\/(sink|queries)\/|cli\/|test\/|bench\/)/,
   '@opentelemetry/': /^(collector\/|test\/)/,
   'prom-client': /^(collector\/|test\/)/,
