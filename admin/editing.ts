@@ -93,7 +93,11 @@ export class Editing {
       )
     const edited = editConfig(this.#file, make, { ...options, expected: text })
     // Written is written: whatever keeps it from being in force is said, not thrown.
-    const after = await this.#reload().catch((error: Error) => ({ sha256: '', refused: error.message }))
+    const after = await this.#reload().catch((error: Error) => ({
+      sha256: '',
+      refused: error.message,
+      refused_sha256: '',
+    }))
     const in_force = after.sha256 === edited.sha256
     return { ...said(edited), in_force, dry_run: false, ...(in_force ? {} : { reason: after.refused }) }
   }

@@ -265,9 +265,12 @@ describe('keys', () => {
       return rows.some(({ name }) => name.startsWith('brief#')) && rows
     })
     const mine = seen.filter(({ section, name }) => section === 'keys' && name === `rm-agent#${first.id}`)
-    expect(mine).toMatchObject([{ action: 'added', via: 'command', before: '' }])
+    expect(mine).toMatchObject([
+      { action: 'removed', via: 'command', after: '' },
+      { action: 'added', via: 'command', before: '' },
+    ])
     expect(mine[0]!.who).toMatch(/.+@.+/)
-    expect(mine[0]!.after).toMatch(/"sha256":"[0-9a-f]{8}…"/)
+    expect(mine[1]!.after).toMatch(/"sha256":"[0-9a-f]{8}…"/)
     expect(
       seen.some(
         ({ section, name, action }) =>
