@@ -39,6 +39,10 @@ const VERBS: Record<string, { about: string; load: () => Promise<{ verb: Verb }>
     about: 'costs of a month for finance: weir export focus --month 2026-10',
     load: () => import('./cli/export.ts'),
   },
+  policy: {
+    about: 'rules tried on the calls of the past, or explained: test, explain',
+    load: () => import('./cli/policy.ts'),
+  },
   rerate: {
     about: 'rate the calls of some days anew by the prices in force',
     load: () => import('./cli/rerate.ts'),

@@ -2,9 +2,10 @@
  * Price formulas: CEL (Common Expression Language) over the sizes of a call and numbers from its arguments, result in USD.
  * What a formula takes from the arguments becomes **meters**: `args.pages` → meter `pages` (a number), `size(args.text)` →
  * meter `size(text)` (length of a text or list). They are all that leaves the proxy of an argument.
- * The only importer of CEL. Knows nothing of prices; the same formula and inputs give the same double everywhere.
+ * Knows nothing of prices; the same formula and inputs give the same double everywhere.
  */
 import { type ASTNode, Environment } from '@marcbachmann/cel-js'
+import { mixNumbers } from './mixed-numbers.ts'
 
 /** What a formula may name besides `args.…`. */
 export const FORMULA_VARIABLES = [
@@ -32,25 +33,12 @@ export class FormulaError extends Error {}
 const PATH_MAX = 8
 const FORMULA_NODES_MAX = 500
 
-/** CEL keeps integers and doubles apart; in a price `args.pages * 2` and `0.01 + 2` have to mean something. */
 function makeEnvironment(): Environment {
   const environment = new Environment({
     unlistedVariablesAreDyn: false,
     limits: { maxAstNodes: FORMULA_NODES_MAX },
   })
-  const operators: Record<string, (a: number, b: number) => number | boolean> = {
-    '+': (a, b) => a + b,
-    '-': (a, b) => a - b,
-    '*': (a, b) => a * b,
-    '/': (a, b) => a / b,
-    '==': (a, b) => a === b,
-  }
-  for (const [sign, work] of Object.entries(operators)) {
-    const mixed = (a: unknown, b: unknown): unknown => work(Number(a), Number(b))
-    environment.registerOperator(`int ${sign} double${sign === '==' ? ': bool' : ''}`, mixed)
-    // Equality of the other order comes with it.
-    if (sign !== '==') environment.registerOperator(`double ${sign} int`, mixed)
-  }
+  mixNumbers(environment)
   for (const [name, work] of Object.entries({ ceil: Math.ceil, floor: Math.floor, round: Math.round })) {
     environment.registerFunction(`${name}(double): double`, (x: number) => work(x))
     environment.registerFunction(`${name}(int): double`, (x: bigint) => Number(x))

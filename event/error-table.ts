@@ -3,21 +3,8 @@
  * label and docs/errors.md come. An upstream's own errors are relayed untouched and only recorded.
  * Own JSON-RPC codes stay out of -32768…-32000, as revision 2026-07-28 asks. A retired code is never used again.
  */
-import type { Outcome, Owner } from './fields.ts'
-
-export type ErrorSpec = {
-  /** HTTP status while nothing of the answer has been sent. */
-  readonly http: number
-  /** JSON-RPC code; 0 = answered by HTTP status alone. */
-  readonly rpc: number
-  readonly outcome: Outcome
-  readonly owner: Owner
-  readonly retry: 'no' | 'after' | 'changed' | 'idempotent' | 'login'
-  /** What the client may read. Private detail goes only to log and event. */
-  readonly text: string
-  /** What to do about it. */
-  readonly fix: string
-}
+import type { ErrorSpec } from './error-spec.ts'
+import { POLICY_ERRORS } from './policy-errors.ts'
 
 export const ERRORS = {
   parse_error: {
@@ -82,6 +69,15 @@ export const ERRORS = {
     retry: 'changed',
     text: 'The batch holds more messages than this proxy takes',
     fix: 'Send at most data.value messages at once, or raise http.batch_max',
+  },
+  message_ambiguous: {
+    http: 400,
+    rpc: -32600,
+    outcome: 'invalid',
+    owner: 'client',
+    retry: 'changed',
+    text: 'The message can be read in two ways: a key is there twice, or in another case',
+    fix: 'Send each key once, as the MCP specification writes it',
   },
   params_invalid: {
     http: 400,
@@ -182,15 +178,7 @@ export const ERRORS = {
     text: 'This Origin may not call here',
     fix: 'Add it to http.allowed_origins',
   },
-  unauthenticated: {
-    http: 401,
-    rpc: 0,
-    outcome: 'denied',
-    owner: 'client',
-    retry: 'login',
-    text: 'A valid API key is required',
-    fix: 'Send Authorization: Bearer <key> with a key listed under callers',
-  },
+  ...POLICY_ERRORS,
   session_unknown: {
     http: 404,
     rpc: -32001,
@@ -244,24 +232,6 @@ export const ERRORS = {
     retry: 'no',
     text: 'Unknown tool',
     fix: 'Use a name from tools/list',
-  },
-  arguments_invalid: {
-    http: 200,
-    rpc: -32602,
-    outcome: 'invalid',
-    owner: 'client',
-    retry: 'changed',
-    text: 'The arguments do not fit the input schema of the tool',
-    fix: 'Correct what is listed and call again. It comes as a result with isError, so that the model reads it',
-  },
-  result_invalid: {
-    http: 200,
-    rpc: -32603,
-    outcome: 'upstream_error',
-    owner: 'upstream',
-    retry: 'no',
-    text: 'The result does not fit the output schema of the tool',
-    fix: "Correct the server, or set validation.results to observe. It comes as a result with isError in the result's place",
   },
   prompt_unknown: {
     http: 200,

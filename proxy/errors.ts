@@ -2,7 +2,8 @@
  * WeirError and its renderings. The public text comes from the table; `detail` is private and goes to log and event only.
  * Knows nothing of stages or transports.
  */
-import { ERRORS, type ErrorCode, type ErrorSpec } from '../event/error-table.ts'
+import type { ErrorSpec } from '../event/error-spec.ts'
+import { ERRORS, type ErrorCode } from '../event/error-table.ts'
 import { META, WEIR_INFO } from './mcp/versions.ts'
 
 export class WeirError extends Error {
@@ -11,11 +12,18 @@ export class WeirError extends Error {
   readonly detail: string
   /** Public: `data` of the JSON-RPC error, for example the supported versions. */
   readonly data: Record<string, unknown> | undefined
-  constructor(code: ErrorCode, detail = '', more: { cause?: unknown; data?: Record<string, unknown> } = {}) {
+  /** Public: headers of the answer, names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  constructor(
+    code: ErrorCode,
+    detail = '',
+    more: { cause?: unknown; data?: Record<string, unknown>; headers?: Record<string, string> } = {},
+  ) {
     super(`${code}${detail ? `: ${detail}` : ''}`, { cause: more.cause })
     this.code = code
     this.detail = detail
     this.data = more.data
+    this.headers = more.headers ?? {}
   }
   get spec(): ErrorSpec {
     return ERRORS[this.code]

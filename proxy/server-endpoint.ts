@@ -5,6 +5,7 @@
 import type { Call, Endpoint } from './call.ts'
 import { asWeirError, WeirError } from './errors.ts'
 import { HOST, type Session, type SessionSeal } from './identity/session-id.ts'
+import { shownOf } from './list-filter.ts'
 import { withTraceparent } from './mcp/propagate.ts'
 import { STREAM_METHODS } from './mcp/versions.ts'
 import type { Route } from './serve.ts'
@@ -17,7 +18,13 @@ import { Relay } from './upstream/relay.ts'
 import type { RelayHooks, RelaySurroundings } from './upstream/relay-surroundings.ts'
 import { forwardedHeaders, type Upstream } from './upstream/upstream.ts'
 
-const TRANSPARENT: RelayHooks = { sessionId: null, message: null, result: null, takenBack: null }
+const TRANSPARENT: RelayHooks = {
+  filter: null,
+  sessionId: null,
+  message: null,
+  result: null,
+  takenBack: null,
+}
 
 export class ServerEndpoint implements Route {
   readonly endpoint: Endpoint
@@ -74,9 +81,25 @@ export class ServerEndpoint implements Route {
     if (call.kind === 'unreadable') this.#env.questions.answered(call, upstream.name, call.message!.id)
     call.forwarded_us = nowUs()
     const hooks =
-      call.method === 'initialize' ? this.#initializing(call, upstream) : this.#env.judged(call, TRANSPARENT)
+      call.method === 'initialize'
+        ? this.#initializing(call, upstream)
+        : this.#env.judged(call, this.#plain(call))
     const isLong = STREAM_METHODS.has(call.method)
     upstream.send('POST', headers, body, new Relay(call, upstream, this.#env, hooks, isLong), isLong)
+  }
+
+  /** Bytes pass, but for lists whose caller may not see all: what broke off of one comes again on the stream of a session. */
+  #plain(call: Call): RelayHooks {
+    const { gate } = this.#env
+    const server = this.#upstream.name
+    const mayList = call.kind === 'unreadable' || call.method.endsWith('/list')
+    if (gate === null || !mayList || gate.isFree(call.identity!, server)) return TRANSPARENT
+    const filter = (json: string): string => {
+      // Of what is hidden too it has to be known that it is there.
+      gate.definitions.answered(call, json)
+      return shownOf(gate, call, server, json)
+    }
+    return { ...TRANSPARENT, filter }
   }
 
   openStream(call: Call): void {
@@ -93,7 +116,7 @@ export class ServerEndpoint implements Route {
     const upstream = this.#way(call) as Upstream
     call.forwarded_us = nowUs()
     const isLong = method === 'GET'
-    const relay = new Relay(call, upstream, this.#env, TRANSPARENT, isLong)
+    const relay = new Relay(call, upstream, this.#env, this.#plain(call), isLong)
     upstream.send(method, this.#headers(call, upstream), null, relay, isLong)
   }
 
@@ -115,7 +138,7 @@ export class ServerEndpoint implements Route {
       return true
     }
     const sessionId = this.#newSession(call, upstream)
-    return { sessionId, message: null, result: null, takenBack: isFirst ? again : null }
+    return { filter: null, sessionId, message: null, result: null, takenBack: isFirst ? again : null }
   }
 
   /** Seals the id the server gives; from then on the session is known by its handle. */

@@ -2,20 +2,26 @@
  * Builds a worker's objects by hand, in the order data flows. A reload builds a new set and swaps one reference;
  * servers that did not change keep their connections. No globals, no container.
  */
-import { readFileSync } from 'node:fs'
 import { hostOf, portOf } from '../config/address.ts'
 import { moneyOptions } from '../config/price-book.ts'
+import { hasRights } from '../config/rights.ts'
+import { RuleSet } from '../config/ruleset.ts'
 import type { Config } from '../config/schema.ts'
 import { makeLog } from '../event/log.ts'
+import type { Settled } from '../limits/messages.ts'
+import { Access } from './access.ts'
 import type { Call } from './call.ts'
 import { Capture } from './capture.ts'
 import { Catalogue, type CatalogueOptions } from './catalogue.ts'
 import { Definitions } from './definitions.ts'
+import { streamsPossible } from './descriptors.ts'
 import { hopToOwner } from './downstream/hop.ts'
 import { Downstream } from './downstream/http.ts'
 import type { Wiring } from './downstream/wiring.ts'
-import { makeKeyRing } from './identity/identity.ts'
+import { Gate } from './gate.ts'
 import { SessionSeal } from './identity/session-id.ts'
+import { Limiting } from './limits/limiting.ts'
+import type { KeeperLink } from './limits/purses.ts'
 import { readReportedCost } from './mcp/reported-cost.ts'
 import { type Cancelled, cancelledBy, OpenCalls } from './open-calls.ts'
 import { localSocket, type WorkerOptions, workerSocket } from './options.ts'
@@ -31,9 +37,11 @@ import { type Route, Server } from './serve.ts'
 import { ServerEndpoint } from './server-endpoint.ts'
 import { SpoolWriter } from './spool/writer.ts'
 import { admit } from './stages/admit.ts'
-import { identify } from './stages/identify.ts'
+import { authorize } from './stages/authorize.ts'
+import { disambiguate } from './stages/disambiguate.ts'
 import { intend } from './stages/intend.ts'
 import { meter } from './stages/meter.ts'
+import { reach } from './stages/reach.ts'
 import { streamTracer, trace } from './stages/trace.ts'
 import { understand } from './stages/understand.ts'
 import { Validation } from './stages/validate.ts'
@@ -55,18 +63,6 @@ const SWEEP_MS = 60_000
 const CUT_MS = 20
 /** The spool's budget is at least this many segments, so that giving one up frees little. */
 const SEGMENTS_MIN = 8
-/** Descriptors kept for everything that is not a stream. A proxied stream takes two. */
-const DESCRIPTOR_RESERVE = 512
-
-/** The soft limit of open files; Infinity where it cannot be read. */
-export function descriptorLimit(): number {
-  try {
-    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
-    return soft ? Number(soft) : Number.POSITIVE_INFINITY
-  } catch {
-    return Number.POSITIVE_INFINITY
-  }
-}
 
 /** How a worker reaches the others, through whoever supervises them. */
 export type WorkerLink = {
@@ -74,6 +70,8 @@ export type WorkerLink = {
   tell(topic: 'sealed' | 'cancelled' | 'runs', argument?: unknown): void
   /** Asks all other workers; resolves true when one of them said so. */
   askOthers(question: 'question', argument: unknown): Promise<boolean>
+  /** The keeper of what limits count. */
+  readonly limits: KeeperLink
 }
 
 export class Worker {
@@ -99,9 +97,11 @@ export class Worker {
   readonly #questions: Questions
   readonly #deadlines = new Deadlines()
   readonly #sessions: RoofSessions
+  readonly #access: Access
   readonly #sweep: NodeJS.Timeout
   /** What was told once of servers that report no usable cost. */
   readonly #toldCosts = new Set<string>()
+  readonly #limiting: Limiting
   #upstreams = new Map<string, Upstream>()
   #wiring: Wiring
   config: Config
@@ -131,12 +131,14 @@ export class Worker {
       this.#metrics,
       this.#capture(config),
     )
+    this.#limiting = new Limiting(link.limits, this.#recorder, this.#metrics)
     this.#catalogue = new Catalogue(this.#spool, this.#catalogueOptions(config))
     this.#server = new Server(
       this.#recorder,
       this.#metrics,
       makeLog(`proxy/${options.slot}`, config.log.level),
     )
+    this.#access = new Access(this.#server.log, this.#metrics)
     const { sessions_max, session_idle_ms, session_max_age_ms, sessions_per_caller_max } = config.http
     this.#seal = new SessionSeal(Buffer.from(options.secrets.session, 'hex'), session_max_age_ms)
     this.#sessions = new RoofSessions(sessions_max, session_idle_ms, sessions_per_caller_max)
@@ -168,8 +170,8 @@ export class Worker {
     await this.#downstream.listen({ kind: 'workers', path: workerSocket(run_folder, slot) })
     await this.#downstream.listen({ kind: 'local', path: localSocket(run_folder) })
     const ports: number[] = []
-    for (const [listener, { address }] of this.config.listen.entries()) {
-      const at = { host: hostOf(address), port: portOf(address), listener }
+    for (const [listener, { address, tls }] of this.config.listen.entries()) {
+      const at = { host: hostOf(address), port: portOf(address), listener, tls }
       ports.push(await this.#downstream.listen({ kind: 'tcp', ...at }))
     }
     return ports
@@ -178,6 +180,7 @@ export class Worker {
   /** Swaps in a new config whole, or throws and keeps the old one. */
   reload(config: Config): void {
     const before = this.#upstreams
+    this.#downstream.adoptTls(config.listen)
     const wiring = this.#wire(config)
     this.#wiring = wiring
     this.config = config
@@ -207,6 +210,11 @@ export class Worker {
     return this.#questions.tell(news)
   }
 
+  /** Another worker needs what is free here of a key. */
+  recallLimit(key: string): readonly Settled[] {
+    return this.#limiting.recall(key)
+  }
+
   set isSpoolFull(isFull: boolean) {
     this.#spool.isFull = isFull
   }
@@ -231,6 +239,7 @@ export class Worker {
     await new Promise((resolve) => setTimeout(resolve, CUT_MS))
     this.#questions.drain()
     this.#catalogue.finish()
+    this.#limiting.finish()
     this.#spool.close()
   }
 
@@ -256,12 +265,18 @@ export class Worker {
     }
     this.#definitions.forget((name) => upstreams.get(name) === this.#upstreams.get(name))
     this.#upstreams = upstreams
-    const metering = meter(moneyOptions(config).prices)
+    const access = this.#access.wire(config)
+    const gate = hasRights(config) ? new Gate(new RuleSet(config.rules), this.#definitions) : null
+    const { prices } = moneyOptions(config)
+    const metering = meter(prices)
+    const limiting = this.#limiting.stage(config, prices, metering)
     const validation = this.#validation(config)
-    const target = [validation.stage, metering].filter((stage) => stage !== null)
+    const target = [gate && authorize(gate), ...access.entitle, limiting, validation.stage, metering].filter(
+      (stage) => stage !== null,
+    )
     if (config.durability === 'strict') target.push(intend(this.#recorder))
     this.#definitions.isWanted = target.some(({ name }) => name === 'authorize' || name === 'validate')
-    const env = this.#surroundings(config, target, validation)
+    const env = this.#surroundings(config, target, { validation, limiting, gate })
     const routes = new Map<string, Route>()
     const roof = new Roof(config, upstreams, env)
     routes.set(roof.endpoint.path, roof)
@@ -269,22 +284,21 @@ export class Worker {
       const route = new ServerEndpoint(upstream, this.#seal, env)
       routes.set(route.endpoint.path, route)
     }
-    const whoCalls = identify(makeKeyRing(config.callers, config.teams))
     const message = understand(this.#seal)
-    const stages = config.listen.map(({ address, trace: { incoming = config.trace.incoming } }) => ({
-      head: [admit(config.http, address), whoCalls],
-      params: [message, trace(config, this.#runs, incoming, this.#seed)],
+    const stages = config.listen.map(({ address, trace: { incoming = config.trace.incoming } }, i) => ({
+      head: [admit(config.http, address), access.identify[i]!, ...(gate ? [reach(gate)] : [])],
+      params: [message, trace(config, this.#runs, incoming, this.#seed), ...(gate ? [disambiguate] : [])],
       target,
     }))
-    const free = Math.floor((descriptorLimit() - DESCRIPTOR_RESERVE) / 2)
     return {
       routes,
       stages,
       body_max_bytes: config.http.body_max_bytes,
       batch_max: config.http.batch_max,
-      streams_max: Math.max(1, Math.min(config.http.streams_max, free)),
+      streams_max: Math.max(1, Math.min(config.http.streams_max, streamsPossible())),
       sessions_per_caller_max: config.http.sessions_per_caller_max,
       page_headers: Object.values(config.labels).flatMap((label) => label.header?.toLowerCase() ?? []),
+      resourceMetadata: access.resourceMetadata,
       plain: plainPages(upstreams, () => this.#downstream.isDraining),
     }
   }
@@ -299,7 +313,11 @@ export class Worker {
     })
   }
 
-  #surroundings(config: Config, target: readonly Stage[], validation: Validation): RoofSurroundings {
+  #surroundings(
+    config: Config,
+    target: readonly Stage[],
+    { validation, limiting, gate }: { validation: Validation; limiting: Stage | null; gate: Gate | null },
+  ): RoofSurroundings {
     const server = this.#server
     const recorder = this.#recorder
     const isHashing = config.capture.results === 'hash'
@@ -317,6 +335,7 @@ export class Worker {
       slot: this.#options.slot,
       hop: (call, owner) => hopToOwner(call, workerSocket(this.#options.run_folder, owner)),
       passTarget: (call) => runStages(target, call),
+      passRoof: (call) => limiting?.before(call),
       record: (call) => {
         server.record(call)
         this.#questions.over(call)
@@ -351,6 +370,7 @@ export class Worker {
         if (call && !this.#open.cancel(call) && config.workers > 1) this.#link.tell('cancelled', call)
       },
       open: this.#open,
+      gate,
       questions: this.#questions,
       deadlines: this.#deadlines,
     }

@@ -2,21 +2,18 @@
  * Starts, watches, reloads and drains the processes of an installation: store, collector, host, workers.
  * Holds the listening socket for the workers (round robin) and ships their spool. Serves no call itself.
  */
-import { type ChildProcess, fork } from 'node:child_process'
-import cluster from 'node:cluster'
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { type AdminOptions, RELOAD_QUESTION } from '../admin/options.ts'
-import { type CollectorOptions, collectorProcess } from '../collector/options.ts'
+import type { CollectorOptions } from '../collector/options.ts'
 import { pinned } from '../config/address.ts'
 import type { Config } from '../config/schema.ts'
 import { type Log, makeLog } from '../event/log.ts'
+import type { Ask, Settled } from '../limits/messages.ts'
 import type { HostOptions } from '../proxy/host/options.ts'
 import type { WorkerOptions } from '../proxy/options.ts'
 import { Metrics } from '../proxy/telemetry/metrics.ts'
-import { type StoreOptions, storeProcess } from '../store/options.ts'
+import type { StoreOptions } from '../store/options.ts'
 import { collectorOptions } from './collector-options.ts'
 import { ConfigAudit } from './config-audit.ts'
 import { ConfigHistory } from './config-history.ts'
@@ -30,8 +27,10 @@ import {
   unlockFolder,
   writeNote,
 } from './data-folder.ts'
+import { forkAdmin, forkCollector, forkHost, forkStore, forkWorker } from './forks.ts'
 import { withFreePorts } from './free-ports.ts'
 import { hostOptions } from './host-options.ts'
+import { Keeper } from './limits/keeper.ts'
 import { Managed } from './managed.ts'
 import { Overview } from './overview.ts'
 import { Shipper } from './shipper.ts'
@@ -42,12 +41,8 @@ export type Part = 'store' | 'collector' | 'proxy'
 
 const SHIP_FLUSH_MS = 10_000
 const STOP_MS = 15_000
-
-/** The source in a checkout, the build in a package. */
-const program = (path: string): string => {
-  const source = fileURLToPath(new URL(`../${path}.ts`, import.meta.url))
-  return existsSync(source) ? source : fileURLToPath(new URL(`../${path}.js`, import.meta.url))
-}
+/** How long a worker may take to give back what it does not use of a limit. */
+const RECALL_MS = 200
 
 export class Supervisor {
   #config: Config
@@ -68,6 +63,7 @@ export class Supervisor {
   #host: Managed | null = null
   #admin: Managed | null = null
   #shipper: Shipper | null = null
+  #keeper: Keeper | null = null
   /** Addresses as they came out; a port 0 in the config keeps the port it got first. */
   readonly #at = { listeners: [] as readonly string[], collector: '', store: '', admin: '' }
   readonly #overview: Overview
@@ -91,7 +87,6 @@ export class Supervisor {
     lockFolder(config.data)
     this.#secrets = loadSecrets(config.data)
     this.#run_folder = makeRunFolder(config.data)
-    cluster.schedulingPolicy = cluster.SCHED_RR
     this.#audit =
       this.#parts.has('proxy') || this.#parts.has('collector')
         ? new ConfigAudit({
@@ -150,16 +145,8 @@ export class Supervisor {
   }
 
   #note(): void {
-    const { proxy: listen, listeners, collector, store, admin } = this.addresses
-    const note = {
-      pid: process.pid,
-      listen,
-      listeners,
-      console: collector,
-      store,
-      admin,
-      config: this.takeOver.state,
-    }
+    const { proxy: listen, collector: console, ...others } = this.addresses
+    const note = { pid: process.pid, listen, console, ...others, config: this.takeOver.state }
     for (const folder of [this.#run_folder, this.#config.data]) writeNote(folder, note)
   }
 
@@ -186,13 +173,7 @@ export class Supervisor {
       return storeOptions(this.#config, pinned(store.listen, this.#at.store), password)
     }
     this.#store = this.#managed('store', {
-      // No environment of ours: SQL must find no secret there.
-      fork: () =>
-        fork(program('store/main'), [], {
-          execArgv: storeProcess.execArgv,
-          env: storeProcess.env,
-          stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-        }),
+      fork: forkStore,
       options,
       onReady: (address) => {
         this.#at.store = address
@@ -214,7 +195,7 @@ export class Supervisor {
   #startCollector(): Promise<string> {
     let given = this.#config
     this.#collector = this.#managed('collector', {
-      fork: () => fork(program('collector/main'), [], collectorProcess),
+      fork: forkCollector,
       options: () => {
         given = this.#config
         return this.#collectorOptions()
@@ -250,8 +231,26 @@ export class Supervisor {
     this.#at.listeners = await withFreePorts(this.#config.listen.map(({ address }) => address))
     this.#startHost()
     await this.#host!.start()
+    this.#keeper = this.#makeKeeper()
     for (let i = 1; i <= this.#config.workers; i++) this.#workers.set(`w${i}`, this.#makeWorker(`w${i}`))
     await Promise.all([...this.#workers.values()].map((w) => w.start()))
+  }
+
+  #makeKeeper(): Keeper {
+    const { data, instance, workers } = this.#config
+    return new Keeper(
+      {
+        file: join(data, 'limits.json'),
+        machine: `${instance}-${this.#secrets.hash.slice(0, 8)}`,
+        log: this.#log,
+        metrics: this.#metrics,
+        workers,
+        living: (slot) => this.#ids.get(slot),
+        recall: async (slot, key) =>
+          (await this.#workers.get(slot)!.ask('recall', key, RECALL_MS)) as Settled[],
+      },
+      this.#config,
+    )
   }
 
   /** Where events go; '' while that is not known. */
@@ -276,7 +275,7 @@ export class Supervisor {
 
   #startAdmin(listen: string): Promise<string> {
     this.#admin = this.#managed('admin', {
-      fork: () => fork(program('admin/main'), [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+      fork: forkAdmin,
       options: () => this.#adminOptions(listen),
       onReady: (address) => {
         this.#at.admin = address
@@ -288,7 +287,7 @@ export class Supervisor {
   #startHost(): void {
     let given = this.#config
     this.#host = this.#managed('host', {
-      fork: () => fork(program('proxy/host/main'), [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+      fork: forkHost,
       options: () => {
         given = this.#config
         return this.#hostOptions()
@@ -325,10 +324,7 @@ export class Supervisor {
       }
     }
     return this.#managed(slot, {
-      fork: (): ChildProcess => {
-        cluster.setupPrimary({ exec: program('proxy/main'), args: [], silent: false })
-        return cluster.fork().process
-      },
+      fork: forkWorker,
       options,
       onReady: (addresses) => {
         this.#at.listeners = addresses.split(' ')
@@ -339,16 +335,19 @@ export class Supervisor {
       },
       onGone: () => {
         this.#ids.delete(slot)
+        this.#keeper?.gone(slot)
         this.#overview.retire(slot)
         this.#shipper?.nudge()
       },
       onTell: (topic, argument) => {
         if (topic === 'sealed') this.#shipper?.nudge()
+        if (topic === 'limits') this.#keeper?.settle(slot, argument as Settled[])
         // The worker that got the cancel does not have the call, and a client's next call may reach another: they may know it.
         if (topic === 'cancelled' || topic === 'runs')
           for (const worker of this.#others(slot)) worker.ask(topic, argument).catch(() => {})
       },
       answer: async (question, argument) => {
+        if (question === 'limits') return this.#keeper?.ask(slot, argument as Ask[])
         if (question !== 'question') return this.#answer(question)
         // What became of a server's question: the worker that has it says true.
         const asked = this.#others(slot).map(async (worker) => {
@@ -385,6 +384,7 @@ export class Supervisor {
   /** The workers before the collector: who is let in changes first. */
   async #apply(next: Config): Promise<void> {
     this.#config = next
+    this.#keeper?.reload(next)
     if (this.#host?.isReady) await this.#host.reload(this.#hostOptions())
     const workers = [...this.#workers.values()].filter((worker) => worker.isReady)
     await Promise.all(workers.map((worker) => worker.reload({ config: this.#workerConfig() })))
@@ -402,6 +402,7 @@ export class Supervisor {
     const drain_ms = this.#config.http.drain_timeout_ms
     await Promise.all([...this.#workers.values()].map((w) => w.stop(drain_ms + 2_000)))
     await this.#admin?.stop(STOP_MS)
+    this.#keeper?.close()
     await this.#host?.stop(STOP_MS)
     await this.#audit?.flush()
     if (this.#shipper) {

@@ -94,6 +94,16 @@ export function frameData(frame: Buffer): string | null {
   return lines.map((l) => l.slice(l.startsWith('data: ') ? 6 : 5)).join('\n')
 }
 
+/** The frame with other data; its id and the name of its event stay. */
+export function withData(frame: Buffer, data: string): Buffer {
+  const kept = frame
+    .toString()
+    .split(/\r\n|[\r\n]/)
+    .filter((line) => line !== '' && !line.startsWith('data:'))
+  const lines = data.split(/\r\n|[\r\n]/).map((line) => `data: ${line}`)
+  return Buffer.from(`${[...kept, ...lines].join('\n')}\n\n`)
+}
+
 /** Headers of an event stream that nothing on its way may hold back or change. */
 export const EVENT_STREAM = {
   'content-type': 'text/event-stream',

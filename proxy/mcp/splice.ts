@@ -85,6 +85,20 @@ export function locate(text: string, path: readonly string[]): Span | null {
   return span
 }
 
+/** Spans of the elements of the array that opens at `span`; null when it is none. */
+export function elements(text: string, span: Span): Span[] | null {
+  if (text.charCodeAt(span.start) !== 91) return null
+  const found: Span[] = []
+  let i = skipSpace(text, span.start + 1)
+  while (i < span.end && text.charCodeAt(i) !== 93) {
+    const end = skipValue(text, i)
+    found.push({ start: i, end })
+    i = skipSpace(text, end)
+    if (text.charCodeAt(i) === 44) i = skipSpace(text, i + 1)
+  }
+  return found
+}
+
 /** The text with the value at `span` replaced by `json`. */
 export const replaceAt = (text: string, span: Span, json: string): string =>
   text.slice(0, span.start) + json + text.slice(span.end)

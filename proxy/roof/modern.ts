@@ -32,17 +32,11 @@ import {
   nextPositions,
 } from './merge.ts'
 import type { Names, Resources } from './names.ts'
+import { maySubscribe, mustReach, reachable, shownTo } from './reach.ts'
 import type { RoofSurroundings } from './surroundings.ts'
 
-const METHODS = new Set([
-  'server/discover',
-  'tools/call',
-  'prompts/get',
-  'resources/read',
-  'completion/complete',
-  'subscriptions/listen',
-  ...LISTS.keys(),
-])
+const TO_ONE_SERVER = new Set(['tools/call', 'prompts/get', 'resources/read', 'completion/complete'])
+const METHODS = new Set(['server/discover', ...TO_ONE_SERVER, 'subscriptions/listen', ...LISTS.keys()])
 /** A verdict on a server's era expires: a stale one would never correct itself. */
 const DISCOVERY_MS = 60_000
 
@@ -51,7 +45,7 @@ const LEARN_PAGES_MAX = 50
 /** Most resources that one listen stream may name. */
 const SUBSCRIPTIONS_MAX = 1000
 
-const AS_IT_IS: RelayHooks = { sessionId: null, message: null, result: null, takenBack: null }
+const AS_IT_IS: RelayHooks = { filter: null, sessionId: null, message: null, result: null, takenBack: null }
 
 type Discovery = { at_ms: number; result: Record<string, unknown> }
 
@@ -90,6 +84,7 @@ export class ModernRoof {
     }
     call.era = 'modern'
     if (call.kind === 'notification') return this.#env.server.answer(call, 202, '')
+    if (!TO_ONE_SERVER.has(call.method)) await this.#env.passRoof(call)
     if (call.method === 'server/discover') return this.#discover(call)
     if (LISTS.has(call.method)) return this.#list(call)
     if (call.method === 'subscriptions/listen') return this.#listen(call)
@@ -141,7 +136,7 @@ export class ModernRoof {
   async #discover(call: Call): Promise<void> {
     const { heard, missed } = await askAll(
       call,
-      [...this.#upstreams.values()],
+      reachable(this.#env, call, this.#upstreams),
       async (upstream): Promise<Asked> => {
         const result = await this.#discovery(upstream, call.identity!.caller)
         return { status: 200, headers: {}, message: { result } }
@@ -174,10 +169,10 @@ export class ModernRoof {
     const cursor = message!.params?.cursor
     const positions = cursor === undefined ? null : openCursor(this.#env.cursorKey, caller, method, cursor)
     const capability = LIST_CAPABILITY.get(method)!
-    const asked = [...this.#upstreams.values()].filter(
+    const asked = reachable(this.#env, call, this.#upstreams).filter(
       (u) => positions === null || positions[u.name] !== undefined,
     )
-    const { heard, missed } = await askAll(call, asked, async (upstream, parent) => {
+    const { heard: all_heard, missed } = await askAll(call, asked, async (upstream, parent) => {
       const discovery = await this.#discovery(upstream, caller)
       const said = discovery._meta as Record<string, unknown> | undefined
       this.#env.catalogue.introduced(upstream.name, said?.[META.serverInfo])
@@ -200,6 +195,7 @@ export class ModernRoof {
         this.#env.definitions.listed(call, upstream.name, call.protocol_version, answer.message)
       return answer
     })
+    const heard = shownTo(this.#env, call, all_heard)
     const entries = mergeEntries(method, heard, this.#names, this.#resources)
     const next = nextPositions(heard, positions)
     call.list_items = entries.length
@@ -224,8 +220,10 @@ export class ModernRoof {
       uris.slice(0, SUBSCRIPTIONS_MAX).map((uri) => this.#resourceOwner(call, uri).catch(() => null)),
     )
     const servers: Listening[] = []
-    const ways = [...this.#upstreams.values()].map(async (upstream) => {
-      const own = uris.filter((_, i) => owners[i] === upstream.name)
+    const ways = reachable(this.#env, call, this.#upstreams).map(async (upstream) => {
+      const own = uris.filter(
+        (uri, i) => owners[i] === upstream.name && maySubscribe(this.#env, call, upstream.name, uri),
+      )
       const filter = own.length > 0 ? { ...changes, resourceSubscriptions: own } : changes
       if (Object.keys(filter).length === 0) return
       const way = await upstream.modernWay()
@@ -274,7 +272,7 @@ export class ModernRoof {
     const caller = call.identity!.caller
     const meta = call.message!.params?._meta
     await Promise.allSettled(
-      [...this.#upstreams.values()].flatMap((upstream) =>
+      reachable(this.#env, call, this.#upstreams).flatMap((upstream) =>
         ['resources/list', 'resources/templates/list'].map(async (method) => {
           const way = await upstream.modernWay()
           const asked = await ask(
@@ -296,6 +294,7 @@ export class ModernRoof {
   async #relay(call: Call, server: string, namePath: readonly string[] | null, name: string): Promise<void> {
     const meant = this.#upstreams.get(server)
     if (!meant) throw new WeirError('tool_unknown')
+    mustReach(this.#env, call, server)
     const upstream = await meant.modernWay()
     call.server = server
     call.way = upstream

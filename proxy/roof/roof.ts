@@ -37,12 +37,12 @@ import {
 import { ModernRoof } from './modern.ts'
 import { Names, type Owned, Resources } from './names.ts'
 import { olderAnswer } from './older.ts'
+import { mustReach, reachable, shownTo } from './reach.ts'
 import { answeredQuestion, introductionOf, type Member, memberHeaders, RoofSession } from './session.ts'
 import { fromServer, openRoofStream } from './stream.ts'
 import type { RoofSurroundings } from './surroundings.ts'
 
 const LATER = { tools: {}, prompts: {}, resources: {} }
-
 /** Capabilities of a client as JSON text. Throws params_invalid when they are no object, or nested too deep to write. */
 function capabilitiesText(capabilities: unknown): string {
   if (capabilities === undefined || capabilities === null) return '{}'
@@ -78,16 +78,24 @@ export class Roof implements Route {
       String(call.req.headers['mcp-protocol-version'] ?? '') >= MODERN_VERSION
     )
       return this.#modern.forward(call)
-    if (call.method === 'initialize' && call.kind === 'request') return this.#initialize(call)
+    if (call.method === 'initialize' && call.kind === 'request') {
+      await this.#env.passRoof(call)
+      return this.#initialize(call)
+    }
     const roof = await this.#openSession(call)
     if (!roof) return
     if (call.kind === 'notification') return this.#notify(call, roof)
     if (call.kind !== 'request') return this.#answerQuestion(call, roof)
-    if (LISTS.has(call.method)) return this.#list(call, roof)
+    if (LISTS.has(call.method)) {
+      await this.#env.passRoof(call)
+      return this.#list(call, roof)
+    }
     switch (call.method) {
       case 'ping':
+        await this.#env.passRoof(call)
         return this.#env.server.answer(call, 200, this.#result(call, {}))
       case 'logging/setLevel':
+        await this.#env.passRoof(call)
         return this.#setLevel(call, roof)
       case 'tools/call':
       case 'prompts/get':
@@ -181,7 +189,7 @@ export class Roof implements Route {
     // Before any server is asked: one too many must cost nothing.
     this.#env.sessions.add(roof)
     const members: Member[] = []
-    const { missed } = await askAll(call, [...this.#upstreams.values()], async (upstream) => {
+    const { missed } = await askAll(call, reachable(this.#env, call, this.#upstreams), async (upstream) => {
       const member = await roof.member(upstream.name)
       members.push(member)
       return { status: 200, headers: {}, message: { result: {} } }
@@ -260,10 +268,10 @@ export class Roof implements Route {
     const positions =
       cursor === undefined ? null : openCursor(this.#env.cursorKey, identity!.caller, method, cursor)
     const capability = LIST_CAPABILITY.get(method)!
-    const asked = [...this.#upstreams.values()].filter(
+    const asked = reachable(this.#env, call, this.#upstreams).filter(
       (u) => positions === null || positions[u.name] !== undefined,
     )
-    const { heard, missed } = await askAll(call, asked, async (upstream, parent) => {
+    const { heard: all_heard, missed } = await askAll(call, asked, async (upstream, parent) => {
       const query = async (): Promise<Awaited<ReturnType<typeof ask>>> => {
         const member = await roof.member(upstream.name)
         this.#env.catalogue.introduced(upstream.name, member.info)
@@ -286,6 +294,7 @@ export class Roof implements Route {
       // A server that forgot the session is asked once more in a new one.
       return first.status === 404 || first.status === 400 ? query() : first
     })
+    const heard = shownTo(this.#env, call, all_heard)
     const next = nextPositions(heard, positions)
     const all = mergeEntries(method, heard, this.#names, this.#resources)
     const entries = method === 'tools/list' ? legacyEntries(all, roof.session.protocol_version) : all
@@ -364,6 +373,7 @@ export class Roof implements Route {
     isRetry = false,
   ): Promise<void> {
     const started_us = nowUs()
+    mustReach(this.#env, call, owned.server)
     call.server = owned.server
     call.tool = owned.name
     const meant = this.#upstreams.get(owned.server)
@@ -389,6 +399,7 @@ export class Roof implements Route {
     call.res.once('close', () => roof.open.delete(id))
     call.forwarded_us = nowUs()
     const hooks = this.#env.judged(call, {
+      filter: null,
       sessionId: null,
       message: (json) => fromServer(upstream.name, json),
       result: olderAnswer(call, roof.session.protocol_version, member.version),

@@ -3,7 +3,9 @@
  * Pure but for the call it fills in; sends nothing.
  */
 import type { Call } from '../call.ts'
-import { type ErrorScan, readAnswer } from '../mcp/answer.ts'
+import { WeirError } from '../errors.ts'
+import { type ErrorScan, isResponse, readAnswer } from '../mcp/answer.ts'
+import { frameData } from '../mcp/frames.ts'
 import { readHostRefusal } from './host-refusal.ts'
 
 /** How an answer came. `isCompressed`: although none was asked for; it is passed on and not read. */
@@ -84,6 +86,30 @@ export function rewritten(
   if (rewrite === null || whole === null || !form.isJson || form.isCompressed) return last
   return Buffer.from(rewrite(whole.toString()))
 }
+
+/** A stream has ended without an answer, unless what was left of it is one. */
+export function readStreamEnd(call: Call, rest: Buffer, isHosted: boolean, isCancelAsked: boolean): void {
+  if (call.kind !== 'request') return
+  const data = rest.length > 0 ? frameData(rest) : null
+  const isAnswer = data !== null && isResponse(data) && readAnswer(call, data)
+  if (isAnswer) readFailure(call, data, isHosted, isCancelAsked)
+  else if (isCancelAsked) call.fail('cancelled', 'client', 'cancelled', '')
+  else if (call.http_status < 400)
+    call.fail('upstream_error', 'upstream', 'upstream_closed', 'the stream ended without an answer')
+  else httpFailure(call)
+}
+
+/** The time of a call is over. `isSent`: else the server was not asked at all. */
+export const overdueError = (
+  isSent: boolean,
+  { timeout_ms, connections_max }: { timeout_ms: number; connections_max: number },
+): WeirError =>
+  isSent
+    ? new WeirError('upstream_timeout', `no answer within ${timeout_ms} ms`)
+    : new WeirError(
+        'upstream_unavailable',
+        `none of ${connections_max} connections was free within ${timeout_ms} ms`,
+      )
 
 /** What can be told of a body that was too large to keep. */
 export function readScanned(call: Call, scan: ErrorScan, form: AnswerForm): void {

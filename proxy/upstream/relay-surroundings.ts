@@ -2,6 +2,7 @@
 import type { Hash } from 'node:crypto'
 import type { Call } from '../call.ts'
 import type { WeirError } from '../errors.ts'
+import type { Gate } from '../gate.ts'
 import type { OpenCalls } from '../open-calls.ts'
 import type { Questions } from '../questions.ts'
 import type { Written } from '../spool/writer.ts'
@@ -12,6 +13,8 @@ import type { Upstream } from './upstream.ts'
 export type RelaySurroundings = {
   /** Runs the stages that need to know where the call goes. Call it last before sending; it returns a promise only when one waits. */
   passTarget(call: Call): void | Promise<void>
+  /** As passTarget, for a call that the roof answers itself or shares out to all servers: only what counts calls runs. */
+  passRoof(call: Call): void | Promise<void>
   /** Writes the call's event. */
   record(call: Call): void
   /** Has the call's event written, and then tells `then`, which sends the answer's last byte. */
@@ -34,6 +37,8 @@ export type RelaySurroundings = {
   cancelled(notice: Call): void
   /** Where a cancel finds the calls under way. */
   readonly open: OpenCalls
+  /** What rules let callers see; null without rules. */
+  readonly gate: Gate | null
   /** What servers ask clients. */
   readonly questions: Questions
   readonly deadlines: Deadlines
@@ -43,6 +48,11 @@ export type RelaySurroundings = {
 export type RelayHooks = {
   /** Value for the client's Mcp-Session-Id header when the server set one; asked once the answer is read. */
   sessionId: ((upstreamId: string) => string) | null
+  /**
+   * Takes out of every message what the client may not see, before anything else reads it; throws a WeirError for what cannot be
+   * read. Nothing that it has not seen reaches the client. Null: nothing is to be taken out.
+   */
+  filter: ((json: string) => string) | null
   /** Rewrites one message text of a stream; null: pass the bytes. */
   message: ((json: string) => string) | null
   /** Rewrites the answer, unless it is very large; null: pass the bytes. */

@@ -21,20 +21,25 @@ import { LargeFrame, MESSAGE_MAX_BYTES } from './large-frame.ts'
 import {
   type AnswerForm,
   connectionFailure,
-  httpFailure,
+  overdueError,
   readFailure,
   readScanned,
+  readStreamEnd,
   readWhole,
   rewritten,
   UNKNOWN_FORM,
 } from './outcome.ts'
 import type { RelayHooks, RelaySurroundings } from './relay-surroundings.ts'
+import { shownBody, shownFrame } from './shown.ts'
 import { returnedHeaders, type Upstream } from './upstream.ts'
 
 type Controller = Dispatcher.DispatchController
 
 /** How long a server may still answer a call that its client has cancelled. */
 const CANCEL_GRACE_MS = 2_000
+
+const TOO_LARGE = (): WeirError =>
+  new WeirError('upstream_protocol', `a message is larger than ${MESSAGE_MAX_BYTES} bytes`)
 
 type State = 'waiting' | 'body' | 'stream' | 'done'
 
@@ -113,15 +118,16 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
       isCompressed: coding !== undefined && coding !== 'identity',
       isHosted: this.#upstream.isHosted,
     }
-    let flat = returnedHeaders(headers, !isStream && this.#hooks.result === null)
+    const isChanged = this.#hooks.result !== null || this.#hooks.filter !== null
+    let flat = returnedHeaders(headers, !isStream && !isChanged)
     if (call.req.headers.origin !== undefined) flat = withoutCors(flat)
     this.#head = new AnswerHead(call.res, status, flat, headers['mcp-session-id'], this.#hooks.sessionId)
     call.http_status = status
     if (!isStream) {
       this.#state = 'body'
       const { hashResult, beginHash } = this.#env
-      const isKeptBack = this.#isMaybeTaken || this.#hooks.result !== null
-      this.#body = new HeldBody(hashResult && beginHash, isKeptBack, keptBytes(call.method))
+      const keep_bytes = this.#hooks.filter ? MESSAGE_MAX_BYTES : keptBytes(call.method)
+      this.#body = new HeldBody(hashResult && beginHash, this.#isMaybeTaken || isChanged, keep_bytes)
       return
     }
     this.#state = 'stream'
@@ -164,20 +170,27 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     this.#call.response_bytes += chunk.length
     this.#deadline?.extend()
     const flows = this.#body!.push(chunk)
+    if (this.#hooks.filter && this.#body!.scan) return this.#end(TOO_LARGE())
     if (flows) this.#write(flows)
   }
 
   #endBody(): void {
     const call = this.#call
     const body = this.#body!
-    const whole = body.whole()
+    const { filter } = this.#hooks
+    let whole = body.whole()
+    if (filter && whole) {
+      const shown = shownBody(filter, whole, this.#form, call)
+      if (shown instanceof WeirError) return this.#end(shown)
+      whole = shown
+    }
     if (whole) {
       if (this.#isMaybeTaken && this.#isTakenBack(400, whole.toString('latin1'))) return
       const text = readWhole(call, whole, this.#form, this.#isCancelAsked)
       if (text !== null) this.#env.sawResult(call, text)
     } else readScanned(call, body.scan!, this.#form)
     this.#head?.openSession()
-    const last = rewritten(body.last(), whole, this.#form, this.#hooks.result)
+    const last = rewritten(filter ? whole : body.last(), whole, this.#form, this.#hooks.result)
     if (last && this.#env.hashResult && call.kind === 'request')
       call.result_hash = this.#env.hashResult(last, body.hash)
     this.#last = last
@@ -200,9 +213,11 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
 
   // --- a stream ---------------------------------------------------------------------------------------------------
 
-  #frame(bytes: Buffer): void {
+  #frame(given: Buffer): void {
     if (this.#state === 'done') return
     const call = this.#call
+    const bytes = shownFrame(this.#hooks.filter, given)
+    if (bytes instanceof WeirError) return this.#end(bytes)
     const data = this.#hasResult ? null : frameData(bytes)
     if (data !== null && isResponse(data)) return this.#result(bytes, data)
     if (data !== null && data !== '') {
@@ -238,10 +253,10 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     if (this.#state === 'done') return
     const isAnswer = isResponseHead(head)
     const copy_bytes = isAnswer && this.#call.method === 'tools/list' ? LIST_KEEP_BYTES : 0
-    this.#large ??= new LargeFrame(this.#hooks.message !== null && !isAnswer, copy_bytes)
+    const { message, filter } = this.#hooks
+    this.#large ??= new LargeFrame(filter !== null || (message !== null && !isAnswer), copy_bytes)
     const flows = this.#large.push(bytes)
-    if (this.#large.isTooLarge)
-      this.#end(new WeirError('upstream_protocol', `a message is larger than ${MESSAGE_MAX_BYTES} bytes`))
+    if (this.#large.isTooLarge) this.#end(TOO_LARGE())
     else if (flows) this.#write(bytes)
   }
 
@@ -272,16 +287,9 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
 
   #endStream(): void {
     const call = this.#call
-    const rest = this.#splitter!.rest()
-    if (!this.#hasResult && call.kind === 'request') {
-      const data = rest.length > 0 ? frameData(rest) : null
-      const isAnswer = data !== null && isResponse(data) && readAnswer(call, data)
-      if (isAnswer) readFailure(call, data, this.#upstream.isHosted, this.#isCancelAsked)
-      else if (this.#isCancelAsked) call.fail('cancelled', 'client', 'cancelled', '')
-      else if (call.http_status < 400)
-        call.fail('upstream_error', 'upstream', 'upstream_closed', 'the stream ended without an answer')
-      else httpFailure(call)
-    }
+    const rest = shownFrame(this.#hooks.filter, this.#splitter!.rest())
+    if (rest instanceof WeirError) return this.#end(rest)
+    if (!this.#hasResult) readStreamEnd(call, rest, this.#upstream.isHosted, this.#isCancelAsked)
     this.#finish()
     this.#head?.send()
     if (rest.length > 0) call.res.write(rest)
@@ -382,17 +390,9 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     this.#call.last_byte_us = nowUs()
     if (this.#isPausedByClient)
       this.#call.fail('cancelled', 'client', 'client_slow', 'the client did not take its answer in time')
-    const { timeout_ms, connections_max } = this.#upstream.config
-    // Never sent: the server was not asked at all.
-    if (this.#call.sent_us === 0)
-      return this.#end(
-        new WeirError(
-          'upstream_unavailable',
-          `none of ${connections_max} connections was free within ${timeout_ms} ms`,
-        ),
-      )
-    this.#end(new WeirError('upstream_timeout', `no answer within ${timeout_ms} ms`))
-    this.#env.cancel(this.#call, this.#upstream, 'timeout')
+    const isSent = this.#call.sent_us > 0
+    this.#end(overdueError(isSent, this.#upstream.config))
+    if (isSent) this.#env.cancel(this.#call, this.#upstream, 'timeout')
   }
 
   /** Ends the call with an error of ours, and lets go of the upstream. */

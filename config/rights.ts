@@ -1,0 +1,9 @@
+/** Whether anything in a config limits what callers may do. Without it the proxy has no stage that asks. */
+import type { Config } from './schema.ts'
+
+/** Rules, keys with a scope, or authorization servers, whose tokens have scopes. */
+export function hasRights(config: Config): boolean {
+  const { auth } = config as { auth?: { oauth?: readonly unknown[] } }
+  if (config.rules.length > 0 || (auth?.oauth?.length ?? 0) > 0) return true
+  return Object.values(config.callers).some(({ keys }) => keys.some(({ scope }) => scope !== undefined))
+}

@@ -1,0 +1,182 @@
+/**
+ * What the rules of the config, and the scope of a credential, let a caller see and do. Keeps what was settled for a caller and a
+ * target, so that a call pays only for what depends on itself. Knows no transport.
+ * Invariant: what is kept is bounded, whatever names clients make up; a reload begins with a new gate.
+ */
+
+import type { Kind, Particulars, Target } from '../config/rule.ts'
+import { AnnotationFacts, CallerFacts, ClientFacts, UNANNOTATED } from '../config/rule-facts.ts'
+import type { CallerRules, Judgement, RuleSet, TargetRules } from '../config/ruleset.ts'
+import type { Call } from './call.ts'
+import { decide, noteShadow } from './decision.ts'
+import type { Definitions } from './definitions.ts'
+import type { Identity } from './identity/identity.ts'
+
+/** Targets remembered of all callers together. */
+const TARGETS_MAX = 20_000
+const ARGUMENTS_UNKNOWN: ReadonlySet<'args'> = new Set(['args'])
+const NO_TAGS: Record<string, string> = {}
+
+/** Methods that let a client see or do something of a server; the rest of the protocol's own is no right. */
+const HOUSEKEEPING = new Set([
+  'initialize',
+  'ping',
+  'server/discover',
+  'logging/setLevel',
+  'tools/list',
+  'prompts/list',
+  'resources/list',
+  'resources/templates/list',
+  'subscriptions/listen',
+  'tasks/list',
+  'tasks/get',
+  'tasks/result',
+  'tasks/cancel',
+])
+
+/** What a request is about, null for what needs no right. Server and, under the roof, tool are set. */
+export function targetOf(call: Call): Omit<Target, 'annotations'> | null {
+  if (call.kind !== 'request' || HOUSEKEEPING.has(call.method)) return null
+  const { method, server } = call
+  const { kind, name } = aimOf(call)
+  return { kind, name, method, server }
+}
+
+function aimOf(call: Call): { kind: Kind; name: string } {
+  const params = call.message?.params
+  const text = (value: unknown): string => (typeof value === 'string' ? value : '')
+  switch (call.method) {
+    case 'tools/call':
+      return { kind: 'tool', name: call.tool }
+    case 'prompts/get':
+      return { kind: 'prompt', name: call.tool }
+    case 'resources/read':
+    case 'resources/subscribe':
+    case 'resources/unsubscribe':
+      return { kind: 'resource', name: text(params?.uri) }
+    case 'completion/complete': {
+      const ref = params?.ref as { type?: unknown; name?: unknown; uri?: unknown } | undefined
+      if (ref?.type === 'ref/prompt') return { kind: 'prompt', name: call.tool || text(ref.name) }
+      if (ref?.type === 'ref/resource')
+        return { kind: text(ref.uri).includes('{') ? 'template' : 'resource', name: text(ref.uri) }
+      return { kind: 'other', name: '' }
+    }
+    default:
+      return { kind: 'other', name: '' }
+  }
+}
+
+/** How entries of a list are judged: as the call that would use them. */
+export const ENTRIES: ReadonlyMap<string, { kind: Kind; method: string; name: string }> = new Map([
+  ['tools', { kind: 'tool', method: 'tools/call', name: 'name' }],
+  ['prompts', { kind: 'prompt', method: 'prompts/get', name: 'name' }],
+  ['resources', { kind: 'resource', method: 'resources/read', name: 'uri' }],
+  ['resourceTemplates', { kind: 'template', method: 'resources/read', name: 'uriTemplate' }],
+])
+
+type Known = { readonly rules: CallerRules; readonly targets: Map<string, TargetRules> }
+
+const bits = ({ read_only, destructive, idempotent, open_world }: AnnotationFacts): number =>
+  (read_only ? 1 : 0) + (destructive ? 2 : 0) + (idempotent ? 4 : 0) + (open_world ? 8 : 0)
+
+export class Gate {
+  readonly #rules: RuleSet
+  readonly definitions: Definitions
+  #callers = new WeakMap<Identity, Known>()
+  #kept = 0
+
+  constructor(rules: RuleSet, definitions: Definitions) {
+    this.#rules = rules
+    this.definitions = definitions
+  }
+
+  /** Whether nothing could ever refuse this caller a call to the server. */
+  isFree(identity: Identity, server: string): boolean {
+    return this.#of(identity).rules.isFree(server)
+  }
+
+  /** Whether a server is there at all for a caller. */
+  reaches(identity: Identity, server: string): boolean {
+    return this.#of(identity).rules.reaches(server, this.#particulars(null))
+  }
+
+  /** What the rules say of a call. */
+  judge(call: Call, target: Target): Judgement {
+    const rules = this.#target(call.identity!, target)
+    return rules.constant ?? rules.judge(this.#particulars(call))
+  }
+
+  /** Whether an entry of a server's list is shown: unless no arguments could get past the rules. */
+  shows(call: Call, server: string, list: string, entry: unknown): boolean {
+    const { kind, method, name: key } = ENTRIES.get(list)!
+    const given = typeof entry === 'object' && entry !== null ? (entry as Record<string, unknown>) : {}
+    const name = given[key]
+    // What has no name cannot be judged, and cannot be called either.
+    if (typeof name !== 'string') return false
+    const annotations = kind === 'tool' ? this.#annotations(given.annotations) : UNANNOTATED
+    const rules = this.#target(call.identity!, { kind, method, server, name, annotations })
+    const { verdict } = rules.constant ?? rules.judge(this.#particulars(call), ARGUMENTS_UNKNOWN)
+    return verdict !== 'deny'
+  }
+
+  #of(identity: Identity): Known {
+    const known = this.#callers.get(identity)
+    if (known) return known
+    const { caller, team, project, principal, auth_method, roles, tags } = identity
+    const facts = new CallerFacts({
+      name: caller,
+      team,
+      project,
+      principal,
+      auth_method,
+      roles,
+      tags: tags ?? NO_TAGS,
+    })
+    const fresh: Known = { rules: this.#rules.forCaller(facts, identity.scope), targets: new Map() }
+    this.#callers.set(identity, fresh)
+    return fresh
+  }
+
+  #target(identity: Identity, target: Target): TargetRules {
+    const { targets, rules } = this.#of(identity)
+    const key = `${target.kind}\n${target.method}\n${bits(target.annotations)}\n${target.server}\n${target.name}`
+    const known = targets.get(key)
+    if (known) return known
+    const found = rules.forTarget(target)
+    if (++this.#kept > TARGETS_MAX) {
+      this.#callers = new WeakMap()
+      this.#kept = 0
+    } else targets.set(key, found)
+    return found
+  }
+
+  #particulars(call: Call | null): Particulars {
+    const given = call?.message?.params?.arguments
+    const isObject = typeof given === 'object' && given !== null && !Array.isArray(given)
+    return {
+      args: given === undefined ? NO_ARGUMENTS : isObject ? (given as Record<string, unknown>) : null,
+      args_bytes: call?.arguments_bytes ?? 0,
+      client: new ClientFacts(call?.client_name ?? '', call?.client_version ?? ''),
+      now: new Date(),
+    }
+  }
+
+  #annotations(hints: unknown): AnnotationFacts {
+    return this.#rules.usesAnnotations ? new AnnotationFacts(hints) : UNANNOTATED
+  }
+
+  get usesAnnotations(): boolean {
+    return this.#rules.usesAnnotations
+  }
+}
+const NO_ARGUMENTS: Record<string, unknown> = Object.freeze({})
+
+/** Puts a judgement on the record. True: the call may go on. */
+export function record(call: Call, { verdict, rule, reason, facts, shadow }: Judgement): boolean {
+  for (const name of shadow) noteShadow(call, name)
+  decide(call, verdict === 'allow' ? 'allow' : 'deny', rule, reason, facts)
+  if (verdict === 'allow') return true
+  // The client is told that there is no such thing; the record says what happened.
+  call.fail('denied', 'client', 'forbidden', `${rule}: ${reason}`, -32602)
+  return false
+}

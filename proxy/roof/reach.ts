@@ -1,0 +1,58 @@
+/**
+ * What of the servers under the roof a caller may see. A server it may use nothing of takes no part in anything merged, and its names
+ * are answered as those of no server: before it is asked anything, so that the time tells nothing either.
+ */
+import { UNANNOTATED } from '../../config/rule-facts.ts'
+import type { ErrorCode } from '../../event/error-table.ts'
+import type { Call } from '../call.ts'
+import { decide } from '../decision.ts'
+import { WeirError } from '../errors.ts'
+import { shownEntries } from '../list-filter.ts'
+import type { RelaySurroundings } from '../upstream/relay-surroundings.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import type { Heard } from './merge.ts'
+
+type Gated = Pick<RelaySurroundings, 'gate'>
+const REASON = 'no rule lets the caller use anything of this server'
+
+/** The servers a caller may use something of. */
+export function reachable({ gate }: Gated, call: Call, upstreams: ReadonlyMap<string, Upstream>): Upstream[] {
+  const all = [...upstreams.values()]
+  return gate === null ? all : all.filter(({ name }) => gate.reaches(call.identity!, name))
+}
+
+/** Throws what an unknown name gives when the caller may use nothing of its server. */
+export function mustReach({ gate }: Gated, call: Call, server: string): void {
+  if (gate === null || gate.reaches(call.identity!, server)) return
+  call.server = server
+  decide(call, 'deny', 'default', REASON)
+  call.fail('denied', 'client', 'forbidden', REASON, -32602)
+  const { method } = call
+  const isPrompt = method === 'prompts/get' || (method === 'completion/complete' && call.exposed_name !== '')
+  const code: ErrorCode =
+    method === 'tools/call' ? 'tool_unknown' : isPrompt ? 'prompt_unknown' : 'resource_unknown'
+  throw new WeirError(code)
+}
+
+/** What servers answered to a list, without what the caller may not use. */
+export const shownTo = ({ gate }: Gated, call: Call, heard: readonly Heard[]): readonly Heard[] =>
+  gate === null
+    ? heard
+    : heard.map(({ server, result }) => ({
+        server,
+        result: gate.isFree(call.identity!, server) ? result : shownEntries(gate, call, server, result),
+      }))
+
+/** Whether a listen stream may tell of a resource. */
+export function maySubscribe({ gate }: Gated, call: Call, server: string, uri: unknown): boolean {
+  if (gate === null) return true
+  const name = typeof uri === 'string' ? uri : ''
+  const target = {
+    kind: 'resource',
+    method: 'resources/subscribe',
+    server,
+    name,
+    annotations: UNANNOTATED,
+  } as const
+  return gate.judge(call, target).verdict === 'allow'
+}

@@ -1,0 +1,103 @@
+/**
+ * Whether the caller may do what it asks for: the rules of the config and the scope of its credential. What is forbidden is
+ * answered as what does not exist, byte for byte and by the same way: while there are rules about a server, Weir itself answers for
+ * tools that the server does not list. Fails closed: without the server's list no tool of it is called.
+ */
+
+import type { Target } from '../../config/rule.ts'
+import { asAnnotations, UNANNOTATED } from '../../config/rule-facts.ts'
+import type { ErrorCode } from '../../event/error-table.ts'
+import type { Call } from '../call.ts'
+import type { Definition } from '../definitions.ts'
+import { WeirError } from '../errors.ts'
+import { type Gate, record, targetOf } from '../gate.ts'
+import { paramsFault } from '../mcp/ladder.ts'
+import { decodeHeaderValue } from '../mcp/param-headers.ts'
+import type { Stage } from '../pipeline.ts'
+
+const UNKNOWN: Record<Target['kind'], ErrorCode> = {
+  tool: 'tool_unknown',
+  prompt: 'prompt_unknown',
+  resource: 'resource_unknown',
+  template: 'resource_unknown',
+  other: 'method_unknown',
+}
+
+/** A server, or something before it, may go by the headers: what they say has to be what was judged. */
+function checkHeaders(call: Call, name: string): void {
+  const { 'mcp-method': method, 'mcp-name': header } = call.req.headers
+  if (method !== undefined && method !== call.method) throw new WeirError('header_mismatch', 'Mcp-Method')
+  if (header === undefined) return
+  const said = decodeHeaderValue(String(header))
+  // Under the roof the client says the name it knows, and its server is told its own.
+  if (said !== name && said !== call.exposed_name) throw new WeirError('header_mismatch', 'Mcp-Name')
+}
+
+/** Arguments repeated in headers, as the definition of the tool asks: the same ones. */
+function checkParams(call: Call, definition: Definition): void {
+  if (!call.req.rawHeaders.some((header) => /^mcp-param-/i.test(header))) return
+  const fault = paramsFault(call.req.headers, call.message!.params, definition.input?.value, null)
+  if (fault) throw new WeirError('header_mismatch', 'Mcp-Param')
+}
+
+function refuse(target: Pick<Target, 'kind'>): never {
+  throw new WeirError(UNKNOWN[target.kind])
+}
+
+function judgeTool(
+  gate: Gate,
+  call: Call,
+  target: Omit<Target, 'annotations'>,
+  definition: Definition | null,
+): void | Promise<void> {
+  if (definition === null) {
+    if (!gate.definitions.knowsList(call))
+      throw new WeirError('upstream_unavailable', 'its tools cannot be listed')
+    // As much work as for a tool that exists, and nothing kept of names that clients make up.
+    gate.judge(call, { ...target, name: '', annotations: UNANNOTATED })
+    return refuse(target)
+  }
+  const annotations = gate.usesAnnotations ? asAnnotations(definition.annotations) : UNANNOTATED
+  if (record(call, gate.judge(call, { ...target, annotations }))) return checkParams(call, definition)
+  // For a name that is not listed the list is read again; so it is for one that is not to be known, or the time would tell.
+  const asked = gate.definitions.fresh(call)
+  return asked instanceof Promise ? asked.then(() => refuse(target)) : refuse(target)
+}
+
+/** A listen stream names the resources it wants to hear of. */
+function checkSubscriptions(gate: Gate, call: Call): void {
+  const wanted = call.message?.params?.notifications as { resourceSubscriptions?: unknown } | undefined
+  const uris = Array.isArray(wanted?.resourceSubscriptions) ? wanted.resourceSubscriptions : []
+  for (const uri of uris) {
+    const name = typeof uri === 'string' ? uri : ''
+    const { server } = call
+    const target = {
+      kind: 'resource',
+      method: 'resources/subscribe',
+      server,
+      name,
+      annotations: UNANNOTATED,
+    } as const
+    if (!record(call, gate.judge(call, target))) refuse(target)
+  }
+}
+
+export const authorize = (gate: Gate): Stage => ({
+  name: 'authorize',
+  why: 'first of those that know the target: who may not call uses up no limit and learns nothing of a schema',
+  needs: 'target',
+  before(call) {
+    if (call.method === 'subscriptions/listen' && call.endpoint.server !== '')
+      return checkSubscriptions(gate, call)
+    const target = targetOf(call)
+    if (target === null) return
+    checkHeaders(call, target.name)
+    if (target.kind !== 'tool' || gate.isFree(call.identity!, call.server)) {
+      if (!record(call, gate.judge(call, { ...target, annotations: UNANNOTATED }))) refuse(target)
+      return
+    }
+    const definition = gate.definitions.of(call)
+    if (definition instanceof Promise) return definition.then((known) => judgeTool(gate, call, target, known))
+    return judgeTool(gate, call, target, definition)
+  },
+})
