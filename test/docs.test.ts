@@ -15,6 +15,7 @@ const prose = [
   ...globSync('docs/decisions/*.md', { cwd: root }),
   'bench/README.md',
   'docs/access.md',
+  'docs/admin.md',
   'docs/validation.md',
 ].filter((f) => existsSync(join(root, f)))
 
