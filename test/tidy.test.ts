@@ -71,7 +71,8 @@ const MAY_USE: Record<Room, readonly string[]> = {
   admin: ['admin/', 'config/', 'event/', 'supervisor/link.ts'],
   proxy: ['proxy/', 'config/', 'event/', 'limits/', 'supervisor/link.ts'],
   store: ['store/', 'event/', 'supervisor/link.ts'],
-  collector: ['collector/', 'config/', 'event/', 'supervisor/link.ts'],
+  // Of limits only what it is asked for: it enforces none.
+  collector: ['collector/', 'config/', 'event/', 'limits/messages.ts', 'supervisor/link.ts'],
   // The backtest runs the detectors of the watch in a store of its own.
   cli: [
     'cli/',

@@ -1,5 +1,6 @@
-/** `weir policy test`: what rules would have done to the calls of the past, and what that would have saved. */
+/** `weir policy test`: what rules, limits and budgets would have done to the calls of the past, and what that would have saved. */
 import { type PastCall, run } from '../../collector/queries/past-calls.ts'
+import { limitEntries } from '../../config/limit-book.ts'
 import type { Config } from '../../config/schema.ts'
 import { findInstallation, loadForAsking, STORE_OPTIONS, STORE_USAGE } from '../installation.ts'
 import { openStore } from '../store-client.ts'
@@ -8,14 +9,15 @@ import { clean, count, cut, endWithReader, jsonLine, print, screen } from '../te
 import { usd, windowMs } from '../unused.ts'
 import { CliError, readArgs, type Verb } from '../verb.ts'
 import { type Finding, type Judge, RuleJudge } from './judges.ts'
+import { LimitJudge } from './limit-judge.ts'
 
 const USAGE = `usage: weir policy test [--rules FILE] [--rule NAME] [--window 7d] [--limit 50] [--json]
 
-Which calls of the past the rules would have refused, when, why, and what those calls cost. Rules in shadow mode are taken as
-enforced: this is how they are tried.
+Which calls of the past the rules, limits and budgets would have refused, when, why, and what those calls cost. Those in shadow
+mode are taken as enforced: this is how they are tried. Budgets take part when they have \`enforce\`.
 
-  --rules FILE        rules of this file (a weir.yaml, or one with nothing but \`rules:\`) instead of the installation's
-  --rule NAME         show only what this rule refuses
+  --rules FILE        rules and limits of this file (a weir.yaml, or one with nothing else) instead of the installation's
+  --rule NAME         show only what this rule, limit or budget refuses
   --window DAYS       how far back: 1d, 7d, 30d (default 7d)
   --limit N           lines shown (default 50)
   --json              one JSON object
@@ -48,7 +50,13 @@ export async function judgeAll(
   for await (const page of pages)
     for (const call of page) {
       tally.calls++
-      const findings = judges.map((judge) => judge.judge(call)).filter((finding) => finding !== null)
+      const findings: Finding[] = []
+      for (const judge of judges) {
+        const finding = judge.judge(call)
+        if (finding) findings.push(finding)
+        // What rules refuse uses no limit up.
+        if (finding?.verdict === 'refused') break
+      }
       if (call.outcome === 'denied' || call.outcome === 'limited') {
         tally.refused_before++
         continue
@@ -74,7 +82,11 @@ export async function judgeAll(
 
 /** What decides about calls in a config. */
 export function judgesOf(config: Config): Judge[] {
-  return config.rules.length > 0 ? [new RuleJudge(config.rules)] : []
+  const limits = limitEntries(config)
+  return [
+    ...(config.rules.length > 0 ? [new RuleJudge(config.rules)] : []),
+    ...(limits.length > 0 ? [new LimitJudge(limits)] : []),
+  ]
 }
 
 const COLUMNS: readonly Column[] = [
@@ -151,18 +163,19 @@ export const test: Verb = async (argv) => {
   const judges = config ? judgesOf(config) : []
   if (judges.length === 0)
     throw new CliError(
-      'there are no rules to try',
-      'write some under `rules:` in weir.yaml, or name a file with --rules',
+      'there are no rules and no limits to try',
+      'write some under `rules:` or `limits:` in weir.yaml, or name a file with --rules',
     )
   const only = given.rule ?? null
   if (
     only !== null &&
     !config!.rules.some(({ allow, deny }) => (allow ?? deny) === only) &&
-    only !== 'default'
+    only !== 'default' &&
+    !limitEntries(config!).some(({ name }) => name === only)
   )
     throw new CliError(
-      `there is no rule "${clean(only)}"`,
-      'names are those after allow: and deny:, or `default`',
+      `there is no rule or limit "${clean(only)}"`,
+      'names are those after allow: and deny:, `default`, and names of limits; a budget is budget:scope:name:period',
       2,
     )
   const store = openStore(installation, 120_000)
