@@ -13,7 +13,7 @@ import { type Folder, makeFolder } from '../support/folder.ts'
 
 const HASH = 'a'.repeat(64)
 const KNOWN =
-  'listen, instance, env, data, workers, servers, callers, teams, prices, budgets, labels, trace, runs, capture, context, http, roof, durability, spool, collector, console, store, retention, anomalies, export, alerts, slos, log'
+  'listen, instance, env, data, workers, servers, callers, auth, teams, prices, budgets, rules, limits, limits_store, labels, trace, runs, capture, validation, context, http, roof, durability, spool, collector, console, store, retention, anomalies, export, alerts, slos, admin, log'
 const MAPPING = 'write a mapping (name: value)'
 const BAD_URL =
   'expected an http://, https://, ws:// or wss:// URL\n    fix: write something like https://example.com/mcp'
@@ -207,13 +207,33 @@ const FILES: Record<string, [text: string, ...problems: string[]]> = {
     `callers: { a: { keys: [ { sha256: ${HASH} } ] }, b: { keys: [ { sha256: ${HASH} } ] } }`,
     '1:122 callers.b.keys[0].sha256: the same key already belongs to a\n    fix: give each caller keys of its own',
   ],
-  'a caller without keys': [
-    'callers: { a: { team: x } }',
-    '1:15 callers.a.keys: is missing\n    fix: write a list ([a, b])',
+  'a token server over plain HTTP': [
+    'auth: { public_url: "https://w.example", oauth: [ { issuer: "http://login.example" } ] }',
+    '1:61 auth.oauth[0].issuer: expected an https:// URL without user, query and fragment (http:// on loopback only)\n    fix: write something like https://login.example.com',
   ],
-  'a caller with no key': [
-    'callers: { a: { keys: [] } }',
-    '1:23 callers.a.keys: is an empty list\n    fix: write at least one entry',
+  'an algorithm that whoever checks could sign with': [
+    'auth: { public_url: "https://w.example", oauth: [ { issuer: "https://login.example", algorithms: [HS256] } ] }',
+    '1:99 auth.oauth[0].algorithms[0]: is not one of the possible values\n    fix: write one of: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, Ed25519',
+  ],
+  'a token server without an audience': [
+    'auth: { oauth: [ { issuer: "https://login.example" } ] }',
+    '1:18 auth.oauth[0]: it is not said what its tokens for Weir name as audience\n    fix: set auth.public_url, or audience of this server',
+  ],
+  'a token server twice': [
+    'auth: { oauth: [ { issuer: "https://a.example", audience: x }, { issuer: "https://a.example", audience: x } ] }',
+    '1:66 auth.oauth[1].issuer: https://a.example is listed twice\n    fix: list each authorization server once',
+  ],
+  'client certificates without an authority': [
+    'listen: [ { address: "127.0.0.1:1", tls: { cert: a, key: b, client_auth: required } } ]',
+    '1:74 listen[0].tls.client_auth: client_auth: required needs `client_ca`, the authorities to trust\n    fix: write something like client_ca: tls/clients-ca.crt',
+  ],
+  'a private key in the file': [
+    'listen: [ { address: "127.0.0.1:1", tls: { cert: a, key: "-----BEGIN PRIVATE KEY-----" } } ]',
+    '1:58 listen[0].tls.key: expected a path, without file: before it\n    fix: write something like tls/weir.crt',
+  ],
+  'a certificate of two callers': [
+    'callers: { a: { certificates: [ { san: "DNS:X.example" } ] }, b: { certificates: [ { san: "DNS:x.example" } ] } }',
+    '1:86 callers.b.certificates[0].san: the same name already belongs to a\n    fix: give each caller certificates of its own',
   ],
   'a day that is none': [
     `callers: { a: { keys: [ { sha256: ${HASH}, expires: 2027-13-40 } ] } }`,
