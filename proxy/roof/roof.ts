@@ -86,16 +86,13 @@ export class Roof implements Route {
     if (!roof) return
     if (call.kind === 'notification') return this.#notify(call, roof)
     if (call.kind !== 'request') return this.#answerQuestion(call, roof)
-    if (LISTS.has(call.method)) {
-      await this.#env.passRoof(call)
-      return this.#list(call, roof)
-    }
+    const isList = LISTS.has(call.method)
+    if (isList || call.method === 'ping' || call.method === 'logging/setLevel') await this.#env.passRoof(call)
+    if (isList) return this.#list(call, roof)
     switch (call.method) {
       case 'ping':
-        await this.#env.passRoof(call)
         return this.#env.server.answer(call, 200, this.#result(call, {}))
       case 'logging/setLevel':
-        await this.#env.passRoof(call)
         return this.#setLevel(call, roof)
       case 'tools/call':
       case 'prompts/get':
