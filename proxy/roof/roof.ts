@@ -24,6 +24,7 @@ import { openCursor, sealCursor } from './cursor.ts'
 import { type Learned, learn, resourceOwner } from './find.ts'
 import {
   askAll,
+  countsAtRoof,
   LIST_CAPABILITY,
   LISTS,
   listingOf,
@@ -86,9 +87,8 @@ export class Roof implements Route {
     if (!roof) return
     if (call.kind === 'notification') return this.#notify(call, roof)
     if (call.kind !== 'request') return this.#answerQuestion(call, roof)
-    const isList = LISTS.has(call.method)
-    if (isList || call.method === 'ping' || call.method === 'logging/setLevel') await this.#env.passRoof(call)
-    if (isList) return this.#list(call, roof)
+    if (countsAtRoof(call.method)) await this.#env.passRoof(call)
+    if (LISTS.has(call.method)) return this.#list(call, roof)
     switch (call.method) {
       case 'ping':
         return this.#env.server.answer(call, 200, this.#result(call, {}))
