@@ -200,5 +200,5 @@ export function listParams(
 }
 
 /** Whether a legacy method is answered by the roof itself, so that limits count it there. */
-export const countsAtRoof = (method: string): boolean =>
+export const countsAtRoof = ({ method }: { method: string }): boolean =>
   LISTS.has(method) || method === 'ping' || method === 'logging/setLevel'

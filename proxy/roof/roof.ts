@@ -79,15 +79,12 @@ export class Roof implements Route {
       String(call.req.headers['mcp-protocol-version'] ?? '') >= MODERN_VERSION
     )
       return this.#modern.forward(call)
-    if (call.method === 'initialize' && call.kind === 'request') {
-      await this.#env.passRoof(call)
-      return this.#initialize(call)
-    }
+    if (call.method === 'initialize' && call.kind === 'request') return this.#initialize(call)
     const roof = await this.#openSession(call)
     if (!roof) return
     if (call.kind === 'notification') return this.#notify(call, roof)
     if (call.kind !== 'request') return this.#answerQuestion(call, roof)
-    if (countsAtRoof(call.method)) await this.#env.passRoof(call)
+    if (countsAtRoof(call)) await this.#env.passRoof(call)
     if (LISTS.has(call.method)) return this.#list(call, roof)
     switch (call.method) {
       case 'ping':
@@ -163,6 +160,7 @@ export class Roof implements Route {
   }
 
   async #initialize(call: Call): Promise<void> {
+    await this.#env.passRoof(call)
     const params = call.message!.params ?? {}
     const capabilities = capabilitiesText(params.capabilities)
     const version = LEGACY_VERSIONS.includes(call.protocol_version) ? call.protocol_version : LEGACY_VERSION
