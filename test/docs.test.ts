@@ -14,6 +14,8 @@ const prose = [
   'CHANGELOG.md',
   ...globSync('docs/decisions/*.md', { cwd: root }),
   'bench/README.md',
+  'docs/access.md',
+  'docs/admin.md',
   'docs/validation.md',
 ].filter((f) => existsSync(join(root, f)))
 

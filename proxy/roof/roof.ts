@@ -343,19 +343,13 @@ export class Roof implements Route {
     const ref = call.message!.params?.ref as { type?: unknown; name?: unknown; uri?: unknown } | undefined
     if (ref?.type === 'ref/prompt' && typeof ref.name === 'string') {
       call.exposed_name = ref.name
-      return this.#toOwner(call, roof, await this.#owner(call, roof, 'prompts/list'), [
-        'params',
-        'ref',
-        'name',
-      ])
+      const owned = await this.#owner(call, roof, 'prompts/list')
+      return this.#toOwner(call, roof, owned, ['params', 'ref', 'name'])
     }
-    if (ref?.type === 'ref/resource')
-      return this.#toOwner(
-        call,
-        roof,
-        { server: await resourceOwner(this.#learned, roof, ref.uri), name: '' },
-        null,
-      )
+    if (ref?.type === 'ref/resource') {
+      const server = await resourceOwner(this.#learned, roof, ref.uri)
+      return this.#toOwner(call, roof, { server, name: '' }, null)
+    }
     throw new WeirError('params_invalid', 'ref is neither ref/prompt nor ref/resource')
   }
 
