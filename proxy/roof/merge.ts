@@ -198,3 +198,7 @@ export function listParams(
     _meta: { ...(params._meta as object | undefined), traceparent: parent },
   }
 }
+
+/** Whether a legacy method is answered by the roof itself, so that limits count it there. */
+export const countsAtRoof = ({ method }: { method: string }): boolean =>
+  LISTS.has(method) || method === 'ping' || method === 'logging/setLevel'

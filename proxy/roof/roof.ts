@@ -24,6 +24,7 @@ import { openCursor, sealCursor } from './cursor.ts'
 import { type Learned, learn, resourceOwner } from './find.ts'
 import {
   askAll,
+  countsAtRoof,
   LIST_CAPABILITY,
   LISTS,
   listingOf,
@@ -78,24 +79,17 @@ export class Roof implements Route {
       String(call.req.headers['mcp-protocol-version'] ?? '') >= MODERN_VERSION
     )
       return this.#modern.forward(call)
-    if (call.method === 'initialize' && call.kind === 'request') {
-      await this.#env.passRoof(call)
-      return this.#initialize(call)
-    }
+    if (call.method === 'initialize' && call.kind === 'request') return this.#initialize(call)
     const roof = await this.#openSession(call)
     if (!roof) return
     if (call.kind === 'notification') return this.#notify(call, roof)
     if (call.kind !== 'request') return this.#answerQuestion(call, roof)
-    if (LISTS.has(call.method)) {
-      await this.#env.passRoof(call)
-      return this.#list(call, roof)
-    }
+    if (countsAtRoof(call)) await this.#env.passRoof(call)
+    if (LISTS.has(call.method)) return this.#list(call, roof)
     switch (call.method) {
       case 'ping':
-        await this.#env.passRoof(call)
         return this.#env.server.answer(call, 200, this.#result(call, {}))
       case 'logging/setLevel':
-        await this.#env.passRoof(call)
         return this.#setLevel(call, roof)
       case 'tools/call':
       case 'prompts/get':
@@ -166,6 +160,7 @@ export class Roof implements Route {
   }
 
   async #initialize(call: Call): Promise<void> {
+    await this.#env.passRoof(call)
     const params = call.message!.params ?? {}
     const capabilities = capabilitiesText(params.capabilities)
     const version = LEGACY_VERSIONS.includes(call.protocol_version) ? call.protocol_version : LEGACY_VERSION

@@ -169,6 +169,7 @@ export class Fleet {
         continue
       }
       const name = this.#name(key, entry, now_ms)
+      if (entry.period !== '') this.#window(key, entry, now_ms).seen -= units
       const argv = [KIND[entry.kind], Math.round(units), stepUs(entry), ttlOf(entry, now_ms)]
       this.#redis.weirGiveBack(1, name, this.#machine, ...argv).catch(() => {
         if (entry.period !== '') this.#window(key, entry, now_ms).owed -= units
