@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { run as past } from '../../collector/queries/past-calls.ts'
 import { type Observed, startObserved } from '../e2e/support/observed.ts'
 import { initialize, send, toolCall } from '../support/client.ts'
 import { run } from './support/weir.ts'
@@ -41,7 +42,7 @@ beforeAll(async () => {
     ['get_balance', { account: '1' }],
     ['get_owner', { account: '1' }],
     ['transfer', { amount: 10, to: 'x' }],
-    ['transfer', { amount: 5000, to: 'x' }],
+    ['transfer', { amount: 77777, to: 'x' }],
     ['close_account', { account: '1' }],
   ] as const
   for (const [i, [name, args]] of calls.entries())
@@ -74,7 +75,7 @@ describe('policy test', () => {
       server: 'bank',
       tool: 'transfer',
     })
-    expect(out).not.toContain('5000')
+    expect(out).not.toContain('77777')
     const text = (await cli('test', '--rules', file)).out
     expect(text).toMatch(/^5 calls of the last 7d, judged by 1 rule$/m)
     expect(text).toMatch(/^refused: 1; not making them saves \$0\.25$/m)
@@ -123,6 +124,15 @@ describe('policy test', () => {
       'there are no rules to try',
     )
   })
+})
+
+test('the past is read in pages, each call once, in order', async () => {
+  const span = { from_ms: Date.now() - 3_600_000, to_ms: Date.now() + 1000 }
+  const pages = await Array.fromAsync(past(weir.store, span, 2))
+  expect(pages.map((page) => page.length)).toEqual([2, 2, 1])
+  const [whole] = await Array.fromAsync(past(weir.store, span))
+  expect(pages.flat()).toEqual(whole)
+  expect(whole!.map(({ ts_us }) => ts_us)).toEqual(whole!.map(({ ts_us }) => ts_us).sort())
 })
 
 describe('policy explain', () => {

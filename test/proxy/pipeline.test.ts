@@ -3,14 +3,18 @@ import { describe, expect, test } from 'vitest'
 import { parseConfig } from '../../config/load.ts'
 import { moneyOptions } from '../../config/price-book.ts'
 import type { Call } from '../../proxy/call.ts'
+import type { Gate } from '../../proxy/gate.ts'
 import { makeKeyRing } from '../../proxy/identity/identity.ts'
 import { SessionSeal } from '../../proxy/identity/session-id.ts'
 import { runStages, type Stage } from '../../proxy/pipeline.ts'
 import type { Recorder } from '../../proxy/record.ts'
 import { admit } from '../../proxy/stages/admit.ts'
+import { authorize } from '../../proxy/stages/authorize.ts'
+import { disambiguate } from '../../proxy/stages/disambiguate.ts'
 import { identify } from '../../proxy/stages/identify.ts'
 import { intend } from '../../proxy/stages/intend.ts'
 import { meter } from '../../proxy/stages/meter.ts'
+import { reach } from '../../proxy/stages/reach.ts'
 import { trace } from '../../proxy/stages/trace.ts'
 import { understand } from '../../proxy/stages/understand.ts'
 import { InferredRuns } from '../../proxy/telemetry/inferred-runs.ts'
@@ -22,8 +26,11 @@ test('the stages, and why each stands where it does', () => {
   const stages = [
     admit(config.http, config.listen[0]!.address),
     identify(makeKeyRing({})),
+    reach({} as Gate),
     understand(new SessionSeal(randomBytes(32))),
     trace(config, new InferredRuns(), 'parent'),
+    disambiguate,
+    authorize({} as Gate),
     meter(moneyOptions(priced).prices)!,
     intend({} as Recorder),
   ]
