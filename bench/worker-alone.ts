@@ -46,6 +46,7 @@ const worker = new Worker(
         if (file.endsWith('.ndjson')) rmSync(join(spool_folder, file))
     },
     askOthers: async () => false,
+    limits: { ask: () => Promise.reject(new Error('nobody keeps counts')), settle: () => {} },
   },
 )
 const [port] = await worker.listen()

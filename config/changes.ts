@@ -33,8 +33,11 @@ export function restartChanges(before: Config, after: Config): string[] {
         path ? `${path}.${key}` : key,
       )
   }
-  // Of a listener only its place is fixed.
-  const fixed = ({ listen, ...rest }: Config) => ({ ...rest, listen: listen.map((one) => one.address) })
+  // Of a listener its place is fixed, whether it speaks TLS, and whom it asks for a certificate.
+  const fixed = ({ listen, ...rest }: Config) => ({
+    ...rest,
+    listen: listen.map(({ address, tls }) => [address, tls?.client_auth ?? null]),
+  })
   walk(configSchema as unknown as Node, fixed(before), fixed(after), '')
   return found
 }

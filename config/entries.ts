@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { callerKey } from './caller-keys.ts'
 import { meta, ms, serverUrl } from './leaves.ts'
 import { serverPrice, tags } from './money.ts'
+import { callerCertificate } from './tls.ts'
 import { isWebSocketUrl } from './transport.ts'
 
 /** Key of a server: becomes a path segment and the prefix of its names under the roof. */
@@ -178,6 +179,10 @@ export const caller = z.strictObject({
     .array(callerKey)
     .default([])
     .meta(meta('API keys and personal tokens; several allow rotation without a gap. `weir key` makes them')),
+  certificates: z
+    .array(callerCertificate)
+    .default([])
+    .meta(meta('Certificates by which a TLS listener knows the caller')),
 })
 
 export const labelSource = z.strictObject({

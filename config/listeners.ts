@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { address, meta, restart } from './leaves.ts'
+import { listenerTls } from './tls.ts'
 
 /** What a client's trace context may become. */
 export const INCOMING = ['parent', 'link', 'ignore'] as const
@@ -22,6 +23,13 @@ const listener = z.strictObject({
     })
     .prefault({})
     .meta(meta('Trace context at this listener')),
+  tls: listenerTls
+    .optional()
+    .meta(
+      meta(
+        'TLS at this listener; turning it on or off needs a restart, its files are read again when they change',
+      ),
+    ),
 })
 
 export const listenerEntry = z.union(

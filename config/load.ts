@@ -6,12 +6,14 @@ import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import { isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml'
+import { checkAccess, knowsCallers } from './access-check.ts'
 import { hostOf, isLoopback } from './address.ts'
 import { checkAdmin } from './admin.ts'
 import { checkAlerts } from './alerts-check.ts'
 import { checkKeys } from './caller-keys.ts'
 import { explain, explainYaml, flatten } from './explain.ts'
 import { sha256Hex } from './key-text.ts'
+import { checkLimits } from './limit-book.ts'
 import { checkMoney } from './price-book.ts'
 import { checkRules } from './rules.ts'
 import { type Config, configSchema } from './schema.ts'
@@ -106,12 +108,22 @@ export function parseConfig(text: string, file: string, env: Env = process.env):
   const config = parsed.data
   const addAt = (path: PropertyKey[], message: string, fix: string): void =>
     add(offsetOf(document, path, true), pathText(path), message, fix)
-  const warnings = [...crossCheck(config, addAt), ...checkMoney(config, addAt), ...checkRules(config, addAt)]
+  const warnings = [
+    ...crossCheck(config, addAt),
+    ...checkMoney(config, addAt),
+    ...checkLimits(config, addAt),
+    ...checkAccess(config, addAt),
+    ...checkRules(config, addAt),
+  ]
   if (problems.length > 0) throw new ConfigError(problems)
   config.instance ||= hostname()
   config.data = isAbsolute(config.data) ? config.data : resolve(folder, config.data)
   for (const server of Object.values(config.servers))
     if (server.command !== undefined) server.cwd = resolve(folder, server.cwd ?? '.')
+  for (const { tls } of config.listen)
+    if (tls)
+      for (const file of ['cert', 'key', 'client_ca', 'client_crl'] as const)
+        if (tls[file] !== undefined) tls[file] = resolve(folder, tls[file])
   return { config: deepFreeze(config), folder, warnings, sha256: sha256Hex(text) }
 }
 
@@ -216,9 +228,10 @@ function crossCheck(
 
 /** No place twice, and none open to the network without keys. */
 function checkListeners(
-  { listen, console: collector, store, callers, admin }: Config,
+  config: Config,
   add: (path: PropertyKey[], message: string, fix: string) => void,
 ): void {
+  const { listen, console: collector, store, admin } = config
   const own = listen.map(({ address }, i): [PropertyKey[], string] => [
     listen.length === 1 ? ['listen'] : ['listen', i],
     address,
@@ -237,13 +250,13 @@ function checkListeners(
       add(path, `${at} is already used by \`${other}\``, 'give each listener a port of its own')
     taken.set(at, pathText(path))
   }
-  if (Object.keys(callers).length > 0) return
+  if (knowsCallers(config)) return
   for (const [path, at] of own)
     if (!isLoopback(hostOf(at)))
       add(
         path,
         'listening beyond this machine without `callers` would let anyone in',
-        'add callers with keys, or listen on 127.0.0.1',
+        'add callers with keys, or auth.oauth, or listen on 127.0.0.1',
       )
 }
 

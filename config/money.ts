@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { ATTO_DIGITS, amountProblem, NANO_DIGITS } from './decimal.ts'
 import { compileFormula, FormulaError } from './formula.ts'
 import { meta } from './leaves.ts'
+import { enforce } from './limits.ts'
 
 export const BILL_ON = ['ok', 'executed', 'all'] as const
 export const SPLIT_BY = ['calls', 'duration', 'tokens'] as const
@@ -157,6 +158,7 @@ const warnAt = z
 
 export const team = z.strictObject({
   budget_usd_per_month: usd(NANO_DIGITS, 'What the team may spend in a calendar month (UTC)', '400'),
+  enforce,
   tags: tags.meta(meta('Tags of every call of the team, for example its cost center')),
 })
 
@@ -170,4 +172,5 @@ export const budget = z.strictObject({
   period: z.enum(BUDGET_PERIODS).default('month').meta(meta('UTC; weeks begin on Monday')),
   amount_usd: budgetAmount,
   warn_at: warnAt,
+  enforce,
 })

@@ -9,8 +9,10 @@ import { anomalies } from './anomalies.ts'
 import { context } from './context.ts'
 import { caller, captureRule, labelSource, server, serverName } from './entries.ts'
 import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
+import { limit, limitsStore } from './limits.ts'
 import { INCOMING, LISTENERS, LISTENERS_MAX, listenerEntry, listenersOf } from './listeners.ts'
 import { budget, priceEntry, team } from './money.ts'
+import { auth } from './oauth.ts'
 import { rules } from './rules.ts'
 import { runs } from './runs.ts'
 import { validation } from './validation.ts'
@@ -49,7 +51,8 @@ export const configSchema = z.strictObject({
   callers: z
     .record(z.string().min(1).max(100), caller)
     .default({})
-    .meta(meta('Who may call; empty: everyone on loopback is `local`')),
+    .meta(meta('Who may call; empty, and no `auth.oauth`: everyone on loopback is `local`')),
+  auth,
   teams: z
     .record(z.string().min(1).max(100), team)
     .default({})
@@ -60,6 +63,8 @@ export const configSchema = z.strictObject({
     .meta(meta('The price book: what calls cost, since when; beside `servers.<name>.price`')),
   budgets: z.array(budget).default([]).meta(meta('What may be spent, by whom, in which time')),
   rules,
+  limits: z.array(limit).default([]).meta(meta('Rates, concurrency, quotas and spending of calls')),
+  limits_store: limitsStore,
   labels: z
     .record(
       z.string().regex(/^[a-z][a-z0-9_]{0,31}$/, 'a label is a lower-case word, for example agent'),

@@ -6,8 +6,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Attempt } from '../event/attempt.ts'
 import type { CallEvent, Era, Kind, Outcome, Owner } from '../event/fields.ts'
 import type { Decision } from './decision.ts'
+import type { Certificate } from './identity/certificate.ts'
 import type { Identity } from './identity/identity.ts'
 import type { Session } from './identity/session-id.ts'
+import type { Grant } from './identity/tokens.ts'
+import type { Hold } from './limits/purses.ts'
 import type { Inferred } from './telemetry/inferred-runs.ts'
 import type { Upstream } from './upstream/upstream.ts'
 
@@ -70,6 +73,10 @@ export class Call {
   protocol_version = ''
   // who
   identity: Identity | null = null
+  /** Of its connection, verified; null for none. */
+  certificate: Certificate | null = null
+  /** What its access token opens; null for other credentials. */
+  grant: Grant | null = null
   session: Session | null = null
   client_name = ''
   client_version = ''
@@ -113,6 +120,8 @@ export class Call {
   missed_servers: string[] = NO_SERVERS
   /** What policy said; null while nothing has. */
   decision: Decision | null = null
+  /** What it holds of limits until it ends; null for nothing. */
+  holds: readonly Hold[] | null = null
   // outcome
   http_status = 0
   outcome: Outcome = 'ok'

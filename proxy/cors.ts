@@ -25,7 +25,8 @@ const MAX_AGE_S = '7200'
 /** Headers named after arguments: which there are is the tools' to say. */
 const PARAM = /^mcp-param-[a-z0-9!#$%&'*+.^_`|~-]+$/
 /** Whether or not there is such a server: without a key nobody learns that. */
-const PATH = /^(?:\/servers\/[^/]+)?\/(?:mcp|sse|message)$/
+const PATH =
+  /^(?:(?:\/servers\/[^/]+)?\/(?:mcp|sse|message)$|\/\.well-known\/oauth-protected-resource(?:\/|$))/
 
 /** Lets pages of this Origin read the answer, whatever it will be. */
 export function allowReading(res: ServerResponse, origin: string): void {

@@ -11,11 +11,18 @@ export class WeirError extends Error {
   readonly detail: string
   /** Public: `data` of the JSON-RPC error, for example the supported versions. */
   readonly data: Record<string, unknown> | undefined
-  constructor(code: ErrorCode, detail = '', more: { cause?: unknown; data?: Record<string, unknown> } = {}) {
+  /** Public: headers of the answer, names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  constructor(
+    code: ErrorCode,
+    detail = '',
+    more: { cause?: unknown; data?: Record<string, unknown>; headers?: Record<string, string> } = {},
+  ) {
     super(`${code}${detail ? `: ${detail}` : ''}`, { cause: more.cause })
     this.code = code
     this.detail = detail
     this.data = more.data
+    this.headers = more.headers ?? {}
   }
   get spec(): ErrorSpec {
     return ERRORS[this.code]

@@ -12,6 +12,7 @@ export type StageName =
   | 'trace'
   | 'disambiguate'
   | 'authorize'
+  | 'entitle'
   | 'throttle'
   | 'validate'
   | 'meter'

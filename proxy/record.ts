@@ -76,6 +76,12 @@ type SeldomFields = Pick<
 >
 type UsualFields = Omit<CallEvent, keyof SeldomFields>
 
+/** What of a call's end its cost depends on. */
+export type EndFigures = Pick<
+  UsualFields,
+  'ts' | 'tokens_in' | 'tokens_out' | 'request_bytes' | 'response_bytes' | 'upstream_us' | 'attempts'
+>
+
 /** The series a call is counted in. */
 type CallSeries = { server: Series; client: Series; overhead: Series }
 
@@ -86,6 +92,8 @@ export class Recorder {
   readonly #spool: SpoolWriter
   readonly #metrics: Metrics
   capture: Capture
+  /** Told of the end of a call that holds something of limits, with the figures of its event. */
+  onHolderEnd: ((call: Call, event: EndFigures) => void) | null = null
   /** Series of the calls seen lately, by what labels them. */
   readonly #series = new Map<string, CallSeries>()
 
@@ -111,6 +119,7 @@ export class Recorder {
   #take(call: Call): string {
     call.isRecorded = true
     const event = this.#event(call)
+    if (call.holds !== null) this.onHolderEnd?.(call, event)
     this.#count(call, event)
     return this.#line(call, event)
   }

@@ -103,6 +103,9 @@ export class Server {
     if (status === 401) headers['www-authenticate'] = 'Bearer realm="weir"'
     if (status === 405) headers.allow = 'POST, GET, DELETE'
     if (status === 503) headers['retry-after'] = '1'
+    const retry_ms = error.data?.retry_after_ms
+    if (typeof retry_ms === 'number') headers['retry-after'] = String(Math.ceil(retry_ms / 1000))
+    Object.assign(headers, error.headers)
     if (call.req.complete) return void res.writeHead(status, headers).end(body)
     // What was not read of the request would be taken for the next one.
     headers.connection = 'close'

@@ -9,6 +9,8 @@ import { hasRights } from '../config/rights.ts'
 import { RuleSet } from '../config/ruleset.ts'
 import type { Config } from '../config/schema.ts'
 import { makeLog } from '../event/log.ts'
+import type { Settled } from '../limits/messages.ts'
+import { Access } from './access.ts'
 import type { Call } from './call.ts'
 import { Capture } from './capture.ts'
 import { Catalogue, type CatalogueOptions } from './catalogue.ts'
@@ -17,8 +19,9 @@ import { hopToOwner } from './downstream/hop.ts'
 import { Downstream } from './downstream/http.ts'
 import type { Wiring } from './downstream/wiring.ts'
 import { Gate } from './gate.ts'
-import { makeKeyRing } from './identity/identity.ts'
 import { SessionSeal } from './identity/session-id.ts'
+import { Limiting } from './limits/limiting.ts'
+import type { KeeperLink } from './limits/purses.ts'
 import { readReportedCost } from './mcp/reported-cost.ts'
 import { type Cancelled, cancelledBy, OpenCalls } from './open-calls.ts'
 import { localSocket, type WorkerOptions, workerSocket } from './options.ts'
@@ -36,7 +39,6 @@ import { SpoolWriter } from './spool/writer.ts'
 import { admit } from './stages/admit.ts'
 import { authorize } from './stages/authorize.ts'
 import { disambiguate } from './stages/disambiguate.ts'
-import { identify } from './stages/identify.ts'
 import { intend } from './stages/intend.ts'
 import { meter } from './stages/meter.ts'
 import { reach } from './stages/reach.ts'
@@ -80,6 +82,8 @@ export type WorkerLink = {
   tell(topic: 'sealed' | 'cancelled' | 'runs', argument?: unknown): void
   /** Asks all other workers; resolves true when one of them said so. */
   askOthers(question: 'question', argument: unknown): Promise<boolean>
+  /** The keeper of what limits count. */
+  readonly limits: KeeperLink
 }
 
 export class Worker {
@@ -105,9 +109,11 @@ export class Worker {
   readonly #questions: Questions
   readonly #deadlines = new Deadlines()
   readonly #sessions: RoofSessions
+  readonly #access: Access
   readonly #sweep: NodeJS.Timeout
   /** What was told once of servers that report no usable cost. */
   readonly #toldCosts = new Set<string>()
+  readonly #limiting: Limiting
   #upstreams = new Map<string, Upstream>()
   #wiring: Wiring
   config: Config
@@ -137,12 +143,14 @@ export class Worker {
       this.#metrics,
       this.#capture(config),
     )
+    this.#limiting = new Limiting(link.limits, this.#recorder, this.#metrics)
     this.#catalogue = new Catalogue(this.#spool, this.#catalogueOptions(config))
     this.#server = new Server(
       this.#recorder,
       this.#metrics,
       makeLog(`proxy/${options.slot}`, config.log.level),
     )
+    this.#access = new Access(this.#server.log, this.#metrics)
     const { sessions_max, session_idle_ms, session_max_age_ms, sessions_per_caller_max } = config.http
     this.#seal = new SessionSeal(Buffer.from(options.secrets.session, 'hex'), session_max_age_ms)
     this.#sessions = new RoofSessions(sessions_max, session_idle_ms, sessions_per_caller_max)
@@ -174,8 +182,8 @@ export class Worker {
     await this.#downstream.listen({ kind: 'workers', path: workerSocket(run_folder, slot) })
     await this.#downstream.listen({ kind: 'local', path: localSocket(run_folder) })
     const ports: number[] = []
-    for (const [listener, { address }] of this.config.listen.entries()) {
-      const at = { host: hostOf(address), port: portOf(address), listener }
+    for (const [listener, { address, tls }] of this.config.listen.entries()) {
+      const at = { host: hostOf(address), port: portOf(address), listener, tls }
       ports.push(await this.#downstream.listen({ kind: 'tcp', ...at }))
     }
     return ports
@@ -184,6 +192,7 @@ export class Worker {
   /** Swaps in a new config whole, or throws and keeps the old one. */
   reload(config: Config): void {
     const before = this.#upstreams
+    this.#downstream.adoptTls(config.listen)
     const wiring = this.#wire(config)
     this.#wiring = wiring
     this.config = config
@@ -213,6 +222,11 @@ export class Worker {
     return this.#questions.tell(news)
   }
 
+  /** Another worker needs what is free here of a key. */
+  recallLimit(key: string): readonly Settled[] {
+    return this.#limiting.recall(key)
+  }
+
   set isSpoolFull(isFull: boolean) {
     this.#spool.isFull = isFull
   }
@@ -237,6 +251,7 @@ export class Worker {
     await new Promise((resolve) => setTimeout(resolve, CUT_MS))
     this.#questions.drain()
     this.#catalogue.finish()
+    this.#limiting.finish()
     this.#spool.close()
   }
 
@@ -262,13 +277,18 @@ export class Worker {
     }
     this.#definitions.forget((name) => upstreams.get(name) === this.#upstreams.get(name))
     this.#upstreams = upstreams
-    const metering = meter(moneyOptions(config).prices)
+    const access = this.#access.wire(config)
     const gate = hasRights(config) ? new Gate(new RuleSet(config.rules), this.#definitions) : null
+    const { prices } = moneyOptions(config)
+    const metering = meter(prices)
+    const limiting = this.#limiting.stage(config, prices, metering)
     const validation = this.#validation(config)
-    const target = [gate && authorize(gate), validation.stage, metering].filter((stage) => stage !== null)
+    const target = [gate && authorize(gate), ...access.entitle, limiting, validation.stage, metering].filter(
+      (stage) => stage !== null,
+    )
     if (config.durability === 'strict') target.push(intend(this.#recorder))
     this.#definitions.isWanted = target.some(({ name }) => name === 'authorize' || name === 'validate')
-    const env = this.#surroundings(config, target, validation, gate)
+    const env = this.#surroundings(config, target, { validation, limiting, gate })
     const routes = new Map<string, Route>()
     const roof = new Roof(config, upstreams, env)
     routes.set(roof.endpoint.path, roof)
@@ -276,10 +296,9 @@ export class Worker {
       const route = new ServerEndpoint(upstream, this.#seal, env)
       routes.set(route.endpoint.path, route)
     }
-    const whoCalls = identify(makeKeyRing(config.callers, config.teams))
     const message = understand(this.#seal)
-    const stages = config.listen.map(({ address, trace: { incoming = config.trace.incoming } }) => ({
-      head: [admit(config.http, address), whoCalls, ...(gate ? [reach(gate)] : [])],
+    const stages = config.listen.map(({ address, trace: { incoming = config.trace.incoming } }, i) => ({
+      head: [admit(config.http, address), access.identify[i]!, ...(gate ? [reach(gate)] : [])],
       params: [message, trace(config, this.#runs, incoming, this.#seed), ...(gate ? [disambiguate] : [])],
       target,
     }))
@@ -292,6 +311,7 @@ export class Worker {
       streams_max: Math.max(1, Math.min(config.http.streams_max, free)),
       sessions_per_caller_max: config.http.sessions_per_caller_max,
       page_headers: Object.values(config.labels).flatMap((label) => label.header?.toLowerCase() ?? []),
+      resourceMetadata: access.resourceMetadata,
       plain: plainPages(upstreams, () => this.#downstream.isDraining),
     }
   }
@@ -309,8 +329,7 @@ export class Worker {
   #surroundings(
     config: Config,
     target: readonly Stage[],
-    validation: Validation,
-    gate: Gate | null,
+    { validation, limiting, gate }: { validation: Validation; limiting: Stage | null; gate: Gate | null },
   ): RoofSurroundings {
     const server = this.#server
     const recorder = this.#recorder
@@ -329,6 +348,7 @@ export class Worker {
       slot: this.#options.slot,
       hop: (call, owner) => hopToOwner(call, workerSocket(this.#options.run_folder, owner)),
       passTarget: (call) => runStages(target, call),
+      passRoof: (call) => limiting?.before(call),
       record: (call) => {
         server.record(call)
         this.#questions.over(call)

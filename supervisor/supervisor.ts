@@ -13,6 +13,7 @@ import { type CollectorOptions, collectorProcess } from '../collector/options.ts
 import { pinned } from '../config/address.ts'
 import type { Config } from '../config/schema.ts'
 import { type Log, makeLog } from '../event/log.ts'
+import type { Ask, Settled } from '../limits/messages.ts'
 import type { HostOptions } from '../proxy/host/options.ts'
 import type { WorkerOptions } from '../proxy/options.ts'
 import { Metrics } from '../proxy/telemetry/metrics.ts'
@@ -32,6 +33,7 @@ import {
 } from './data-folder.ts'
 import { withFreePorts } from './free-ports.ts'
 import { hostOptions } from './host-options.ts'
+import { Keeper } from './limits/keeper.ts'
 import { Managed } from './managed.ts'
 import { Overview } from './overview.ts'
 import { Shipper } from './shipper.ts'
@@ -42,6 +44,8 @@ export type Part = 'store' | 'collector' | 'proxy'
 
 const SHIP_FLUSH_MS = 10_000
 const STOP_MS = 15_000
+/** How long a worker may take to give back what it does not use of a limit. */
+const RECALL_MS = 200
 
 /** The source in a checkout, the build in a package. */
 const program = (path: string): string => {
@@ -68,6 +72,7 @@ export class Supervisor {
   #host: Managed | null = null
   #admin: Managed | null = null
   #shipper: Shipper | null = null
+  #keeper: Keeper | null = null
   /** Addresses as they came out; a port 0 in the config keeps the port it got first. */
   readonly #at = { listeners: [] as readonly string[], collector: '', store: '', admin: '' }
   readonly #overview: Overview
@@ -250,8 +255,26 @@ export class Supervisor {
     this.#at.listeners = await withFreePorts(this.#config.listen.map(({ address }) => address))
     this.#startHost()
     await this.#host!.start()
+    this.#keeper = this.#makeKeeper()
     for (let i = 1; i <= this.#config.workers; i++) this.#workers.set(`w${i}`, this.#makeWorker(`w${i}`))
     await Promise.all([...this.#workers.values()].map((w) => w.start()))
+  }
+
+  #makeKeeper(): Keeper {
+    const { data, instance, workers } = this.#config
+    return new Keeper(
+      {
+        file: join(data, 'limits.json'),
+        machine: `${instance}-${this.#secrets.hash.slice(0, 8)}`,
+        log: this.#log,
+        metrics: this.#metrics,
+        workers,
+        living: (slot) => this.#ids.get(slot),
+        recall: async (slot, key) =>
+          (await this.#workers.get(slot)!.ask('recall', key, RECALL_MS)) as Settled[],
+      },
+      this.#config,
+    )
   }
 
   /** Where events go; '' while that is not known. */
@@ -339,16 +362,19 @@ export class Supervisor {
       },
       onGone: () => {
         this.#ids.delete(slot)
+        this.#keeper?.gone(slot)
         this.#overview.retire(slot)
         this.#shipper?.nudge()
       },
       onTell: (topic, argument) => {
         if (topic === 'sealed') this.#shipper?.nudge()
+        if (topic === 'limits') this.#keeper?.settle(slot, argument as Settled[])
         // The worker that got the cancel does not have the call, and a client's next call may reach another: they may know it.
         if (topic === 'cancelled' || topic === 'runs')
           for (const worker of this.#others(slot)) worker.ask(topic, argument).catch(() => {})
       },
       answer: async (question, argument) => {
+        if (question === 'limits') return this.#keeper?.ask(slot, argument as Ask[])
         if (question !== 'question') return this.#answer(question)
         // What became of a server's question: the worker that has it says true.
         const asked = this.#others(slot).map(async (worker) => {
@@ -385,6 +411,7 @@ export class Supervisor {
   /** The workers before the collector: who is let in changes first. */
   async #apply(next: Config): Promise<void> {
     this.#config = next
+    this.#keeper?.reload(next)
     if (this.#host?.isReady) await this.#host.reload(this.#hostOptions())
     const workers = [...this.#workers.values()].filter((worker) => worker.isReady)
     await Promise.all(workers.map((worker) => worker.reload({ config: this.#workerConfig() })))
@@ -402,6 +429,7 @@ export class Supervisor {
     const drain_ms = this.#config.http.drain_timeout_ms
     await Promise.all([...this.#workers.values()].map((w) => w.stop(drain_ms + 2_000)))
     await this.#admin?.stop(STOP_MS)
+    this.#keeper?.close()
     await this.#host?.stop(STOP_MS)
     await this.#audit?.flush()
     if (this.#shipper) {

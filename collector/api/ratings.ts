@@ -1,6 +1,6 @@
 /** `POST /v1/ratings`: asks for the calls of a time range to be rated anew. The watch does it; the answer names the rating. */
 import type { FastifyInstance } from 'fastify'
-import type { Book } from '../money/book.ts'
+import type { Book } from '../../config/cost-book.ts'
 import { askRating } from '../money/ratings.ts'
 import { type Store, StoreError } from '../sink/store.ts'
 import { ApiError, storeAway } from './errors.ts'

@@ -3,8 +3,8 @@
  * Long batches are read in slices, so that health checks and other batches get their turn in between.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Facts, Rated } from '../../config/cost-book.ts'
 import type { CallEvent } from '../../event/fields.ts'
-import type { Facts, Rated } from '../money/book.ts'
 import { readDefinition, readList } from './catalogue.ts'
 import { type DeadReason, factsOf, payloadRows, RowError, readEvent, readIntent } from './row.ts'
 

@@ -3,10 +3,11 @@
  * empty value when an older proxy left it out, a field this version does not know is left out and counted.
  * Everything here is a pure function of the line: a batch that comes again makes the same rows and the same dead letters.
  */
+
+import type { Facts } from '../../config/cost-book.ts'
 import type { Field } from '../../event/field.ts'
 import { type CallEvent, EVENT_VERSION, FIELDS } from '../../event/fields.ts'
 import type { CallIntent } from '../../event/intent.ts'
-import type { Facts } from '../money/book.ts'
 
 /** Why a line did not become a row. `refused`: the store could not read it. */
 export const DEAD_REASONS = ['not_json', 'version', 'field', 'refused'] as const

@@ -1,8 +1,9 @@
 /** The prices and budgets in force in this collector: swapped whole on reload. Counts what was rated and what a formula could not. */
+
+import { type Book, compileBook, type Facts, type Rated } from '../../config/cost-book.ts'
 import type { MoneyOptions } from '../../config/price-book.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import { type Book, compileBook, type Facts, type Rated } from './book.ts'
 
 export type Money = {
   /** Rates a call that is about to be stored. */

@@ -4,10 +4,11 @@
  * so two that work on the same rating write the same rows under the same token, and the store keeps them once.
  * After a crash only the last slice written is in doubt (its rollups may be missing): it is written again under its token.
  */
+
+import type { Book, Facts } from '../../config/cost-book.ts'
 import type { CallEvent } from '../../event/fields.ts'
 import type { CostSource } from '../../event/rated-fields.ts'
 import { compactLines, type Store } from '../sink/store.ts'
-import type { Book, Facts } from './book.ts'
 import type { Rating, Result } from './ratings.ts'
 
 const HOUR_US = 3_600_000_000

@@ -1,7 +1,8 @@
 /** The jobs of the watch, put together: the one place that knows them all. A job of this folder knows no other. */
+
+import type { Book } from '../../config/cost-book.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import type { Book } from '../money/book.ts'
 import type { CollectorOptions } from '../options.ts'
 import type { Reader } from '../queries/client.ts'
 import type { Store } from '../sink/store.ts'

@@ -4,8 +4,9 @@
  */
 import { Agent, request } from 'node:http'
 import type { Call } from '../call.ts'
+import { hopText } from '../identity/certificate.ts'
 import { HOP_LISTENER } from '../options.ts'
-import { HOP_PEER, HOP_TRANSPORT } from './wiring.ts'
+import { HOP_CERTIFICATE, HOP_PEER, HOP_TRANSPORT } from './wiring.ts'
 
 /** A connection each: one that an owner has just closed would cost a call that nobody has served. */
 const connections = new Agent({ keepAlive: false })
@@ -22,6 +23,7 @@ export function hopToOwner(call: Call, socketPath: string): Promise<boolean> {
     [HOP_PEER]: call.peer_address,
     [HOP_TRANSPORT]: call.transport,
     [HOP_LISTENER]: call.listener,
+    [HOP_CERTIFICATE]: hopText(call.certificate),
     connection: 'close',
   }
   return new Promise((resolve) => {

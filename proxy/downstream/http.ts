@@ -3,21 +3,26 @@
  * the path, and serves health and metrics beside them. Knows nothing of upstreams.
  */
 import { rmSync } from 'node:fs'
-import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import type { ServerOptions } from 'node:https'
 import { isLoopback } from '../../config/address.ts'
+import type { Config } from '../../config/schema.ts'
+import type { ListenerTls } from '../../config/tls.ts'
 import { Call, type Endpoint } from '../call.ts'
 import { isPreflight, preflightHeaders } from '../cors.ts'
 import { WeirError } from '../errors.ts'
+import { certificateOf, fromHopText } from '../identity/certificate.ts'
 import type { SessionSeal } from '../identity/session-id.ts'
 import { STREAM_METHODS } from '../mcp/versions.ts'
 import { HOP_LISTENER } from '../options.ts'
 import type { Route, Server } from '../serve.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import { BatchDoor, beginsArray } from './batch.ts'
+import { readTls, TlsListener, type WebServer } from './listener-tls.ts'
 import { SseDoor, ssePath } from './sse.ts'
 import { Standing } from './standing.ts'
 import { WebSocketDoor } from './websocket.ts'
-import { HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.ts'
+import { HOP_CERTIFICATE, HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.ts'
 
 /** A peer that went away without a word is noticed by TCP after this long. */
 const KEEP_ALIVE_PROBE_MS = 30_000
@@ -30,13 +35,21 @@ const NOWHERE: Endpoint = { path: '', server: '' }
  * opens on behalf of a client over stdio.
  */
 export type Door =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly listener: number }
+  | {
+      readonly kind: 'tcp'
+      readonly host: string
+      readonly port: number
+      readonly listener: number
+      readonly tls: ListenerTls | undefined
+    }
   | { readonly kind: 'workers' | 'local'; readonly path: string }
 
 export class Downstream {
   readonly #server: Server
   readonly #wiring: () => Wiring
-  readonly #listeners: HttpServer[] = []
+  readonly #listeners: WebServer[] = []
+  /** By listener. */
+  readonly #tls = new Map<number, TlsListener>()
   readonly #streams = new Set<ServerResponse>()
   readonly #standing = new Standing()
   readonly #door: WebSocketDoor
@@ -67,21 +80,19 @@ export class Downstream {
   /** Listens at a door. Resolves with the port (0 for a socket). */
   listen(door: Door): Promise<number> {
     const isTcp = door.kind === 'tcp'
-    const http = createServer(
-      {
-        keepAliveTimeout: 75_000,
-        requestTimeout: 30_000,
-        headersTimeout: 15_000,
-        requireHostHeader: isTcp,
-        noDelay: true,
-        keepAlive: true,
-        keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
-        // Any other wish (h2c, which some clients send with every POST) is none of ours, and the request is served as it is.
-        shouldUpgradeCallback: (req) =>
-          req.method === 'GET' && /^websocket$/i.test(req.headers.upgrade ?? ''),
-      },
-      (req, res) => this.#request(req, res, door),
-    )
+    const options: ServerOptions = {
+      keepAliveTimeout: 75_000,
+      requestTimeout: 30_000,
+      headersTimeout: 15_000,
+      requireHostHeader: isTcp,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
+      // Any other wish (h2c, which some clients send with every POST) is none of ours, and the request is served as it is.
+      shouldUpgradeCallback: (req) => req.method === 'GET' && /^websocket$/i.test(req.headers.upgrade ?? ''),
+    }
+    const http = isTcp && door.tls ? this.#tlsServer(door.listener, door.tls, options) : createServer(options)
+    http.on('request', ((req, res) => this.#request(req, res, door)) satisfies RequestListener)
     http.keepAliveTimeoutBuffer = 1000
     this.#listeners.push(http)
     if (isTcp) this.#door.attach(http, door.listener)
@@ -89,13 +100,28 @@ export class Downstream {
       http.once('error', reject)
       // The socket between workers is this worker's alone; the others are shared through the supervisor.
       if (door.kind === 'workers') rmSync(door.path, { force: true })
-      const { kind: _kind, ...at } = door
+      const at = door.kind === 'tcp' ? { host: door.host, port: door.port } : { path: door.path }
       http.listen({ ...at, exclusive: door.kind === 'workers' }, () => {
         http.off('error', reject)
         const address = http.address()
         resolve(typeof address === 'object' && address ? address.port : 0)
       })
     })
+  }
+
+  #tlsServer(listener: number, tls: ListenerTls, options: ServerOptions): WebServer {
+    const made = new TlsListener(tls, options, this.#server.log)
+    this.#tls.set(listener, made)
+    made.server.on('tlsClientError', () =>
+      this.#server.metrics.add('weir_tls_failures_total', 1, [String(listener)]),
+    )
+    return made.server
+  }
+
+  /** Takes over the certificates of a config; all of them can be read, or it throws and none is taken. */
+  adoptTls(listen: Config['listen']): void {
+    for (const { tls } of listen) if (tls) readTls(tls)
+    for (const [i, { tls }] of listen.entries()) if (tls) this.#tls.get(i)?.adopt(tls)
   }
 
   #request(req: IncomingMessage, res: ServerResponse, door: Door): void {
@@ -108,8 +134,11 @@ export class Downstream {
     const peer = door.kind === 'tcp' ? (req.socket.remoteAddress ?? '') : innerPeer(req, isHop)
     const endpoint = route?.endpoint ?? oldEndpoint(path, wiring)
     const call = new Call(req, res, endpoint, nowUs(), peer, isHop)
-    if (door.kind === 'tcp') call.listener = door.listener
-    else {
+    if (door.kind === 'tcp') {
+      call.listener = door.listener
+      if (door.tls) call.certificate = certificateOf(req.socket)
+    } else {
+      if (isHop) call.certificate = fromHopText(req.headers[HOP_CERTIFICATE])
       call.transport = isHop ? String(req.headers[HOP_TRANSPORT] ?? 'http') : 'stdio'
       const listener = Number(req.headers[HOP_LISTENER] ?? 0)
       call.listener = wiring.stages[listener] ? listener : 0
@@ -269,9 +298,12 @@ export class Downstream {
     const isGuarded = path.startsWith('/servers/')
     const stages = wiring.stages[call.listener]!.head.filter((s) => isGuarded || s.name === 'admit')
     this.#server.run(call, stages, async () => {
-      const page =
-        req.method === 'GET' || req.method === 'HEAD'
-          ? await wiring.plain(path, this.#isTrusted(call, wiring))
+      const isRead = req.method === 'GET' || req.method === 'HEAD'
+      const metadata = isRead ? wiring.resourceMetadata(call) : null
+      const page = metadata
+        ? { status: 200, type: 'application/json', body: JSON.stringify(metadata) }
+        : isRead
+          ? await wiring.plain(path, await this.#isTrusted(call, wiring))
           : null
       if (!page) throw new WeirError('path_unknown', path.slice(0, 200))
       res.writeHead(page.status, {
@@ -283,11 +315,11 @@ export class Downstream {
     })
   }
 
-  /** Whether the peer may see names and figures: loopback, or a caller with a key. */
-  #isTrusted(call: Call, wiring: Wiring): boolean {
+  /** Whether the peer may see names and figures: loopback, or a caller. */
+  async #isTrusted(call: Call, wiring: Wiring): Promise<boolean> {
     if (isLoopback(call.peer_address)) return true
     try {
-      wiring.stages[call.listener]!.head.find((s) => s.name === 'identify')?.before(call)
+      await wiring.stages[call.listener]!.head.find((s) => s.name === 'identify')?.before(call)
       return call.identity !== null
     } catch {
       return false

@@ -11,13 +11,19 @@ import { CallerCounts } from '../identity/caller-counts.ts'
 import { EVENT_STREAM, messageFrame } from '../mcp/frames.ts'
 import { StreamableClient } from '../mcp/streamable-client.ts'
 import { hopToOwner } from './hop.ts'
-import { innerEndpoint } from './inner.ts'
+import { type InnerEndpoint, innerEndpoint } from './inner.ts'
 
 /** Idle streams get a comment this often, so that nothing between takes them for dead. */
 const COMMENT_MS = 15_000
 const PATH = /^(\/servers\/[^/]+)?\/(sse|message)$/
 
-type Session = { client: StreamableClient; caller: string; path: string; res: ServerResponse }
+type Session = {
+  inner: InnerEndpoint
+  client: StreamableClient
+  caller: string
+  path: string
+  res: ServerResponse
+}
 
 /** What a path of this transport stands for; null for other paths. */
 export function ssePath(path: string): { endpoint: string; isMessage: boolean } | null {
@@ -43,11 +49,12 @@ export class SseDoor {
     const { caller } = call.identity!
     if (!this.#held.take(caller, max)) throw tooManySessions(max)
     const id = `${this.#slot}.${randomBytes(16).toString('hex')}`
-    const client = new StreamableClient(innerEndpoint(call, path, this.#socketOf(this.#slot), 'sse'), {
+    const inner = innerEndpoint(call, path, this.#socketOf(this.#slot), 'sse')
+    const client = new StreamableClient(inner, {
       message: (text) => res.write(messageFrame(text)),
       ready: () => new Promise((resolve) => res.once('drain', resolve)),
     })
-    this.#sessions.set(id, { client, caller, path, res })
+    this.#sessions.set(id, { inner, client, caller, path, res })
     const comment = setInterval(() => res.write(': keep-alive\n\n'), COMMENT_MS).unref()
     res.on('close', () => {
       clearInterval(comment)
@@ -87,6 +94,7 @@ export class SseDoor {
     const session = this.#sessions.get(id)
     if (!session || session.caller !== call.identity!.caller || session.path !== path)
       throw new WeirError('session_unknown')
+    session.inner.renew(call)
     session.client.send(call.body)
     call.res.writeHead(202, { 'content-type': 'text/plain', 'content-length': 8 }).end('Accepted')
   }

@@ -53,7 +53,7 @@ export class Standing {
 
   #closeExpired(now_ms: number): void {
     for (const call of this.#open.keys())
-      if (call.identity && isOurs(call.identity) && call.identity.expires_ms <= now_ms) this.#close(call)
+      if (call.identity && call.identity.expires_ms <= now_ms) this.#close(call)
   }
 
   #close(call: Call): void {

@@ -3,18 +3,20 @@
  * worker's socket, where it is a call like any other: same stages, same event. The credentials are those of the handshake.
  * A message that cannot be taken ends the connection, and leaves its event here.
  */
-import { type Server as HttpServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { ErrorCode } from '../../event/error-table.ts'
 import { Call } from '../call.ts'
 import { asWeirError, toHttpJson, tooManySessions, WeirError } from '../errors.ts'
 import { CallerCounts } from '../identity/caller-counts.ts'
+import { certificateOf } from '../identity/certificate.ts'
 import { type ClientSide, StreamableClient } from '../mcp/streamable-client.ts'
 import { runStages } from '../pipeline.ts'
 import type { Server } from '../serve.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import { innerEndpoint } from './inner.ts'
+import type { WebServer } from './listener-tls.ts'
 import type { Standing } from './standing.ts'
 import type { Wiring } from './wiring.ts'
 
@@ -56,7 +58,7 @@ export class WebSocketDoor {
   }
 
   /** `listener`: its number. */
-  attach(http: HttpServer, listener: number): void {
+  attach(http: WebServer, listener: number): void {
     const sockets = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -103,6 +105,7 @@ export class WebSocketDoor {
     // The stages before the body look at the request only.
     const call = new Call(req, NO_ANSWER, route?.endpoint ?? { path, server: '' }, nowUs(), peer, false)
     call.listener = listener
+    call.certificate = certificateOf(req.socket)
     await runStages(wiring.stages[listener]!.head, call)
     if (!route) throw new WeirError('path_unknown', path.slice(0, 200))
     if (this.#isDraining) throw new WeirError('draining')
@@ -178,7 +181,10 @@ function sideOf(socket: WebSocket): ClientSide {
 function refuse(socket: Duplex, error: WeirError): void {
   const body = toHttpJson(error)
   const { http } = error.spec
+  const fields = Object.entries(error.headers)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('')
   socket.end(
-    `HTTP/1.1 ${http} ${STATUS_CODES[http] ?? ''}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    `HTTP/1.1 ${http} ${STATUS_CODES[http] ?? ''}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n${fields}\r\n${body}`,
   )
 }

@@ -42,12 +42,21 @@ export type KeyRing = { readonly isOpen: boolean; readonly byDigest: ReadonlyMap
 /** Whose personal token, or which application's, it is: as tags, so that costs can be told by them. */
 const labelsOf = ({ user, app }: CallerKey): Record<string, string> =>
   user !== undefined ? { user } : app !== undefined ? { app } : {}
+/** Tags of a caller and its team; null for none. */
+export function tagsOf(
+  teams: Config['teams'],
+  team: string,
+  own: Record<string, string> = {},
+): Record<string, string> | null {
+  const tags = { ...(Object.hasOwn(teams, team) ? teams[team]!.tags : {}), ...own }
+  return Object.keys(tags).length > 0 ? tags : null
+}
 
 /** Compiles the callers of a config. Lookup goes by digest, so no raw key stays in memory and timing tells nothing of one. */
 export function makeKeyRing(callers: Config['callers'], teams: Config['teams'] = {}): KeyRing {
   const byDigest = new Map<string, Identity>()
   for (const [caller, { team, project, keys, roles, tags: own }] of Object.entries(callers)) {
-    const shared = { ...(Object.hasOwn(teams, team) ? teams[team]!.tags : {}), ...own }
+    const shared = tagsOf(teams, team, own) ?? {}
     for (const key of keys) {
       const tags = { ...shared, ...labelsOf(key) }
       byDigest.set(key.sha256, {

@@ -35,15 +35,8 @@ import type { Names, Resources } from './names.ts'
 import { maySubscribe, mustReach, reachable, shownTo } from './reach.ts'
 import type { RoofSurroundings } from './surroundings.ts'
 
-const METHODS = new Set([
-  'server/discover',
-  'tools/call',
-  'prompts/get',
-  'resources/read',
-  'completion/complete',
-  'subscriptions/listen',
-  ...LISTS.keys(),
-])
+const TO_ONE_SERVER = new Set(['tools/call', 'prompts/get', 'resources/read', 'completion/complete'])
+const METHODS = new Set(['server/discover', ...TO_ONE_SERVER, 'subscriptions/listen', ...LISTS.keys()])
 /** A verdict on a server's era expires: a stale one would never correct itself. */
 const DISCOVERY_MS = 60_000
 
@@ -91,6 +84,7 @@ export class ModernRoof {
     }
     call.era = 'modern'
     if (call.kind === 'notification') return this.#env.server.answer(call, 202, '')
+    if (!TO_ONE_SERVER.has(call.method)) await this.#env.passRoof(call)
     if (call.method === 'server/discover') return this.#discover(call)
     if (LISTS.has(call.method)) return this.#list(call)
     if (call.method === 'subscriptions/listen') return this.#listen(call)

@@ -78,16 +78,24 @@ export class Roof implements Route {
       String(call.req.headers['mcp-protocol-version'] ?? '') >= MODERN_VERSION
     )
       return this.#modern.forward(call)
-    if (call.method === 'initialize' && call.kind === 'request') return this.#initialize(call)
+    if (call.method === 'initialize' && call.kind === 'request') {
+      await this.#env.passRoof(call)
+      return this.#initialize(call)
+    }
     const roof = await this.#openSession(call)
     if (!roof) return
     if (call.kind === 'notification') return this.#notify(call, roof)
     if (call.kind !== 'request') return this.#answerQuestion(call, roof)
-    if (LISTS.has(call.method)) return this.#list(call, roof)
+    if (LISTS.has(call.method)) {
+      await this.#env.passRoof(call)
+      return this.#list(call, roof)
+    }
     switch (call.method) {
       case 'ping':
+        await this.#env.passRoof(call)
         return this.#env.server.answer(call, 200, this.#result(call, {}))
       case 'logging/setLevel':
+        await this.#env.passRoof(call)
         return this.#setLevel(call, roof)
       case 'tools/call':
       case 'prompts/get':

@@ -10,6 +10,7 @@ export const configSecrets = (config: Config): string[] => [
     ...(s.url ? passwordOf(s.url) : []),
   ]),
   ...(config.store.url ? passwordOf(config.store.url) : []),
+  ...(config.limits_store.redis ? passwordOf(config.limits_store.redis.url) : []),
   config.store.password,
   config.store.reader_password,
   config.collector.token ?? '',

@@ -13,6 +13,8 @@ import type { Upstream } from './upstream.ts'
 export type RelaySurroundings = {
   /** Runs the stages that need to know where the call goes. Call it last before sending; it returns a promise only when one waits. */
   passTarget(call: Call): void | Promise<void>
+  /** As passTarget, for a call that the roof answers itself or shares out to all servers: only what counts calls runs. */
+  passRoof(call: Call): void | Promise<void>
   /** Writes the call's event. */
   record(call: Call): void
   /** Has the call's event written, and then tells `then`, which sends the answer's last byte. */

@@ -154,6 +154,7 @@ const NOT_FORWARDED = new Set([
   'weir-hop-peer',
   'weir-hop-transport',
   'weir-hop-listener',
+  'weir-hop-certificate',
   'origin',
   'forwarded',
   'x-forwarded-for',

@@ -24,7 +24,7 @@ const BAD_HASH =
 const BAD_DAY =
   'has the wrong form\n    fix: write a day (2027-01-31), or a moment with its zone (2027-01-31T12:00:00Z)'
 const OPEN =
-  'listening beyond this machine without `callers` would let anyone in\n    fix: add callers with keys, or listen on 127.0.0.1'
+  'listening beyond this machine without `callers` would let anyone in\n    fix: add callers with keys, or auth.oauth, or listen on 127.0.0.1'
 
 /** File and the problem it must be told, from its line on. */
 const FILES: Record<string, [text: string, ...problems: string[]]> = {

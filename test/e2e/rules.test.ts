@@ -16,7 +16,13 @@ const BANK = ['node', new URL('../support/bank-server.ts', import.meta.url).path
 const RULES = [
   { allow: 'readers read', servers: 'bank', roles: 'reader', when: 'tool.annotations.read_only' },
   { allow: 'clerks transfer', servers: 'bank', teams: ['clerks'], tools: ['transfer', 'get_*'] },
-  { allow: 'public things', servers: 'bank', callers: ['reader', 'clerk'], prompts: 'summary', resources: 'bank://public/*' },
+  {
+    allow: 'public things',
+    servers: 'bank',
+    callers: ['reader', 'clerk'],
+    prompts: 'summary',
+    resources: 'bank://public/*',
+  },
   { allow: 'the stub', servers: 'stub', callers: ['clerk', 'boss'] },
   { allow: 'the boss', callers: 'boss' },
   { deny: 'no large transfers', when: "tool.name == 'transfer' && args.amount > 1000" },

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { DEAD_BODY_MAX, readLines } from '../../../collector/intake/lines.ts'
-import { compileBook } from '../../../collector/money/book.ts'
 import { COLUMN_NAMES, EVENT_COLUMN_NAMES } from '../../../collector/schema/columns.ts'
+import { compileBook } from '../../../config/cost-book.ts'
 import type { CallEvent } from '../../../event/fields.ts'
 import { makeEvent, makeIntent } from '../support/events.ts'
 

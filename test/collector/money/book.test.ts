@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { compileBook, type Facts } from '../../../collector/money/book.ts'
+import { compileBook, type Facts } from '../../../config/cost-book.ts'
 import { makeEvent } from '../support/events.ts'
 import { moneyOf } from './seeded.ts'
 

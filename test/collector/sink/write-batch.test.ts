@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readLines } from '../../../collector/intake/lines.ts'
 import { openLog } from '../../../collector/log.ts'
-import { compileBook } from '../../../collector/money/book.ts'
 import { migrate } from '../../../collector/schema/migrate.ts'
 import { findBatch } from '../../../collector/sink/ledger.ts'
 import { findPoison } from '../../../collector/sink/poison.ts'
 import { openStore, type Store } from '../../../collector/sink/store.ts'
 import { type Batch, writeBatch } from '../../../collector/sink/write-batch.ts'
+import { compileBook } from '../../../config/cost-book.ts'
 import { makeEvent, newBatchId, segmentOf } from '../support/events.ts'
 import { collectorOptions, type Running, scratchFolder, startStore } from '../support/processes.ts'
 

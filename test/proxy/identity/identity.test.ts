@@ -10,6 +10,7 @@ const caller = (...keys: { sha256: string; expires?: string }[]) => ({
   roles: [],
   tags: {},
   keys,
+  certificates: [],
 })
 
 describe('without callers', () => {

@@ -1,7 +1,6 @@
 /** The evaluator on a real store, driven by hand: a test says what time it is. */
 
 import { readLines } from '../../../../collector/intake/lines.ts'
-import { type Book, compileBook } from '../../../../collector/money/book.ts'
 import type { Reader } from '../../../../collector/queries/client.ts'
 import { openReader } from '../../../../collector/queries/client.ts'
 import { migrate } from '../../../../collector/schema/migrate.ts'
@@ -10,6 +9,7 @@ import { writeBatch } from '../../../../collector/sink/write-batch.ts'
 import { type Engine, openEngine } from '../../../../collector/watch/alerts/engine.ts'
 import { openOutbox } from '../../../../collector/watch/alerts/outbox.ts'
 import type { HttpRequest, Outcome } from '../../../../collector/watch/alerts/receivers/request.ts'
+import { type Book, compileBook } from '../../../../config/cost-book.ts'
 import { configSchema } from '../../../../config/schema.ts'
 import type { CallEvent } from '../../../../event/fields.ts'
 import { makeEvent, newBatchId, segmentOf } from '../../support/events.ts'

@@ -4,12 +4,12 @@
  * Order of sources: the server's own word (where it is trusted), then the most special price in force at the call's time.
  */
 import { createHash } from 'node:crypto'
-import { divideHalfEven, nanoOfDouble } from '../../config/decimal.ts'
-import { compileFormula, type Formula } from '../../config/formula.ts'
-import { fits } from '../../config/glob.ts'
-import { ATTO_PER_NANO, bySpecial, type PriceEntry } from '../../config/price-book.ts'
-import type { CallEvent } from '../../event/fields.ts'
-import type { CostSource } from '../../event/rated-fields.ts'
+import type { CallEvent } from '../event/fields.ts'
+import type { CostSource } from '../event/rated-fields.ts'
+import { divideHalfEven, nanoOfDouble } from './decimal.ts'
+import { compileFormula, type Formula } from './formula.ts'
+import { fits } from './glob.ts'
+import { ATTO_PER_NANO, bySpecial, type PriceEntry } from './price-book.ts'
 
 /** What of a call its cost depends on. */
 export type Facts = Pick<

@@ -1,0 +1,54 @@
+/** What `auth`, `listen[].tls` and `callers.<name>.certificates` cannot tell each alone. */
+import { hostOf, isLoopback } from './address.ts'
+import type { Config } from './schema.ts'
+
+type Add = (path: PropertyKey[], message: string, fix: string) => void
+
+/** Whether anybody is known by name: then whoever is not, is refused. */
+export const knowsCallers = ({ callers, auth }: Pick<Config, 'callers' | 'auth'>): boolean =>
+  Object.keys(callers).length > 0 || auth.oauth.length > 0
+
+/** Returns warnings; problems go to `add`. */
+export function checkAccess(config: Config, add: Add): string[] {
+  const { auth, callers, listen } = config
+  const warnings: string[] = []
+  const seen = new Set<string>()
+  auth.oauth.forEach(({ issuer, audience }, i) => {
+    if (seen.has(issuer))
+      add(['auth', 'oauth', i, 'issuer'], `${issuer} is listed twice`, 'list each authorization server once')
+    seen.add(issuer)
+    if (audience === undefined && auth.public_url === undefined)
+      add(
+        ['auth', 'oauth', i],
+        'it is not said what its tokens for Weir name as audience',
+        'set auth.public_url, or audience of this server',
+      )
+  })
+  if (auth.oauth.length === 0 && Object.keys(auth.scopes).length > 0)
+    warnings.push('auth.scopes has no effect: no authorization server is configured in auth.oauth')
+  const owners = new Map<string, string>()
+  for (const [name, { certificates }] of Object.entries(callers))
+    certificates.forEach(({ san }, i) => {
+      const key = sanKey(san)
+      const other = owners.get(key)
+      if (other !== undefined)
+        add(
+          ['callers', name, 'certificates', i, 'san'],
+          `the same name already belongs to ${other}`,
+          'give each caller certificates of its own',
+        )
+      owners.set(key, name)
+    })
+  if (owners.size > 0 && !listen.some(({ tls }) => tls && tls.client_auth !== 'none'))
+    warnings.push('callers have certificates, but no listener asks for them: set listen[].tls.client_auth')
+  const isPlain = ({ address, tls }: Config['listen'][number]): boolean =>
+    tls === undefined && !isLoopback(hostOf(address))
+  if (auth.oauth.length > 0 && listen.some(isPlain) && !auth.public_url?.startsWith('https:'))
+    warnings.push(
+      'access tokens come to a listener without TLS: set listen[].tls, or auth.public_url when TLS ends before Weir',
+    )
+  return warnings
+}
+
+/** A subject alternative name as it is compared: host names know no case. */
+export const sanKey = (san: string): string => (/^(DNS|email|IP):/.test(san) ? san.toLowerCase() : san)
