@@ -1,5 +1,6 @@
-/** `weir policy test`: what rules would have done to the calls of the past, and what that would have saved. */
+/** `weir policy test`: what rules, limits and budgets would have done to the calls of the past, and what that would have saved. */
 import { type PastCall, run } from '../../collector/queries/past-calls.ts'
+import { limitEntries } from '../../config/limit-book.ts'
 import type { Config } from '../../config/schema.ts'
 import { findInstallation, loadForAsking, STORE_OPTIONS, STORE_USAGE } from '../installation.ts'
 import { openStore } from '../store-client.ts'
@@ -8,14 +9,15 @@ import { clean, count, cut, endWithReader, jsonLine, print, screen } from '../te
 import { usd, windowMs } from '../unused.ts'
 import { CliError, readArgs, type Verb } from '../verb.ts'
 import { type Finding, type Judge, RuleJudge } from './judges.ts'
+import { LimitJudge } from './limit-judge.ts'
 
 const USAGE = `usage: weir policy test [--rules FILE] [--rule NAME] [--window 7d] [--limit 50] [--json]
 
-Which calls of the past the rules would have refused, when, why, and what those calls cost. Rules in shadow mode are taken as
-enforced: this is how they are tried.
+Which calls of the past rules, limits and budgets would have refused, when, why, and what those calls cost. What is in shadow mode
+is taken as enforced: this is how it is tried. Counts of limits and budgets begin with the window.
 
-  --rules FILE        rules of this file (a weir.yaml, or one with nothing but \`rules:\`) instead of the installation's
-  --rule NAME         show only what this rule refuses
+  --rules FILE        rules, limits and budgets of this file (a weir.yaml, or one with these alone) instead of the installation's
+  --rule NAME         show only what this rule, limit or budget refuses
   --window DAYS       how far back: 1d, 7d, 30d (default 7d)
   --limit N           lines shown (default 50)
   --json              one JSON object
@@ -48,12 +50,11 @@ export async function judgeAll(
   for await (const page of pages)
     for (const call of page) {
       tally.calls++
-      const findings = judges.map((judge) => judge.judge(call)).filter((finding) => finding !== null)
       if (call.outcome === 'denied' || call.outcome === 'limited') {
         tally.refused_before++
         continue
       }
-      const finding = findings.find(({ verdict }) => verdict === 'refused') ?? findings[0]
+      const finding = findingOf(call, judges)
       if (!finding || (only !== null && finding.by !== only)) continue
       const isRefused = finding.verdict === 'refused'
       const sum = (tally.by[finding.by] ??= { refused: 0, unknown: 0, saved_nano: 0, callers: [] })
@@ -72,9 +73,22 @@ export async function judgeAll(
   return { tally, told }
 }
 
-/** What decides about calls in a config. */
+/** The first refusal, else what cannot be told. What one judge refuses the next is not told of: it takes no place in a limit. */
+function findingOf(call: PastCall, judges: readonly Judge[]): Finding | null {
+  let found: Finding | null = null
+  for (const judge of judges) {
+    const finding = judge.judge(call)
+    if (finding?.verdict === 'refused') return finding
+    found ??= finding
+  }
+  return found
+}
+
+/** What decides about calls in a config, in the order of the proxy. */
 export function judgesOf(config: Config): Judge[] {
-  return config.rules.length > 0 ? [new RuleJudge(config.rules)] : []
+  const rules = config.rules.length > 0 ? [new RuleJudge(config.rules)] : []
+  const limits = limitEntries(config).length > 0 ? [new LimitJudge(config)] : []
+  return [...rules, ...limits]
 }
 
 const COLUMNS: readonly Column[] = [
@@ -152,7 +166,7 @@ export const test: Verb = async (argv) => {
   if (judges.length === 0)
     throw new CliError(
       'there are no rules to try',
-      'write some under `rules:` in weir.yaml, or name a file with --rules',
+      'write some under `rules:` or `limits:` in weir.yaml, or name a file with --rules',
     )
   const only = given.rule ?? null
   if (

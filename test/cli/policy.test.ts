@@ -78,7 +78,7 @@ describe('policy test', () => {
     expect(out).not.toContain('77777')
     const text = (await cli('test', '--rules', file)).out
     expect(text).toMatch(/^5 calls of the last 7d, judged by 1 rule$/m)
-    expect(text).toMatch(/^refused: 1; not making them saves \$0\.25$/m)
+    expect(text).toMatch(/^refused: 1; not making them saves \$0\.250$/m)
     expect(text).toMatch(/agent {2,}bank transfer {2,}no large transfers {2,}forbidden when/)
   })
   test('takes rules in shadow mode as enforced, and those of the installation when no file is named', async () => {
@@ -104,6 +104,30 @@ describe('policy test', () => {
     ])
     const said = JSON.parse((await cli('test', '--rules', file, '--json')).out)
     expect(said).toMatchObject({ refused: 2, unknown: 0, by: { default: { refused: 2 } } })
+  })
+  test('tries limits and budgets the same way; what a rule refuses takes no place in them', async () => {
+    const file = join(weir.weir.folder.path, 'limits.yaml')
+    const rules = [{ deny: 'no owners', tools: 'get_owner' }]
+    writeFileSync(
+      file,
+      JSON.stringify({
+        rules,
+        limits: [{ name: 'two a day', per: ['caller'], quota: '2/day', mode: 'shadow' }],
+      }),
+    )
+    const said = JSON.parse((await cli('test', '--rules', file, '--json')).out)
+    expect(said).toMatchObject({
+      refused: 2,
+      saved_nano: 500_000_000,
+      by: { 'no owners': { refused: 1 }, 'two a day': { refused: 1 } },
+    })
+    expect((await cli('test', '--rules', file)).out).toContain('judged by 1 rule and 1 limit')
+    const budget = join(weir.weir.folder.path, 'budget.yaml')
+    writeFileSync(budget, JSON.stringify({ teams: { desk: { budget_usd_per_month: 0.5, enforce: true } } }))
+    expect(JSON.parse((await cli('test', '--rules', budget, '--json')).out)).toMatchObject({
+      refused: 2,
+      saved_nano: 500_000_000,
+    })
   })
   test('shows one rule alone, and refuses what makes no sense', async () => {
     const file = rulesFile('two.yaml', [
