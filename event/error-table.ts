@@ -3,21 +3,8 @@
  * label and docs/errors.md come. An upstream's own errors are relayed untouched and only recorded.
  * Own JSON-RPC codes stay out of -32768…-32000, as revision 2026-07-28 asks. A retired code is never used again.
  */
-import type { Outcome, Owner } from './fields.ts'
-
-export type ErrorSpec = {
-  /** HTTP status while nothing of the answer has been sent. */
-  readonly http: number
-  /** JSON-RPC code; 0 = answered by HTTP status alone. */
-  readonly rpc: number
-  readonly outcome: Outcome
-  readonly owner: Owner
-  readonly retry: 'no' | 'after' | 'changed' | 'idempotent' | 'login'
-  /** What the client may read. Private detail goes only to log and event. */
-  readonly text: string
-  /** What to do about it. */
-  readonly fix: string
-}
+import type { ErrorSpec } from './error-spec.ts'
+import { POLICY_ERRORS } from './policy-errors.ts'
 
 export const ERRORS = {
   parse_error: {
@@ -191,42 +178,7 @@ export const ERRORS = {
     text: 'This Origin may not call here',
     fix: 'Add it to http.allowed_origins',
   },
-  unauthenticated: {
-    http: 401,
-    rpc: 0,
-    outcome: 'denied',
-    owner: 'client',
-    retry: 'login',
-    text: 'A valid key, access token or certificate is required',
-    fix: 'Send Authorization: Bearer <key> with a key listed under callers, or a token of an authorization server of auth.oauth',
-  },
-  authorization_malformed: {
-    http: 400,
-    rpc: 0,
-    outcome: 'denied',
-    owner: 'client',
-    retry: 'changed',
-    text: 'The Authorization header is malformed',
-    fix: 'Send one header, Authorization: Bearer <token>, with a token of at most 8 KB',
-  },
-  scope_missing: {
-    http: 403,
-    rpc: 0,
-    outcome: 'denied',
-    owner: 'client',
-    retry: 'login',
-    text: 'The access token lacks a scope',
-    fix: 'Ask for a token with the scopes in WWW-Authenticate',
-  },
-  issuer_unavailable: {
-    http: 503,
-    rpc: 0,
-    outcome: 'unavailable',
-    owner: 'upstream',
-    retry: 'after',
-    text: 'The access token cannot be verified: its authorization server is away',
-    fix: 'Try again later; check auth.oauth and the reason in the log',
-  },
+  ...POLICY_ERRORS,
   session_unknown: {
     http: 404,
     rpc: -32001,
@@ -254,51 +206,6 @@ export const ERRORS = {
     text: 'This caller has as many sessions open as it may',
     fix: 'End sessions with DELETE, wait until idle ones are forgotten, or raise http.sessions_per_caller_max',
   },
-  rate_limited: {
-    http: 429,
-    rpc: 10429,
-    outcome: 'limited',
-    owner: 'client',
-    retry: 'after',
-    text: 'Too many calls in too short a time',
-    fix: 'Come again after data.retry_after_ms, or raise the rate of the limit in data.limit',
-  },
-  concurrency_limited: {
-    http: 429,
-    rpc: 10429,
-    outcome: 'limited',
-    owner: 'client',
-    retry: 'after',
-    text: 'Too many calls at a time',
-    fix: 'Wait until one has ended, or raise the concurrency of the limit in data.limit',
-  },
-  quota_exhausted: {
-    http: 429,
-    rpc: 10429,
-    outcome: 'limited',
-    owner: 'client',
-    retry: 'after',
-    text: 'The calls of this period are used up',
-    fix: 'Come again when the period ends (data.resets_at), or raise the quota of the limit in data.limit',
-  },
-  budget_exhausted: {
-    http: 429,
-    rpc: 10429,
-    outcome: 'limited',
-    owner: 'client',
-    retry: 'after',
-    text: 'The money of this period is spent',
-    fix: 'Come again when the period ends (data.resets_at), or raise the amount of the limit in data.limit',
-  },
-  limits_unavailable: {
-    http: 503,
-    rpc: 10506,
-    outcome: 'unavailable',
-    owner: 'weir',
-    retry: 'after',
-    text: 'The limits of this call cannot be checked now',
-    fix: 'Look at the Redis of limits_store, or set its fallback to local',
-  },
   stream_exists: {
     http: 409,
     rpc: 0,
@@ -325,24 +232,6 @@ export const ERRORS = {
     retry: 'no',
     text: 'Unknown tool',
     fix: 'Use a name from tools/list',
-  },
-  arguments_invalid: {
-    http: 200,
-    rpc: -32602,
-    outcome: 'invalid',
-    owner: 'client',
-    retry: 'changed',
-    text: 'The arguments do not fit the input schema of the tool',
-    fix: 'Correct what is listed and call again. It comes as a result with isError, so that the model reads it',
-  },
-  result_invalid: {
-    http: 200,
-    rpc: -32603,
-    outcome: 'upstream_error',
-    owner: 'upstream',
-    retry: 'no',
-    text: 'The result does not fit the output schema of the tool',
-    fix: "Correct the server, or set validation.results to observe. It comes as a result with isError in the result's place",
   },
   prompt_unknown: {
     http: 200,

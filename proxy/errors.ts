@@ -2,7 +2,8 @@
  * WeirError and its renderings. The public text comes from the table; `detail` is private and goes to log and event only.
  * Knows nothing of stages or transports.
  */
-import { ERRORS, type ErrorCode, type ErrorSpec } from '../event/error-table.ts'
+import type { ErrorSpec } from '../event/error-spec.ts'
+import { ERRORS, type ErrorCode } from '../event/error-table.ts'
 import { META, WEIR_INFO } from './mcp/versions.ts'
 
 export class WeirError extends Error {

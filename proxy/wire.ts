@@ -2,7 +2,6 @@
  * Builds a worker's objects by hand, in the order data flows. A reload builds a new set and swaps one reference;
  * servers that did not change keep their connections. No globals, no container.
  */
-import { readFileSync } from 'node:fs'
 import { hostOf, portOf } from '../config/address.ts'
 import { moneyOptions } from '../config/price-book.ts'
 import { hasRights } from '../config/rights.ts'
@@ -15,6 +14,7 @@ import type { Call } from './call.ts'
 import { Capture } from './capture.ts'
 import { Catalogue, type CatalogueOptions } from './catalogue.ts'
 import { Definitions } from './definitions.ts'
+import { streamsPossible } from './descriptors.ts'
 import { hopToOwner } from './downstream/hop.ts'
 import { Downstream } from './downstream/http.ts'
 import type { Wiring } from './downstream/wiring.ts'
@@ -63,18 +63,6 @@ const SWEEP_MS = 60_000
 const CUT_MS = 20
 /** The spool's budget is at least this many segments, so that giving one up frees little. */
 const SEGMENTS_MIN = 8
-/** Descriptors kept for everything that is not a stream. A proxied stream takes two. */
-const DESCRIPTOR_RESERVE = 512
-
-/** The soft limit of open files; Infinity where it cannot be read. */
-export function descriptorLimit(): number {
-  try {
-    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
-    return soft ? Number(soft) : Number.POSITIVE_INFINITY
-  } catch {
-    return Number.POSITIVE_INFINITY
-  }
-}
 
 /** How a worker reaches the others, through whoever supervises them. */
 export type WorkerLink = {
@@ -302,13 +290,12 @@ export class Worker {
       params: [message, trace(config, this.#runs, incoming, this.#seed), ...(gate ? [disambiguate] : [])],
       target,
     }))
-    const free = Math.floor((descriptorLimit() - DESCRIPTOR_RESERVE) / 2)
     return {
       routes,
       stages,
       body_max_bytes: config.http.body_max_bytes,
       batch_max: config.http.batch_max,
-      streams_max: Math.max(1, Math.min(config.http.streams_max, free)),
+      streams_max: Math.max(1, Math.min(config.http.streams_max, streamsPossible())),
       sessions_per_caller_max: config.http.sessions_per_caller_max,
       page_headers: Object.values(config.labels).flatMap((label) => label.header?.toLowerCase() ?? []),
       resourceMetadata: access.resourceMetadata,

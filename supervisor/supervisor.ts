@@ -2,14 +2,10 @@
  * Starts, watches, reloads and drains the processes of an installation: store, collector, host, workers.
  * Holds the listening socket for the workers (round robin) and ships their spool. Serves no call itself.
  */
-import { type ChildProcess, fork } from 'node:child_process'
-import cluster from 'node:cluster'
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { type AdminOptions, RELOAD_QUESTION } from '../admin/options.ts'
-import { type CollectorOptions, collectorProcess } from '../collector/options.ts'
+import type { CollectorOptions } from '../collector/options.ts'
 import { pinned } from '../config/address.ts'
 import type { Config } from '../config/schema.ts'
 import { type Log, makeLog } from '../event/log.ts'
@@ -17,7 +13,7 @@ import type { Ask, Settled } from '../limits/messages.ts'
 import type { HostOptions } from '../proxy/host/options.ts'
 import type { WorkerOptions } from '../proxy/options.ts'
 import { Metrics } from '../proxy/telemetry/metrics.ts'
-import { type StoreOptions, storeProcess } from '../store/options.ts'
+import type { StoreOptions } from '../store/options.ts'
 import { collectorOptions } from './collector-options.ts'
 import { ConfigAudit } from './config-audit.ts'
 import { ConfigHistory } from './config-history.ts'
@@ -31,6 +27,7 @@ import {
   unlockFolder,
   writeNote,
 } from './data-folder.ts'
+import { forkAdmin, forkCollector, forkHost, forkStore, forkWorker } from './forks.ts'
 import { withFreePorts } from './free-ports.ts'
 import { hostOptions } from './host-options.ts'
 import { Keeper } from './limits/keeper.ts'
@@ -46,12 +43,6 @@ const SHIP_FLUSH_MS = 10_000
 const STOP_MS = 15_000
 /** How long a worker may take to give back what it does not use of a limit. */
 const RECALL_MS = 200
-
-/** The source in a checkout, the build in a package. */
-const program = (path: string): string => {
-  const source = fileURLToPath(new URL(`../${path}.ts`, import.meta.url))
-  return existsSync(source) ? source : fileURLToPath(new URL(`../${path}.js`, import.meta.url))
-}
 
 export class Supervisor {
   #config: Config
@@ -96,7 +87,6 @@ export class Supervisor {
     lockFolder(config.data)
     this.#secrets = loadSecrets(config.data)
     this.#run_folder = makeRunFolder(config.data)
-    cluster.schedulingPolicy = cluster.SCHED_RR
     this.#audit =
       this.#parts.has('proxy') || this.#parts.has('collector')
         ? new ConfigAudit({
@@ -155,16 +145,8 @@ export class Supervisor {
   }
 
   #note(): void {
-    const { proxy: listen, listeners, collector, store, admin } = this.addresses
-    const note = {
-      pid: process.pid,
-      listen,
-      listeners,
-      console: collector,
-      store,
-      admin,
-      config: this.takeOver.state,
-    }
+    const { proxy: listen, collector: console, ...others } = this.addresses
+    const note = { pid: process.pid, listen, console, ...others, config: this.takeOver.state }
     for (const folder of [this.#run_folder, this.#config.data]) writeNote(folder, note)
   }
 
@@ -191,13 +173,7 @@ export class Supervisor {
       return storeOptions(this.#config, pinned(store.listen, this.#at.store), password)
     }
     this.#store = this.#managed('store', {
-      // No environment of ours: SQL must find no secret there.
-      fork: () =>
-        fork(program('store/main'), [], {
-          execArgv: storeProcess.execArgv,
-          env: storeProcess.env,
-          stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-        }),
+      fork: forkStore,
       options,
       onReady: (address) => {
         this.#at.store = address
@@ -219,7 +195,7 @@ export class Supervisor {
   #startCollector(): Promise<string> {
     let given = this.#config
     this.#collector = this.#managed('collector', {
-      fork: () => fork(program('collector/main'), [], collectorProcess),
+      fork: forkCollector,
       options: () => {
         given = this.#config
         return this.#collectorOptions()
@@ -299,7 +275,7 @@ export class Supervisor {
 
   #startAdmin(listen: string): Promise<string> {
     this.#admin = this.#managed('admin', {
-      fork: () => fork(program('admin/main'), [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+      fork: forkAdmin,
       options: () => this.#adminOptions(listen),
       onReady: (address) => {
         this.#at.admin = address
@@ -311,7 +287,7 @@ export class Supervisor {
   #startHost(): void {
     let given = this.#config
     this.#host = this.#managed('host', {
-      fork: () => fork(program('proxy/host/main'), [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+      fork: forkHost,
       options: () => {
         given = this.#config
         return this.#hostOptions()
@@ -348,10 +324,7 @@ export class Supervisor {
       }
     }
     return this.#managed(slot, {
-      fork: (): ChildProcess => {
-        cluster.setupPrimary({ exec: program('proxy/main'), args: [], silent: false })
-        return cluster.fork().process
-      },
+      fork: forkWorker,
       options,
       onReady: (addresses) => {
         this.#at.listeners = addresses.split(' ')
