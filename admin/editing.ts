@@ -78,12 +78,20 @@ export class Editing {
     { by, dry_run, expected }: EditRequest,
     make: (config: Config) => readonly Edit[],
   ): Promise<Changed> {
-    const options = { who: by.who, via: 'admin_api', expected } as const
-    const wanted = editConfig(this.#file, make, { ...options, dry_run: true })
-    refuseRestart(wanted)
-    if (dry_run) return { ...said(wanted), in_force: false, dry_run: true }
+    const options = { who: by.who, via: 'admin_api', check: refuseRestart } as const
+    if (dry_run) {
+      const wanted = editConfig(this.#file, make, { ...options, expected, dry_run: true })
+      return { ...said(wanted), in_force: false, dry_run: true }
+    }
     const before = await this.#reload()
     const text = sha256Hex(readFileSync(this.#file, 'utf8'))
+    if (expected !== undefined && expected !== text)
+      throw new AdminError(
+        409,
+        'conflict',
+        'the file has changed since it was read',
+        'read it again, then change it',
+      )
     if (before.sha256 !== text)
       throw new AdminError(
         409,
@@ -93,7 +101,11 @@ export class Editing {
       )
     const edited = editConfig(this.#file, make, { ...options, expected: text })
     // Written is written: whatever keeps it from being in force is said, not thrown.
-    const after = await this.#reload().catch((error: Error) => ({ sha256: '', refused: error.message }))
+    const after = await this.#reload().catch((error: Error) => ({
+      sha256: '',
+      refused: error.message,
+      refused_sha256: '',
+    }))
     const in_force = after.sha256 === edited.sha256
     return { ...said(edited), in_force, dry_run: false, ...(in_force ? {} : { reason: after.refused }) }
   }

@@ -17,6 +17,8 @@ export type Reloaded = {
   sha256: string
   /** Why it is not the text of the file; '' when it is. */
   refused: string
+  /** SHA-256 of the text that was refused, '' for none. */
+  refused_sha256: string
 }
 /** The question, and how long its answer may take: every process is told. */
 export const RELOAD_QUESTION = 'reload_config'

@@ -105,10 +105,16 @@ async function startRedis(): Promise<Redis> {
 
 type Offered = { passed: number; refused: number; unavailable: number; s: number; slowest_ms: number }
 
-/** Clients that call as often as they may, round the proxies, until the time is up. `pace` false: no pause at a refusal. */
-async function offer(proxies: readonly Proxy[], seconds: number, clients = CLIENTS): Promise<Offered> {
+/** Clients that call as often as they may, round the proxies, until the time or the calls are up. */
+async function offer(
+  proxies: readonly Proxy[],
+  seconds: number,
+  { clients = CLIENTS, calls_max = Number.POSITIVE_INFINITY } = {},
+): Promise<Offered> {
   const found: Offered = { passed: 0, refused: 0, unavailable: 0, s: 0, slowest_ms: 0 }
   const begun = performance.now()
+  let first = 0
+  let calls = 0
   let last = begun
   const call = (url: string, agent: Agent, id: number): Promise<number> =>
     new Promise((resolve) => {
@@ -133,13 +139,14 @@ async function offer(proxies: readonly Proxy[], seconds: number, clients = CLIEN
     Array.from({ length: clients }, async (_, n) => {
       const agent = new Agent({ keepAlive: true, maxSockets: 1 })
       const { url } = proxies[n % proxies.length]!
-      for (let i = 0; performance.now() - begun < seconds * 1000; i++) {
+      for (let i = 0; performance.now() - begun < seconds * 1000 && calls++ < calls_max; i++) {
         const from = performance.now()
         const status = await call(url, agent, n * 1_000_000 + i)
         found.slowest_ms = Math.max(found.slowest_ms, performance.now() - from)
         if (status === 200) {
           found.passed++
           last = performance.now()
+          first ||= last
         } else {
           if (status === 429) found.refused++
           else found.unavailable++
@@ -149,7 +156,7 @@ async function offer(proxies: readonly Proxy[], seconds: number, clients = CLIEN
       agent.destroy()
     }),
   )
-  found.s = (last - begun) / 1000
+  found.s = (last - first) / 1000
   return found
 }
 
@@ -180,6 +187,7 @@ async function accuracy(name: string, count: number, workers: number, store: str
       rate.passed,
       Math.round(ideal(rate.s)),
       percent(rate.passed, ideal(rate.s)),
+      rate.refused,
     )
     await ends(proxies)
     proxies = await startProxies(
@@ -190,7 +198,7 @@ async function accuracy(name: string, count: number, workers: number, store: str
     )
     await sleep(500)
     const quota = await offer(proxies, SECONDS)
-    row(name, 'quota 500/day', quota.passed, 500, percent(quota.passed, 500))
+    row(name, 'quota 500/day', quota.passed, 500, percent(quota.passed, 500), quota.refused)
     await ends(proxies)
     proxies = await startProxies(
       count,
@@ -199,8 +207,8 @@ async function accuracy(name: string, count: number, workers: number, store: str
       `limits: [ { name: c, concurrency: 5 } ]\n${store}`,
     )
     await sleep(500)
-    await offer(proxies, SECONDS)
-    row(name, 'concurrency 5, most at a time', slow.seen.most, 5, percent(slow.seen.most, 5))
+    const busy = await offer(proxies, SECONDS)
+    row(name, 'concurrency 5, most at a time', slow.seen.most, 5, percent(slow.seen.most, 5), busy.refused)
     await ends(proxies)
   } finally {
     quick.close()
@@ -264,6 +272,7 @@ async function faults(redis: Redis): Promise<void> {
         is.passed,
         Math.round(RATE.calls * 2 + (n === 0 ? RATE.burst : 0)),
         percent(is.passed, RATE.calls * 2 + (n === 0 ? RATE.burst : 0)),
+        is.refused,
         is.unavailable,
         Math.round(is.slowest_ms),
       )
@@ -276,9 +285,9 @@ async function faults(redis: Redis): Promise<void> {
       `limits: [ { name: q, quota: 800/day } ]\n${storeYaml(redis, `q${i}`, more)}`,
     )
     await sleep(1_000)
-    const before = await offer(spent, 0.3, 8)
+    const before = await offer(spent, 0.3, { clients: 8 })
     await act(redis)
-    const without = await offer(spent, 0.3, 8)
+    const without = await offer(spent, 0.3, { clients: 8 })
     await undo(redis)
     await sleep(1_000)
     const after = await offer(spent, 2)
@@ -289,6 +298,7 @@ async function faults(redis: Redis): Promise<void> {
       all,
       800,
       percent(all, 800),
+      before.refused + without.refused + after.refused,
       before.unavailable + without.unavailable + after.unavailable,
       Math.round(Math.max(before.slowest_ms, without.slowest_ms, after.slowest_ms)),
     )
@@ -297,6 +307,8 @@ async function faults(redis: Redis): Promise<void> {
   tool.close()
 }
 
+const WARM_CALLS = 4_000
+const MEASURED_CALLS = 6_000
 const FAR = 'limits: [ { name: r, per: [caller], rate: 1000000/s, burst: 1000000 } ]\n'
 const ALL =
   'limits: [ { name: r, per: [caller], rate: 1000000/s, burst: 1000000, quota: 1000000000/month, concurrency: 100000 } ]\n'
@@ -321,10 +333,10 @@ async function costs(redis: Redis): Promise<void> {
     const pids = descendants(proxy.pid)
       .filter((p) => p.command.includes('/proxy/main.'))
       .map((p) => p.pid)
-    await offer(proxies, 1, 64)
+    await offer(proxies, 30, { clients: 64, calls_max: WARM_CALLS })
     const at = (): number[] => [cpuUs(pids), cpuUs([proxy.pid]), cpuUs([redis.pid()])]
     const from = at()
-    const load = await offer(proxies, 2, 64)
+    const load = await offer(proxies, 30, { clients: 64, calls_max: MEASURED_CALLS })
     const calls = load.passed + load.refused
     const [worker, supervisor, store] = at().map((us, i) => ((us - from[i]!) / calls).toFixed(1)) as [
       string,
@@ -354,7 +366,7 @@ const table = async (title: string, head: string, run: () => Promise<void>): Pro
   parts.push(`## ${title}\n\n| ${head} |\n|${' --- |'.repeat(columns)}\n${rows.join('\n')}\n`)
 }
 try {
-  const HEAD = 'where | limit | passed | ideal | error'
+  const HEAD = 'where | limit | passed | ideal | error | refused'
   await table('How exact', HEAD, async () => {
     await accuracy('1 worker', 1, 1, '')
     await accuracy('4 workers', 1, 4, '')
@@ -375,7 +387,7 @@ try {
 
 Commit ${commitOf()}, ${new Date().toISOString().slice(0, 16)}Z, ${cpu}, ${cores} cores, load average ${before.join(' ')} before and
 ${loadNow().join(' ')} after. ${CLIENTS} clients call as fast as they are answered; a refused one comes again after ${AGAIN_MS} ms. The ideal of a rate is its
-burst and its pace until the last call that passed. Phases of a Redis that is away begin where the one before ended, without a burst.
+burst and its pace from the first call that passed to the last. Phases of a Redis that is away begin where the one before ended, without a burst.
 
 ${parts.join('\n')}`,
   )

@@ -45,16 +45,13 @@ export function write(file: string, make: (config: Config) => readonly Edit[]): 
 /** Waits until the Weir that runs here has taken an edit over, or has refused it. */
 export async function untilTaken({ config, sha256 }: Edited): Promise<Taken> {
   const end_ms = Date.now() + IN_FORCE_MAX_MS
-  const before = readNote(config.data)?.config?.refused ?? ''
   for (;;) {
     const note = readNote(config.data)
     if (note === null) return { state: 'stopped' }
     if (note.config?.sha256 === sha256) return { state: 'in_force' }
-    const refused = note.config?.refused ?? ''
-    const isLate = Date.now() > end_ms
-    // What was refused before may be taken now: its word counts once it is another, or no other came.
-    if (refused !== '' && (refused !== before || isLate)) return { state: 'refused', reason: clean(refused) }
-    if (isLate)
+    if (note.config?.refused_sha256 === sha256)
+      return { state: 'refused', reason: clean(note.config.refused) }
+    if (Date.now() > end_ms)
       return {
         state: 'unknown',
         reason: `what runs here has not taken it over within ${IN_FORCE_MAX_MS / 1000} seconds`,

@@ -1,6 +1,9 @@
 /** What the running parts say of themselves: store, collector, proxy and the servers behind it. */
+import { request } from 'node:http'
+import { text } from 'node:stream/consumers'
 import { run as readFreshness } from '../collector/queries/freshness.ts'
 import { run as readHealth } from '../collector/queries/store-health.ts'
+import { runningAt } from '../supervisor/running.ts'
 import { type Check, ok, problem, warning } from './doctor-machine.ts'
 import type { Installation } from './installation.ts'
 import { openStore } from './store-client.ts'
@@ -19,6 +22,28 @@ async function ask(url: string): Promise<Answer> {
   const response = await fetch(url, { signal: AbortSignal.timeout(ASK_MS) })
   const body = (await response.json().catch(() => ({}))) as Record<string, unknown>
   return { status: response.status, body }
+}
+
+/** Over TLS its certificate may be for other names than ours, and ask for one of clients: then by the socket of this user. */
+async function askProxy(url: string): Promise<Answer> {
+  const running = url.startsWith('https:') ? await runningAt(new URL(url)) : null
+  if (!running) return ask(`${url}/readyz`)
+  return new Promise((resolve, reject) => {
+    const { socket: socketPath } = running
+    const asking = request(
+      { socketPath, path: '/readyz', headers: { host: 'localhost' }, timeout: ASK_MS },
+      (answer) => {
+        text(answer).then(
+          (body) =>
+            resolve({ status: answer.statusCode ?? 0, body: JSON.parse(body) as Record<string, unknown> }),
+          reject,
+        )
+      },
+    )
+    asking.on('timeout', () => asking.destroy(new Error(`no answer within ${ASK_MS / 1000} s`)))
+    asking.on('error', reject)
+    asking.end()
+  })
 }
 
 const reasonOf = (error: unknown): string => {
@@ -133,7 +158,7 @@ export async function collector(url: string): Promise<Check> {
 export async function proxy(url: string): Promise<Check[]> {
   let answer: Answer
   try {
-    answer = await ask(`${url}/readyz`)
+    answer = await askProxy(url)
   } catch (error) {
     return [problem('proxy', `${url} does not answer (${clean(reasonOf(error))})`, 'look at the log of Weir')]
   }

@@ -13,6 +13,7 @@ import {
   warning,
 } from './doctor-machine.ts'
 import { collector, proxy, store } from './doctor-running.ts'
+import { certificates } from './doctor-tls.ts'
 import { findInstallation, type Installation, STORE_OPTIONS, STORE_USAGE } from './installation.ts'
 import { clean, endWithReader, jsonLine, print, type Screen, screen } from './terminal.ts'
 import { readArgs, type Verb } from './verb.ts'
@@ -79,6 +80,7 @@ async function examine(installation: Installation): Promise<Check[]> {
     () => [disk(config.data, config.spool.max_bytes)],
     () => [descriptors(note)],
     () => permissions(config, file),
+    () => certificates(config),
     () => spool(config, note),
     () => running(installation),
   ]

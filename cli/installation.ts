@@ -71,6 +71,9 @@ export function dialable(url: string): string {
   return url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:')
 }
 
+const firstUrl = ({ address, tls }: Config['listen'][number]): string =>
+  `${tls ? 'https' : 'http'}://${address}`
+
 function checkUrl(url: string): string {
   try {
     const { protocol, origin, pathname } = new URL(url)
@@ -122,7 +125,7 @@ export function findInstallation(values: Values): Installation {
         values.password ?? (isExternal ? config.store.password : (config?.store.reader_password ?? '')),
       database: isExternal ? config.store.database : 'weir',
     },
-    proxy: dialable(note?.listen || (config ? `http://${config.listen[0]!.address}` : '')),
+    proxy: dialable(note?.listen || (config ? firstUrl(config.listen[0]!) : '')),
     collector: dialable(note?.console || (config ? `http://${config.console.listen}` : '')),
   }
 }

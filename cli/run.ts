@@ -1,6 +1,7 @@
 /** Runs parts of Weir under supervision until a signal ends them: what up, proxy, collector and store share. */
-import { realpathSync, watch } from 'node:fs'
+import { readFileSync, realpathSync, watch } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
+import { sha256Hex } from '../config/key-text.ts'
 import { formatProblem, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { FolderBusy } from '../supervisor/data-folder.ts'
@@ -103,15 +104,24 @@ async function reread(file: string, supervisor: Supervisor, isForced: boolean): 
   } catch (error) {
     const problems = (error as { problems?: Parameters<typeof formatProblem>[0][] }).problems
     const reason = problems ? `\n${problems.map(formatProblem).join('\n')}` : (error as Error).message
-    supervisor.takeOver.refused(reason.trim())
+    supervisor.takeOver.refused(reason.trim(), digestOf(file))
     return say(reason)
   }
   try {
     await supervisor.reload(loaded.config, loaded.sha256, isForced)
     process.stderr.write(`config reloaded from ${file}\n`)
   } catch (error) {
-    supervisor.takeOver.refused((error as Error).message)
+    supervisor.takeOver.refused((error as Error).message, loaded.sha256)
     say((error as Error).message)
+  }
+}
+
+/** SHA-256 of a text that does not load; '' when there is none. */
+function digestOf(file: string): string {
+  try {
+    return sha256Hex(readFileSync(file, 'utf8'))
+  } catch {
+    return ''
   }
 }
 

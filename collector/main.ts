@@ -1,6 +1,7 @@
 /**
  * The collector process. Started by the supervisor; options come over IPC, the address it listens on goes back.
  */
+import type { LimitNote } from '../limits/messages.ts'
 import { serveChild } from '../supervisor/link.ts'
 import type { CollectorOptions } from './options.ts'
 import { type Collector, openCollector } from './wire.ts'
@@ -18,5 +19,9 @@ serveChild<CollectorOptions>({
   async drain() {
     await collector?.drain()
   },
-  answer: (question) => (question === 'metrics' ? collector?.metrics() : undefined),
+  answer(question, argument) {
+    if (question === 'metrics') return collector?.metrics()
+    if (question === 'limit_note') return collector?.noteLimit(argument as LimitNote)
+    if (question === 'spent') return collector?.spent(argument as number)
+  },
 })

@@ -57,6 +57,8 @@ export type CollectorOptions = {
   caller_keys: readonly string[]
   /** When those of them that do not hold for ever are refused, milliseconds since 1970, by SHA-256. */
   key_expiries?: Readonly<Record<string, number>>
+  /** Whether there are callers, keys or not: then OTLP needs a key, also on this machine. Default: whether there are keys. */
+  has_callers?: boolean
   /** Host names in the Host header besides localhost and the address itself; empty on a non-loopback listener: any. */
   allowed_hosts: readonly string[]
   /** Origins of browser clients besides loopback ones on a loopback listener. */

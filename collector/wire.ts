@@ -3,6 +3,7 @@
  * It listens at once; the schema is brought up in the background, and until then intake asks senders to come again.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { LimitNote, SpentRow } from '../limits/messages.ts'
 import { type Guard, openGuard } from './api/guard.ts'
 import { openReadiness, type SchemaState } from './api/health.ts'
 import { buildApi } from './api/listen.ts'
@@ -15,9 +16,11 @@ import { openMoney } from './money/money.ts'
 import type { CollectorOptions, StoreOptions } from './options.ts'
 import { openOtlpIntake } from './otlp/receive.ts'
 import { openConsoleReader, openReader } from './queries/client.ts'
+import { run as askSpent } from './queries/spent.ts'
 import { SchemaError } from './schema/columns.ts'
 import { migrate } from './schema/migrate.ts'
 import { openStore, type Store, StoreError } from './sink/store.ts'
+import { writeLimitNote } from './watch/alerts/config-notes.ts'
 import { watchJobs } from './watch/jobs.ts'
 import { openWatch } from './watch/watch.ts'
 
@@ -26,6 +29,10 @@ export type Collector = {
   readonly address: string
   /** Prometheus text, for the supervisor. */
   metrics(): Promise<string>
+  /** What calls have cost since a day. Rejects while the store is away. */
+  spent(from_ms: number): Promise<SpentRow[]>
+  /** Puts a moment of a limit on the charts. Rejects while the store is away. */
+  noteLimit(note: LimitNote): Promise<void>
   /** Takes over who may talk to it and what the watch does. Everything else needs a restart. */
   reload(options: CollectorOptions): void
   /** Finishes requests in flight, sends queued spans, closes. */
@@ -116,6 +123,11 @@ export async function openCollector(
   return {
     address,
     metrics: metricsText,
+    spent: async (from_ms) => {
+      if (!isReady()) throw new Error('the schema is not ready')
+      return askSpent(watchReader, from_ms)
+    },
+    noteLimit: (note) => writeLimitNote(store, options.instance, note),
     reload(next) {
       inForce = next
       money.reload(next.money)

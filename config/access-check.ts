@@ -50,5 +50,11 @@ export function checkAccess(config: Config, add: Add): string[] {
   return warnings
 }
 
-/** A subject alternative name as it is compared: host names know no case. */
-export const sanKey = (san: string): string => (/^(DNS|email|IP):/.test(san) ? san.toLowerCase() : san)
+/** A subject alternative name as it is compared: host names know no case, addresses have one form. */
+export function sanKey(san: string): string {
+  if (!/^(?:DNS|email|IP):/.test(san)) return san
+  const key = san.toLowerCase()
+  const address = key.slice('ip:'.length)
+  const isIpv6 = key.startsWith('ip:') && address.includes(':') && URL.canParse(`http://[${address}]`)
+  return isIpv6 ? `ip:${new URL(`http://[${address}]`).hostname}` : key
+}

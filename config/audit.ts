@@ -13,10 +13,12 @@ export type Difference = { section: string; name: string; before: string; after:
 /** Sections whose values may be read by whoever reads the record. Those that are not there yet are taken once they are. */
 const SHOWN = new Set([
   'anomalies',
+  'auth',
   'budgets',
   'callers',
   'capture',
   'durability',
+  'http',
   'labels',
   'limits',
   'prices',

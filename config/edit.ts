@@ -36,6 +36,8 @@ export type EditOptions = {
   /** SHA-256 of the text that the asker knows; another one there is a conflict. */
   readonly expected?: string | undefined
   readonly env?: Env
+  /** Looks at the edit before it is written; what it throws is what becomes of it. */
+  readonly check?: (edited: Edited) => void
 }
 
 export type Edited = {
@@ -56,12 +58,27 @@ export function editConfig(
   make: (config: Config) => readonly Edit[],
   options: EditOptions,
 ): Edited {
-  const { data } = parseConfig(readFileSync(file, 'utf8'), file, options.env).config
-  return options.dry_run ? edit(file, make, options) : withLock(data, () => edit(file, make, options))
+  const seen = read(file, options.env)
+  return options.dry_run
+    ? edit(file, seen, make, options)
+    : withLock(seen.config.data, () => edit(file, seen, make, options))
 }
 
-function edit(file: string, make: (config: Config) => readonly Edit[], options: EditOptions): Edited {
+type Seen = { readonly text: string; readonly config: Config }
+
+const read = (file: string, env: Env | undefined): Seen => {
+  const text = readFileSync(file, 'utf8')
+  return { text, config: parseConfig(text, file, env).config }
+}
+
+function edit(
+  file: string,
+  seen: Seen,
+  make: (config: Config) => readonly Edit[],
+  options: EditOptions,
+): Edited {
   const { env, expected, dry_run = false } = options
+  // Somebody may have been quicker, up to the moment the lock was ours.
   const text = readFileSync(file, 'utf8')
   const before = sha256Hex(text)
   if (expected !== undefined && expected !== before)
@@ -70,7 +87,7 @@ function edit(file: string, make: (config: Config) => readonly Edit[], options: 
       'the file has changed since it was read',
       'read it again, then change it',
     )
-  const { config } = parseConfig(text, file, env)
+  const config = text === seen.text ? seen.config : parseConfig(text, file, env).config
   if (!dry_run) checkWritable(file)
   const edits = make(config)
   const made = splice(text, edits, resolvedValues(text, file, env))
@@ -83,14 +100,15 @@ function edit(file: string, make: (config: Config) => readonly Edit[], options: 
         `${path} would change along, which nobody asked for`,
         'edit the file by hand',
       )
-  const sha256 = sha256Hex(made)
-  if (!dry_run && sha256 !== before) {
+  const edited: Edited = { config: next, before: config, sha256: sha256Hex(made), changed }
+  options.check?.(edited)
+  if (!dry_run && edited.sha256 !== before) {
     const { who, via } = options
     const paths = edits.map((one) => one.path)
-    addNote(config.data, { before, after: sha256, at_ms: Date.now(), who, via, paths })
+    addNote(config.data, { before, after: edited.sha256, at_ms: Date.now(), who, via, paths })
     replace(realpathSync(file), made)
   }
-  return { config: next, before: config, sha256, changed }
+  return edited
 }
 
 /** Whether a changed path and an asked one lie on one line. */

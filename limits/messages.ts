@@ -14,3 +14,18 @@ export type Answer = {
 }
 /** Units of a key that are no longer held, and how many of them come back. `taken_ms`: when they were taken, wall clock. */
 export type Settled = readonly [key: string, dropped: number, back: number, taken_ms: number]
+
+/** Nano-dollars that calls of a day (its first moment, UTC) have cost, as the store knows it. */
+export type SpentRow = {
+  day_ms: number
+  team: string
+  project: string
+  caller: string
+  agent: string
+  server: string
+  tool: string
+  spent_nano: number
+}
+
+/** A moment for charts: a share of a limit is reached. The same `id` twice is one. */
+export type LimitNote = { id: string; ts_ms: number; title: string; detail: string }

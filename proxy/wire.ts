@@ -85,8 +85,6 @@ export class Worker {
   /** What servers say of their tools; kept over a reload for servers that stay. */
   readonly #definitions = new Definitions(readToolList)
   readonly #validators = new Validators()
-  /** What was told once of schemas. */
-  readonly #toldSchemas = new Set<string>()
   readonly #server: Server
   readonly #downstream: Downstream
   readonly #seal: SessionSeal
@@ -285,9 +283,11 @@ export class Worker {
       routes.set(route.endpoint.path, route)
     }
     const message = understand(this.#seal)
+    // What is judged here must not read otherwise at a server.
+    const isJudged = gate !== null || config.validation.arguments === 'enforce'
     const stages = config.listen.map(({ address, trace: { incoming = config.trace.incoming } }, i) => ({
       head: [admit(config.http, address), access.identify[i]!, ...(gate ? [reach(gate)] : [])],
-      params: [message, trace(config, this.#runs, incoming, this.#seed), ...(gate ? [disambiguate] : [])],
+      params: [message, trace(config, this.#runs, incoming, this.#seed), ...(isJudged ? [disambiguate] : [])],
       target,
     }))
     return {
@@ -309,7 +309,6 @@ export class Worker {
       validators: this.#validators,
       metrics: this.#metrics,
       log: this.#server.log,
-      told: this.#toldSchemas,
     })
   }
 

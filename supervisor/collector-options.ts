@@ -27,6 +27,7 @@ export function collectorOptions(config: Config, around: Surroundings): Collecto
     caller_keys: Object.values(callers).flatMap(({ keys }) =>
       keys.filter(({ scope }) => scope === undefined).map(({ sha256 }) => sha256),
     ),
+    has_callers: Object.keys(callers).length > 0,
     key_expiries: Object.fromEntries(
       Object.values(callers).flatMap(({ keys }) =>
         keys.filter(({ expires }) => expires !== undefined).map((key) => [key.sha256, expiryMs(key)]),

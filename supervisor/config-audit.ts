@@ -43,7 +43,7 @@ export class ConfigAudit {
   readonly #pending: string
   #last: Last | null
   #timer: NodeJS.Timeout | null = null
-  #sending: Promise<void> | null = null
+  #telling: Promise<boolean> = Promise.resolve(true)
 
   constructor(options: ConfigAuditOptions) {
     this.#options = options
@@ -96,19 +96,23 @@ export class ConfigAudit {
 
   /** Tells what waits, once more. For a stop: what is not taken now is told after the next start. */
   async flush(): Promise<void> {
-    await this.#sending
-    await this.#send()
     if (this.#timer) clearTimeout(this.#timer)
+    await this.#tell()
   }
 
   #soon(wait_ms: number): void {
     if (this.#timer) clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {
-      this.#sending = this.#send().then((isDone) => {
-        this.#sending = null
+      void this.#tell().then((isDone) => {
         if (!isDone) this.#soon(SEND_EVERY_MS)
       })
     }, wait_ms).unref()
+  }
+
+  /** One at a time, so that the order stays. */
+  #tell(): Promise<boolean> {
+    this.#telling = this.#telling.then(() => this.#send())
+    return this.#telling
   }
 
   /** True when nothing waits any more. */

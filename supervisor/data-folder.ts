@@ -31,7 +31,7 @@ export type RunNote = {
   /** The admin API; '' when there is none. */
   admin: string
   /** The text of weir.yaml in force, and why a newer one is not ('' when it is). */
-  config: { sha256: string; refused: string }
+  config: { sha256: string; refused: string; refused_sha256: string }
 }
 
 export class FolderBusy extends Error {}

@@ -244,3 +244,14 @@ export class Managed {
     })
   }
 }
+
+/** Asks several; true as soon as one says so, false when none does. */
+export function anySays(asked: readonly Managed[], question: string, argument: unknown): Promise<boolean> {
+  const answers = asked.map(async (child) => {
+    if ((await child.ask(question, argument)) !== true) throw new Error('not here')
+  })
+  return Promise.any(answers).then(
+    () => true,
+    () => false,
+  )
+}

@@ -30,10 +30,12 @@ import {
 import { forkAdmin, forkCollector, forkHost, forkStore, forkWorker } from './forks.ts'
 import { withFreePorts } from './free-ports.ts'
 import { hostOptions } from './host-options.ts'
-import { Keeper } from './limits/keeper.ts'
-import { Managed } from './managed.ts'
+import type { Keeper } from './limits/keeper.ts'
+import { openKeeper } from './limits/open.ts'
+import { anySays, Managed } from './managed.ts'
+import { openShipper } from './open-shipper.ts'
 import { Overview } from './overview.ts'
-import { Shipper } from './shipper.ts'
+import type { Shipper } from './shipper.ts'
 import { storeOptions } from './store-options.ts'
 import { TakeOver } from './take-over.ts'
 
@@ -41,8 +43,6 @@ export type Part = 'store' | 'collector' | 'proxy'
 
 const SHIP_FLUSH_MS = 10_000
 const STOP_MS = 15_000
-/** How long a worker may take to give back what it does not use of a limit. */
-const RECALL_MS = 200
 
 export class Supervisor {
   #config: Config
@@ -210,47 +210,27 @@ export class Supervisor {
   }
 
   async #startProxy(): Promise<void> {
-    const spool = spoolFolder(this.#config.data)
-    this.#shipper = new Shipper(
-      {
-        folder: spool,
-        instance: this.#config.instance,
-        max_bytes: this.#config.spool.max_bytes,
-        full: this.#config.spool.full,
-        token: this.#token(),
-        collector: () => this.#collectorUrl(),
-        living: () => new Set(this.#ids.values()),
-        onFull: (isFull) => {
-          for (const worker of this.#workers.values()) worker.ask('spool_full', isFull).catch(() => {})
-        },
-      },
-      randomBytes(8).toString('hex'),
-      this.#metrics,
-      this.#log,
-    )
+    this.#shipper = openShipper(this.#config, {
+      token: this.#token(),
+      collector: () => this.#collectorUrl(),
+      ids: this.#ids,
+      workers: this.#workers,
+      metrics: this.#metrics,
+      log: this.#log,
+    })
     this.#at.listeners = await withFreePorts(this.#config.listen.map(({ address }) => address))
     this.#startHost()
     await this.#host!.start()
-    this.#keeper = this.#makeKeeper()
+    this.#keeper = openKeeper(this.#config, {
+      log: this.#log,
+      metrics: this.#metrics,
+      secret: this.#secrets.hash,
+      workers: this.#workers,
+      ids: this.#ids,
+      collector: this.#parts.has('collector') ? () => this.#collector : null,
+    })
     for (let i = 1; i <= this.#config.workers; i++) this.#workers.set(`w${i}`, this.#makeWorker(`w${i}`))
     await Promise.all([...this.#workers.values()].map((w) => w.start()))
-  }
-
-  #makeKeeper(): Keeper {
-    const { data, instance, workers } = this.#config
-    return new Keeper(
-      {
-        file: join(data, 'limits.json'),
-        machine: `${instance}-${this.#secrets.hash.slice(0, 8)}`,
-        log: this.#log,
-        metrics: this.#metrics,
-        workers,
-        living: (slot) => this.#ids.get(slot),
-        recall: async (slot, key) =>
-          (await this.#workers.get(slot)!.ask('recall', key, RECALL_MS)) as Settled[],
-      },
-      this.#config,
-    )
   }
 
   /** Where events go; '' while that is not known. */
@@ -350,13 +330,7 @@ export class Supervisor {
         if (question === 'limits') return this.#keeper?.ask(slot, argument as Ask[])
         if (question !== 'question') return this.#answer(question)
         // What became of a server's question: the worker that has it says true.
-        const asked = this.#others(slot).map(async (worker) => {
-          if ((await worker.ask(question, argument)) !== true) throw new Error('not here')
-        })
-        return Promise.any(asked).then(
-          () => true,
-          () => false,
-        )
+        return anySays(this.#others(slot), question, argument)
       },
     })
   }

@@ -27,7 +27,7 @@ export class TakeOver {
 
   constructor(sha256: string, hooks: TakeOverHooks) {
     this.#hooks = hooks
-    this.state = { sha256, refused: '' }
+    this.state = { sha256, refused: '', refused_sha256: '' }
   }
 
   /** Throws, and says why, when the old one stays. `isForced`: also when nothing differs. */
@@ -38,8 +38,8 @@ export class TakeOver {
   }
 
   /** What the file says now is not in force: whoever wrote it can read that, and why. */
-  refused(reason: string): void {
-    this.state = { ...this.state, refused: reason }
+  refused(reason: string, refused_sha256: string): void {
+    this.state = { ...this.state, refused: reason, refused_sha256 }
     this.#hooks.onState()
   }
 
@@ -67,7 +67,7 @@ export class TakeOver {
       }
       onResult('done')
     }
-    this.state = { sha256, refused: '' }
+    this.state = { sha256, refused: '', refused_sha256: '' }
     onState()
     onTaken(config, sha256)
   }

@@ -15,6 +15,8 @@ const prose = [
   ...globSync('docs/decisions/*.md', { cwd: root }),
   'bench/README.md',
   'docs/rules.md',
+  'docs/access.md',
+  'docs/admin.md',
   'docs/validation.md',
 ].filter((f) => existsSync(join(root, f)))
 

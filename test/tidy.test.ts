@@ -17,6 +17,7 @@ const ROOMS = [
   'dashboards',
   'docs',
   'demo',
+  'examples',
   'bench',
   'test',
 ] as const
@@ -70,7 +71,8 @@ const MAY_USE: Record<Room, readonly string[]> = {
   admin: ['admin/', 'config/', 'event/', 'supervisor/link.ts'],
   proxy: ['proxy/', 'config/', 'event/', 'limits/', 'supervisor/link.ts'],
   store: ['store/', 'event/', 'supervisor/link.ts'],
-  collector: ['collector/', 'config/', 'event/', 'supervisor/link.ts'],
+  // Of limits only what it is asked for: it enforces none.
+  collector: ['collector/', 'config/', 'event/', 'limits/messages.ts', 'supervisor/link.ts'],
   // The backtest runs the detectors of the watch in a store of its own.
   cli: [
     'cli/',
@@ -90,6 +92,7 @@ const MAY_USE: Record<Room, readonly string[]> = {
   dashboards: ['dashboards/', 'event/', 'collector/queries/'],
   docs: ['config/', 'event/'],
   demo: ['demo/', 'cli/', 'collector/queries/', 'supervisor/'],
+  examples: ['examples/', 'collector/queries/', 'supervisor/data-folder.ts'],
   bench: ['bench/', 'proxy/', 'event/', 'config/', 'limits/', 'supervisor/', 'collector/', 'store/'],
   test: [''],
 }
@@ -107,7 +110,7 @@ const OWNERS: Record<string, RegExp> = {
   '@clickhouse/client': /^(collector\/(sink|queries)\/|cli\/|test\/|bench\/)/,
   '@opentelemetry/': /^(collector\/|test\/)/,
   'prom-client': /^(collector\/|test\/)/,
-  '@modelcontextprotocol/': /^(demo|test|bench)\//,
+  '@modelcontextprotocol/': /^(demo|examples|test|bench)\//,
   yaml: /^(config\/|cli\/|dashboards\/grafana\/build\.ts|test\/)/,
   '@grafana/': /^(dashboards\/|test\/)/,
   preact: /^dashboards\/console\//,
@@ -116,7 +119,7 @@ const OWNERS: Record<string, RegExp> = {
   '@tanstack/': /^dashboards\/console\//,
   ajv: /^(proxy\/schema\/|test\/)/,
   re2js: /^(proxy\/schema\/pattern\.ts|config\/|test\/)/,
-  zod: /^(config\/|docs\/|test\/)/,
+  zod: /^(config\/|docs\/|examples\/|test\/)/,
 }
 
 /** The only places for an effect. */
@@ -124,7 +127,8 @@ const EFFECTS: { what: RegExp; where: RegExp; name: string }[] = [
   {
     name: 'process.env',
     what: /\bprocess\.env\b/,
-    where: /^(config\/load\.ts|proxy\/host\/|store\/(main|engine)\.ts|cli\/|demo\/|bench\/|test\/)/,
+    where:
+      /^(config\/load\.ts|proxy\/host\/|store\/(main|engine)\.ts|cli\/|demo\/|examples\/|bench\/|test\/)/,
   },
   {
     name: 'process.exit',

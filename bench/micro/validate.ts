@@ -42,7 +42,7 @@ definitions.isWanted = true
 const log = { debug() {}, info() {}, warn() {}, error() {} }
 const stage = new Validation(
   { arguments: 'enforce', results: 'off', servers: ['*'] },
-  { definitions, validators, metrics: new Metrics(), log, told: new Set() },
+  { definitions, validators, metrics: new Metrics(), log },
 ).stage!
 for (const era of ['legacy', 'modern'] as const) {
   const call = newCall(era, 0)

@@ -1,37 +1,34 @@
-/** Limits and budgets over calls of the past: what would have been refused had they been enforced from the first of these calls on. */
+/** Limits and budgets over calls of the past, by the arithmetic of the proxy itself. Those in shadow mode are taken as enforced. */
 import type { PastCall } from '../../collector/queries/past-calls.ts'
-import { limitEntries } from '../../config/limit-book.ts'
-import type { Config } from '../../config/schema.ts'
-import { type PastVerdict, simulation } from '../../limits/simulate.ts'
+import type { LimitEntry } from '../../config/limit-book.ts'
+import { simulation } from '../../limits/simulate.ts'
+import { inWords } from '../../limits/words.ts'
 import type { Finding, Judge } from './judges.ts'
 
 export class LimitJudge implements Judge {
   readonly about: string
-  readonly #judge: (call: Parameters<ReturnType<typeof simulation>>[0]) => PastVerdict
+  readonly #judge: ReturnType<typeof simulation>
+  readonly #words: ReadonlyMap<string, string>
 
-  constructor(config: Pick<Config, 'limits' | 'teams' | 'budgets'>) {
-    const entries = limitEntries(config).map((entry) => ({ ...entry, mode: 'enforce' as const }))
-    const names = new Set(entries.map(({ name }) => name)).size
-    this.about = `${names} limit${names === 1 ? '' : 's'}`
-    this.#judge = simulation(entries)
+  constructor(entries: readonly LimitEntry[]) {
+    const names = new Set(entries.map(({ name }) => name))
+    const shadows = new Set(entries.filter(({ mode }) => mode === 'shadow').map(({ name }) => name)).size
+    this.about = `${names.size} limit${names.size === 1 ? '' : 's'}${shadows > 0 ? ` (${shadows} in shadow mode, taken as enforced)` : ''}`
+    this.#judge = simulation(entries.map((entry) => ({ ...entry, mode: 'enforce' as const })))
+    this.#words = new Map(entries.map((entry) => [`${entry.kind} ${entry.name}`, inWords(entry)]))
   }
 
   judge(call: PastCall): Finding | null {
-    const {
-      caller,
-      team,
-      project,
-      agent,
-      principal: key,
-      server,
-      tool,
-      method,
-      roles,
-      duration_us,
-      cost_nano,
-    } = call
-    const subject = { caller, team, project, agent, key, server, tool, method, roles }
-    const { limit, kind } = this.#judge({ ts_ms: call.ts_us / 1000, duration_us, cost_nano, subject })
-    return limit === null ? null : { verdict: 'refused', by: limit, reason: `its ${kind} was used up` }
+    // Never came as far as its limits.
+    if (call.outcome === 'denied') return null
+    const { caller, team, project, agent, server, tool, method, roles } = call
+    const { limit, kind } = this.#judge({
+      ts_ms: call.ts_us / 1000,
+      duration_us: call.duration_us,
+      cost_nano: call.cost_nano,
+      subject: { caller, team, project, agent, server, tool, method, roles, key: call.principal },
+    })
+    if (limit === null) return null
+    return { verdict: 'refused', by: limit, reason: `more than ${this.#words.get(`${kind} ${limit}`)}` }
   }
 }

@@ -13,10 +13,10 @@ import { LimitJudge } from './limit-judge.ts'
 
 const USAGE = `usage: weir policy test [--rules FILE] [--rule NAME] [--window 7d] [--limit 50] [--json]
 
-Which calls of the past rules, limits and budgets would have refused, when, why, and what those calls cost. What is in shadow mode
-is taken as enforced: this is how it is tried. Counts of limits and budgets begin with the window.
+Which calls of the past the rules, limits and budgets would have refused, when, why, and what those calls cost. Those in shadow
+mode are taken as enforced: this is how they are tried. Budgets take part when they have \`enforce\`.
 
-  --rules FILE        rules, limits and budgets of this file (a weir.yaml, or one with these alone) instead of the installation's
+  --rules FILE        rules and limits of this file (a weir.yaml, or one with nothing else) instead of the installation's
   --rule NAME         show only what this rule, limit or budget refuses
   --window DAYS       how far back: 1d, 7d, 30d (default 7d)
   --limit N           lines shown (default 50)
@@ -50,11 +50,18 @@ export async function judgeAll(
   for await (const page of pages)
     for (const call of page) {
       tally.calls++
+      const findings: Finding[] = []
+      for (const judge of judges) {
+        const finding = judge.judge(call)
+        if (finding) findings.push(finding)
+        // What rules refuse uses no limit up.
+        if (finding?.verdict === 'refused') break
+      }
       if (call.outcome === 'denied' || call.outcome === 'limited') {
         tally.refused_before++
         continue
       }
-      const finding = findingOf(call, judges)
+      const finding = findings.find(({ verdict }) => verdict === 'refused') ?? findings[0]
       if (!finding || (only !== null && finding.by !== only)) continue
       const isRefused = finding.verdict === 'refused'
       const sum = (tally.by[finding.by] ??= { refused: 0, unknown: 0, saved_nano: 0, callers: [] })
@@ -73,22 +80,13 @@ export async function judgeAll(
   return { tally, told }
 }
 
-/** The first refusal, else what cannot be told. What one judge refuses the next is not told of: it takes no place in a limit. */
-function findingOf(call: PastCall, judges: readonly Judge[]): Finding | null {
-  let found: Finding | null = null
-  for (const judge of judges) {
-    const finding = judge.judge(call)
-    if (finding?.verdict === 'refused') return finding
-    found ??= finding
-  }
-  return found
-}
-
-/** What decides about calls in a config, in the order of the proxy. */
+/** What decides about calls in a config. */
 export function judgesOf(config: Config): Judge[] {
-  const rules = config.rules.length > 0 ? [new RuleJudge(config.rules)] : []
-  const limits = limitEntries(config).length > 0 ? [new LimitJudge(config)] : []
-  return [...rules, ...limits]
+  const limits = limitEntries(config)
+  return [
+    ...(config.rules.length > 0 ? [new RuleJudge(config.rules)] : []),
+    ...(limits.length > 0 ? [new LimitJudge(limits)] : []),
+  ]
 }
 
 const COLUMNS: readonly Column[] = [
@@ -165,18 +163,19 @@ export const test: Verb = async (argv) => {
   const judges = config ? judgesOf(config) : []
   if (judges.length === 0)
     throw new CliError(
-      'there are no rules to try',
+      'there are no rules and no limits to try',
       'write some under `rules:` or `limits:` in weir.yaml, or name a file with --rules',
     )
   const only = given.rule ?? null
   if (
     only !== null &&
     !config!.rules.some(({ allow, deny }) => (allow ?? deny) === only) &&
-    only !== 'default'
+    only !== 'default' &&
+    !limitEntries(config!).some(({ name }) => name === only)
   )
     throw new CliError(
-      `there is no rule "${clean(only)}"`,
-      'names are those after allow: and deny:, or `default`',
+      `there is no rule or limit "${clean(only)}"`,
+      'names are those after allow: and deny:, `default`, and names of limits; a budget is budget:scope:name:period',
       2,
     )
   const store = openStore(installation, 120_000)

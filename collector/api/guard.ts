@@ -25,6 +25,7 @@ export type GuardOptions = {
   intake_token: string
   caller_keys: readonly string[]
   key_expiries?: Readonly<Record<string, number>>
+  has_callers?: boolean
   allowed_hosts: readonly string[]
   allowed_origins: readonly string[]
 }
@@ -65,6 +66,8 @@ export function openGuard(options: GuardOptions): Guard {
   const token = sha256(options.intake_token)
   const keys = options.caller_keys.map((key) => Buffer.from(key, 'hex')).filter((key) => key.length === 32)
 
+  // Callers whose keys are all revoked are callers: nobody is let in for want of keys.
+  const isKeyed = options.has_callers ?? keys.length > 0
   const holds = (digest: string): boolean =>
     Date.now() < (options.key_expiries?.[digest] ?? Number.POSITIVE_INFINITY)
   const isKnownKey = (secret: string): boolean => {
@@ -116,7 +119,7 @@ export function openGuard(options: GuardOptions): Guard {
         )
     },
     checkCaller(request) {
-      if (keys.length === 0 ? !isLocalPeer(request) : !isKnownKey(bearerOf(request)))
+      if (!isKeyed ? !isLocalPeer(request) : !isKnownKey(bearerOf(request)))
         throw unauthenticated(
           'the API key is wrong or missing',
           'send "Authorization: Bearer <key>" of a configured caller',

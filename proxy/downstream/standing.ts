@@ -5,13 +5,13 @@
  */
 import type { Call } from '../call.ts'
 import { WeirError } from '../errors.ts'
-import type { Identity } from '../identity/identity.ts'
 import type { Stage } from '../pipeline.ts'
 
 /** How soon after a key has run out its streams are closed. */
 const LOOK_MS = 1_000
-/** Credentials that this installation's config alone decides about. */
-const isOurs = ({ auth_method }: Identity): boolean => auth_method === 'api_key' || auth_method === 'local'
+/** Whether a credential was judged, and failed: while an authorization server is away its tokens cannot be. */
+const isRefusal = (error: unknown): boolean =>
+  !(error instanceof WeirError && error.code === 'issuer_unavailable')
 
 export class Standing {
   readonly #open = new Map<Call, (why: WeirError) => void>()
@@ -38,13 +38,14 @@ export class Standing {
     await Promise.all(
       [...this.#open.keys()].map(async (call) => {
         const before = call.identity
-        if (!before || !isOurs(before)) return
+        if (!before) return
         try {
           await headOf(call)
             .find(({ name }) => name === 'identify')
             ?.before(call)
-        } catch {
-          return this.#close(call)
+        } catch (error) {
+          if (isRefusal(error)) this.#close(call)
+          return
         }
         if (call.identity?.caller !== before.caller) this.#close(call)
       }),

@@ -22,6 +22,8 @@ const MEDIA_TYPE = /^(?:application\/)?(?:jwt|at\+jwt)$/i
 /** What a verified token opens. */
 export type Grant = {
   readonly identity: Identity
+  /** Whether it was made for us, by the audience that the config names; null: by the endpoint that is called. */
+  readonly isOurs: boolean | null
   readonly audiences: readonly string[]
   readonly scopes: ReadonlySet<string>
   /** SHA-256 (base64url) of the client certificate it is bound to, '' for none. */
@@ -145,10 +147,13 @@ export class TokenGate {
 
   #grant(claims: JWTPayload, { issuer, keys }: Trusted, generation: number): Grant {
     const { aud, exp, cnf } = claims
-    const audiences = (Array.isArray(aud) ? aud : [aud]).filter((one) => typeof one === 'string')
+    const audiences = (Array.isArray(aud) ? aud : [aud])
+      .filter((one) => typeof one === 'string')
+      .map(withoutSlash)
     return {
       identity: identityOf(claims, issuer, this.#config, (exp! + issuer.clock_skew_s) * 1000),
-      audiences: audiences.map(withoutSlash),
+      isOurs: issuer.audience?.some((one) => audiences.includes(withoutSlash(one))) ?? null,
+      audiences,
       scopes: this.#scopes.granted(scopesOf(claims, issuer)),
       thumbprint: boundTo(cnf),
       issuer,
@@ -159,7 +164,7 @@ export class TokenGate {
 }
 
 /** Audiences are URLs that some write with a slash at the end, some without. */
-export const withoutSlash = (url: string): string => url.replace(/\/$/, '')
+const withoutSlash = (url: string): string => url.replace(/\/$/, '')
 
 /** The certificate a token is bound to. One that is bound to anything else cannot be checked here, and so opens nothing. */
 function boundTo(cnf: unknown): string {

@@ -24,6 +24,7 @@ import { openCursor, sealCursor } from './cursor.ts'
 import { type Learned, learn, resourceOwner } from './find.ts'
 import {
   askAll,
+  LATER,
   LIST_CAPABILITY,
   LISTS,
   listingOf,
@@ -48,8 +49,6 @@ import {
 } from './session.ts'
 import { fromServer, openRoofStream } from './stream.ts'
 import type { RoofSurroundings } from './surroundings.ts'
-
-const LATER = { tools: {}, prompts: {}, resources: {} }
 
 export class Roof implements Route {
   readonly endpoint: Endpoint = { path: '/mcp', server: '' }
@@ -345,19 +344,13 @@ export class Roof implements Route {
     const ref = call.message!.params?.ref as { type?: unknown; name?: unknown; uri?: unknown } | undefined
     if (ref?.type === 'ref/prompt' && typeof ref.name === 'string') {
       call.exposed_name = ref.name
-      return this.#toOwner(call, roof, await this.#owner(call, roof, 'prompts/list'), [
-        'params',
-        'ref',
-        'name',
-      ])
+      const owned = await this.#owner(call, roof, 'prompts/list')
+      return this.#toOwner(call, roof, owned, ['params', 'ref', 'name'])
     }
-    if (ref?.type === 'ref/resource')
-      return this.#toOwner(
-        call,
-        roof,
-        { server: await resourceOwner(this.#learned, roof, ref.uri), name: '' },
-        null,
-      )
+    if (ref?.type === 'ref/resource') {
+      const server = await resourceOwner(this.#learned, roof, ref.uri)
+      return this.#toOwner(call, roof, { server, name: '' }, null)
+    }
     throw new WeirError('params_invalid', 'ref is neither ref/prompt nor ref/resource')
   }
 

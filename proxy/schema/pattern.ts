@@ -14,7 +14,11 @@ const STATES_A_STEP = 50
 /** RE2 drops the backslash of what it does not know, and would look for another text. */
 const BACK_REFERENCE = /(?:^|[^\\])(?:\\\\)*\\(?:k<|[1-9])/
 
-export type Pattern = { test(text: string): boolean }
+export type Pattern = {
+  test(text: string): boolean
+  /** Its source: ajv tells patterns apart by it. */
+  toString(): string
+}
 
 /** Throws when the expression is not supported, or too large. */
 export function compilePattern(source: string, budget: Budget): Pattern {
@@ -28,5 +32,6 @@ export function compilePattern(source: string, budget: Budget): Pattern {
       budget.spend(1 + text.length * (0.2 + states / STATES_A_STEP))
       return compiled.test(text)
     },
+    toString: () => source,
   }
 }

@@ -61,6 +61,8 @@ function dialectsOf(schema: unknown): readonly Dialect[] | null {
 const unusable = (fault: string): Validator => ({ fault, skipped: [], check: () => FITS })
 
 export class Validators {
+  /** What was said once of schemas, by whoever uses them. */
+  readonly told = new Set<string>()
   readonly #budget = new Budget()
   readonly #known = new Map<string, Validator>()
   readonly #now: () => number

@@ -20,6 +20,9 @@ export const entitle = (scopes: ScopePolicy, origins: readonly Origin[]): Stage 
     if (needed.length === scopes.base.length) return
     const lacking = missing(needed, grant.scopes)
     if (lacking.length > 0) throw lacksScopes(call, origins[call.listener]!, lacking, needed)
-    decide(call, 'allow', `scope ${needed.join(' ')}`, 'The token has the scopes that the call needs')
+    const scopesNeeded = needed.join(' ')
+    decide(call, 'allow', `scope ${scopesNeeded}`, 'The token has the scopes that the call needs', {
+      scopes: scopesNeeded,
+    })
   },
 })

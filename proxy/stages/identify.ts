@@ -11,7 +11,7 @@ import { firstScopes, ownAudiences } from '../identity/challenge.ts'
 import { TokenRefused } from '../identity/claims.ts'
 import { type Identity, identify as identifyKey, type KeyRing } from '../identity/identity.ts'
 import { missing } from '../identity/scopes.ts'
-import { type Grant, looksLikeToken, TOKEN_CHARS_MAX, withoutSlash } from '../identity/tokens.ts'
+import { type Grant, looksLikeToken, TOKEN_CHARS_MAX } from '../identity/tokens.ts'
 import type { Stage } from '../pipeline.ts'
 import { lacksScopes, malformed, resourceFor, stranger, type TokenRules } from '../token-refusal.ts'
 
@@ -28,16 +28,16 @@ function take(call: Call, identity: Identity): void {
 
 /** Takes who a token is from, if it was made for us, is shown by whom it was made for, and may come in at all. */
 function takeGrant(call: Call, grant: Grant, rules: TokenRules): void {
-  const resource = resourceFor(call, rules.origin)
-  const audiences = grant.issuer.audience ?? ownAudiences(resource)
-  if (!audiences.some((one) => grant.audiences.includes(withoutSlash(one))))
-    throw stranger(call, rules, 'The token is not for this resource')
+  const isOurs =
+    grant.isOurs ?? ownAudiences(resourceFor(call, rules.origin)).some((one) => grant.audiences.includes(one))
+  if (!isOurs) throw stranger(call, rules, 'The token is not for this resource')
   if (grant.thumbprint !== '' && grant.thumbprint !== call.certificate?.thumbprint)
     throw stranger(call, rules, 'The token is bound to a certificate that was not shown')
   take(call, grant.identity)
   call.grant = grant
   const lacking = missing(rules.scopes.base, grant.scopes)
-  if (lacking.length > 0) throw lacksScopes(call, rules.origin, lacking, firstScopes(rules.scopes, resource))
+  if (lacking.length > 0)
+    throw lacksScopes(call, rules.origin, lacking, firstScopes(rules.scopes, resourceFor(call, rules.origin)))
 }
 
 /** The token of a header, when it is one. Throws a 400 for what is malformed, a 401 for what cannot be a token. */

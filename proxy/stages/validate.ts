@@ -28,8 +28,6 @@ type Surroundings = {
   readonly validators: Validators
   readonly metrics: Metrics
   readonly log: Log
-  /** What was told once. */
-  readonly told: Set<string>
 }
 
 export class Validation {
@@ -179,7 +177,8 @@ export class Validation {
   }
 
   #tell(call: Call, what: What, hash: string, message: string, why: string): void {
-    const { told, log } = this.#env
+    const { log } = this.#env
+    const { told } = this.#env.validators
     const key = `${call.server} ${call.tool} ${hash} ${message}`
     if (told.has(key) || told.size >= TOLD_MAX) return
     told.add(key)

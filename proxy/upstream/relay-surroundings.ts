@@ -29,7 +29,7 @@ export type RelaySurroundings = {
   beginHash(): Hash
   /** Takes the whole text of an answer: it is captured where a rule names the call, and questions in it are recorded. */
   sawResult(call: Call, text: string): void
-  /** What an endpoint wants done to an answer, and what policy wants done to it before. */
+  /** What its endpoint wants done to an answer, and what validation wants done to it before. */
   judged(call: Call, hooks: RelayHooks): RelayHooks
   /** Tells the upstream that nobody waits for the answer any more. */
   cancel(call: Call, upstream: Upstream, reason: string): void

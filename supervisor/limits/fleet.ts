@@ -190,6 +190,20 @@ export class Fleet {
     return window ? { units: window.seen, period_start: window.period_start } : null
   }
 
+  /** The store knows of more that was spent than was counted here. */
+  atLeast(key: string, units: number): void {
+    const entry = this.#entryOf(key)
+    if (!entry || entry.period === '') return
+    const now_ms = Date.now()
+    const window = this.#window(key, entry, now_ms)
+    if (window.seen >= units) return
+    window.seen = units
+    if (this.isUp)
+      this.#redis
+        .weirRestore(1, this.#name(key, entry, now_ms), Math.round(units), 0, ttlOf(entry, now_ms))
+        .catch(() => {})
+  }
+
   /** Quotas and money as Redis has them. */
   *windows(): Generator<[key: string, period_start: number, used: number]> {
     for (const { key, period_start, seen, owed } of this.#windows.values())

@@ -9,10 +9,11 @@ import type { Config } from '../../config/schema.ts'
 import type { Log } from '../../event/log.ts'
 import { Bank, entryIdOf, isRefusal, type Need, type Taken, TIGHT_MS } from '../../limits/bank.ts'
 import { Bucket, type Now } from '../../limits/bucket.ts'
-import type { Answer, Ask, Settled } from '../../limits/messages.ts'
+import type { Answer, Ask, LimitNote, Settled, SpentRow } from '../../limits/messages.ts'
 import type { Metrics } from '../../proxy/telemetry/metrics.ts'
 import { Fleet, FleetAway } from './fleet.ts'
 import { LedgerFile, type LedgerLine } from './ledger-file.ts'
+import { spentByKey, spentFrom } from './reconcile.ts'
 import { tellWarnings } from './warnings.ts'
 
 export type KeeperOptions = {
@@ -24,6 +25,10 @@ export type KeeperOptions = {
   workers: number
   /** Identity of the worker in a slot; undefined while none is alive. */
   living(slot: string): string | undefined
+  /** What calls have cost since a day, as the store knows it; null where there is no store to ask. Rejects while it is away. */
+  spent: ((from_ms: number) => Promise<readonly SpentRow[]>) | null
+  /** Puts a moment on the charts; null where there is no store. */
+  note: ((note: LimitNote) => void) | null
   /** Asks a worker for what it holds of a key and does not use. Rejects when it is silent. */
   recall(slot: string, key: string): Promise<readonly Settled[]>
 }
@@ -34,6 +39,9 @@ const WRITE_PART = 20
 /** A worker asks each other this often at most: what comes back while a count is at its edge is told at once. */
 const RECALL_EVERY_MS = TIGHT_MS * 0.9
 const TIGHT_KEPT = 10_000
+/** How often the store is asked what was spent; until it has answered once, sooner. */
+const SPENT_EVERY_MS = 30_000
+const SPENT_FIRST_MS = 1_000
 
 const clock = (): Now => ({ mono_ms: performance.now(), wall_ms: Date.now() })
 type Tight = { until: number; recalled_ms: number }
@@ -54,6 +62,7 @@ export class Keeper {
   #isChanged = false
   #next_write_ms = 0
   readonly #timer: NodeJS.Timeout
+  #spent_timer: NodeJS.Timeout | null = null
 
   constructor(options: KeeperOptions, config: Config) {
     this.#options = options
@@ -62,6 +71,7 @@ export class Keeper {
     this.reload(config)
     this.#restore()
     this.#timer = setInterval(() => this.#tick(), WRITE_EVERY_MS).unref()
+    this.#learnSpentIn(SPENT_FIRST_MS)
   }
 
   reload(config: Config): void {
@@ -71,6 +81,7 @@ export class Keeper {
     this.#entries = new Map(entries.map((entry) => [entry.id, entry]))
     this.#bank.reload(entries)
     this.#fallback?.reload(entries)
+    if (this.#spent_timer) this.#learnSpentIn(SPENT_FIRST_MS)
     const { redis } = config.limits_store
     if (JSON.stringify(before) === JSON.stringify(redis)) return
     this.#fleet?.close()
@@ -96,6 +107,37 @@ export class Keeper {
     for (const [key, period_start, used, warned] of this.#file.read()) {
       const bucket = this.#bank.bucket(key, now)
       if (bucket?.entry.period) bucket.restore(period_start, used, warned)
+    }
+  }
+
+  // --- what the store knows ---------------------------------------------------------------------------------------
+
+  #learnSpentIn(wait_ms: number): void {
+    if (!this.#options.spent) return
+    if (this.#spent_timer) clearTimeout(this.#spent_timer)
+    this.#spent_timer = setTimeout(() => {
+      this.#learnSpent().then(
+        () => this.#learnSpentIn(SPENT_EVERY_MS),
+        () => this.#learnSpentIn(SPENT_FIRST_MS),
+      )
+    }, wait_ms).unref()
+  }
+
+  /** Raises counts of money to what the store has; it lags behind, so it never lowers them. */
+  async #learnSpent(): Promise<void> {
+    const entries = [...this.#entries.values()]
+    const from_ms = spentFrom(entries, Date.now())
+    if (from_ms === null) return
+    const rows = await this.#options.spent!(from_ms)
+    const now = clock()
+    const held = new Map(this.#allHeld())
+    for (const [key, units] of spentByKey(entries, rows, now.wall_ms)) {
+      if (this.#fleet) this.#fleet.atLeast(key, units + (held.get(key) ?? 0))
+      const bucket = this.#bank.bucket(key, now)
+      // Asked for its room, so that it is in the running period.
+      if (!bucket || bucket.taken(now) >= units + (held.get(key) ?? 0)) continue
+      bucket.restore(bucket.period_start, units + (held.get(key) ?? 0), bucket.warned)
+      this.#isChanged = true
     }
   }
 
@@ -325,7 +367,7 @@ export class Keeper {
     const { metrics, log } = this.#options
     metrics.set('weir_limit_keys', this.#bank.size)
     const lines = this.#windows()
-    const told = tellWarnings(lines, (key) => this.#bank.entry(key), metrics, log)
+    const told = tellWarnings(lines, (key) => this.#bank.entry(key), this.#options)
     for (const [i, [key]] of lines.entries()) {
       const bucket = this.#bank.bucket(key, now)
       if (bucket) bucket.warned = lines[i]![3] = told[i]!
@@ -349,6 +391,7 @@ export class Keeper {
 
   close(): void {
     clearInterval(this.#timer)
+    if (this.#spent_timer) clearTimeout(this.#spent_timer)
     if (this.#entries.size > 0 || this.#bank.size > 0) this.#file.writeNow(this.#windows())
     this.#fleet?.close()
   }

@@ -1,7 +1,8 @@
 /** Says once a period that a share of a quota or of money is reached. */
 import type { LimitEntry } from '../../config/limit-book.ts'
 import type { Log } from '../../event/log.ts'
-import { inWords } from '../../limits/words.ts'
+import type { LimitNote } from '../../limits/messages.ts'
+import { amountText, inWords } from '../../limits/words.ts'
 import type { Metrics } from '../../proxy/telemetry/metrics.ts'
 import type { LedgerLine } from './ledger-file.ts'
 
@@ -9,10 +10,9 @@ import type { LedgerLine } from './ledger-file.ts'
 export function tellWarnings(
   lines: readonly LedgerLine[],
   entryOf: (key: string) => LimitEntry | null,
-  metrics: Metrics,
-  log: Log,
+  { metrics, log, note }: { metrics: Metrics; log: Log; note: ((note: LimitNote) => void) | null },
 ): number[] {
-  return lines.map(([key, , used, warned]) => {
+  return lines.map(([key, period_start, used, warned]) => {
     const entry = entryOf(key)
     if (!entry) return warned
     const of = key.split('\n').slice(1).join(', ')
@@ -25,6 +25,12 @@ export function tellWarnings(
       of,
       allowed: inWords(entry),
       mode: entry.mode,
+    })
+    note?.({
+      id: `${key.replaceAll('\n', ' ')} ${period_start} ${reached}`,
+      ts_ms: Date.now(),
+      title: `limit ${entry.name}: ${Math.round(reached * 100)} % reached`,
+      detail: `${of === '' ? '' : `${of}: `}${amountText(entry.kind, used)} of ${inWords(entry)}`,
     })
     return reached
   })

@@ -140,12 +140,12 @@ describe('policy test', () => {
     })
     expect(await cli('test', '--rule', 'none')).toMatchObject({
       code: 2,
-      err: expect.stringContaining('there is no rule "none"'),
+      err: expect.stringContaining('there is no rule or limit "none"'),
     })
     const broken = rulesFile('broken.yaml', [{ deny: 'a', when: 'tool.nam == 1' }])
     expect((await cli('test', '--rules', broken)).err).toContain('No such key: nam')
     expect((await cli('test', '--rules', rulesFile('none.yaml', []))).err).toContain(
-      'there are no rules to try',
+      'there are no rules and no limits to try',
     )
   })
 })

@@ -353,6 +353,55 @@ describe('the configuration', () => {
   })
 })
 
+describe('rules and limits', () => {
+  const calls = async (count: number): Promise<{ result: boolean; status: number }[]> =>
+    Promise.all(
+      Array.from({ length: count }, async (_, i) => {
+        const { message, status } = await send(`${weir.url}${PATH}`, toolCall(`r${i}`, 'echo', {}), {
+          headers: { authorization: `Bearer ${own.text}` },
+        })
+        return { result: message?.result !== undefined, status }
+      }),
+    )
+
+  test('a rule set here decides the next call on every worker, and removed here no more', async () => {
+    const name = encodeURIComponent('no echo')
+    expect((await calls(8)).every(({ result }) => result)).toBe(true)
+    const put = await ask('PUT', `/v1/rules/${name}`, { deny: 'no echo', tools: 'echo' })
+    expect(put).toMatchObject({ status: 200, body: { in_force: true, changed: ['rules'] } })
+    expect((await calls(8)).some(({ result }) => result)).toBe(false)
+    expect((await ask('GET', `/v1/rules/${name}`)).body).toEqual({
+      name: 'no echo',
+      entry: { deny: 'no echo', tools: 'echo' },
+    })
+    expect((await ask('PUT', `/v1/rules/${name}`, { deny: 'another', tools: 'x' })).body.error?.code).toBe(
+      'name_differs',
+    )
+    expect((await ask('DELETE', `/v1/rules/${name}`)).status).toBe(200)
+    expect((await calls(8)).every(({ result }) => result)).toBe(true)
+    expect((await ask('DELETE', `/v1/rules/${name}`)).status).toBe(404)
+  })
+
+  test('a rule that does not compile is refused with the place, and the old ones stay', async () => {
+    const before = file()
+    const answer = await ask('PUT', '/v1/rules/bad', { deny: 'bad', when: 'args.amount >' })
+    expect(answer).toMatchObject({ status: 422, body: { error: { code: 'config_invalid' } } })
+    expect(file()).toBe(before)
+  })
+
+  test('a limit set here counts the next calls', async () => {
+    const put = await ask('PUT', '/v1/limits/two-a-day', {
+      name: 'two-a-day',
+      per: ['caller'],
+      quota: '2/day',
+    })
+    expect(put, JSON.stringify(put.body)).toMatchObject({ status: 200, body: { in_force: true } })
+    expect((await calls(10)).filter(({ result }) => result)).toHaveLength(2)
+    expect((await ask('PUT', '/v1/limits', [])).status).toBe(200)
+    expect((await calls(4)).every(({ result }) => result)).toBe(true)
+  })
+})
+
 describe('the document', () => {
   test('describes every route, and answers are as it says', async () => {
     const answer = await fetch(`${URL_BASE}/openapi.json`)

@@ -230,6 +230,25 @@ describe('keys', () => {
     expect(row).toMatchObject({ caller: 'desk', team: 'bank', auth_method: 'api_key', tags: { user: 'ada' } })
   })
 
+  test('a token opens nothing beyond its scope, at the endpoint of the server and under the roof', async () => {
+    const { key, id } = await make('create', 'desk', '--user', 'bob', '--scope', 'stub/other_*')
+    for (const [path, tool] of [
+      [PATH, 'echo'],
+      ['/mcp', 'stub_echo'],
+    ] as const) {
+      const { message } = await send(`${weir.url}${path}`, toolCall('beyond', tool, {}), {
+        headers: bearer(key),
+      })
+      expect(message?.result, path).toBeUndefined()
+      expect(message?.error, path).toBeDefined()
+    }
+    const rows = await weir.events(`principal = 'desk#${id}' AND request_id LIKE '%beyond%'`, 2)
+    expect(rows.map(({ outcome, decision }) => [outcome, decision])).toEqual([
+      ['denied', 'deny'],
+      ['denied', 'deny'],
+    ])
+  })
+
   test('a key that runs out is refused from its moment on', async () => {
     const { key } = await make('create', 'brief', '--expires', '3s')
     await waitFor('it has run out', async () => (await statuses(key)).join() === '401')
@@ -265,9 +284,12 @@ describe('keys', () => {
       return rows.some(({ name }) => name.startsWith('brief#')) && rows
     })
     const mine = seen.filter(({ section, name }) => section === 'keys' && name === `rm-agent#${first.id}`)
-    expect(mine).toMatchObject([{ action: 'added', via: 'command', before: '' }])
+    expect(mine).toMatchObject([
+      { action: 'removed', via: 'command', after: '' },
+      { action: 'added', via: 'command', before: '' },
+    ])
     expect(mine[0]!.who).toMatch(/.+@.+/)
-    expect(mine[0]!.after).toMatch(/"sha256":"[0-9a-f]{8}…"/)
+    expect(mine[1]!.after).toMatch(/"sha256":"[0-9a-f]{8}…"/)
     expect(
       seen.some(
         ({ section, name, action }) =>

@@ -177,17 +177,18 @@ describe.each([
     const { client_id } = (await person.clientInformation())!
     const rows = await weir.events(`caller = '${client_id}' AND method = 'tools/call'`, 3)
     expect(
-      rows.map(({ tool, outcome, error_type, decision, decision_rule }) => [
+      rows.map(({ tool, outcome, error_type, decision, decision_rule, decision_facts }) => [
         tool,
         outcome,
         error_type,
         decision,
         decision_rule,
+        decision_facts,
       ]),
     ).toEqual([
-      ['slow', 'ok', '', 'none', ''],
-      ['echo', 'denied', 'scope_missing', 'deny', 'scope bank.read'],
-      ['echo', 'ok', '', 'allow', 'scope mcp bank.read'],
+      ['slow', 'ok', '', 'allow', 'default', {}],
+      ['echo', 'denied', 'scope_missing', 'deny', 'scope bank.read', {}],
+      ['echo', 'ok', '', 'allow', 'default', { scopes: 'mcp bank.read' }],
     ])
     expect(rows[0]).toMatchObject({ auth_method: 'oauth', team: 'research', roles: ['analyst', 'reader'] })
   })
@@ -424,7 +425,17 @@ describe('an authorization server', () => {
   test('that the config no longer lists vouches for nobody, at once', async () => {
     const token = await idp.token(`${base}/`)
     expect((await call('listed', token)).status).toBe(200)
+    const opened = await send(`${base}/mcp`, initialize('standing'), { headers: bearer(token) })
+    const stream = await open(`${base}/mcp`, {
+      headers: { ...bearer(token), 'mcp-session-id': String(opened.headers['mcp-session-id']) },
+    })
+    expect(stream.status).toBe(200)
+    await reload({ ...config(), labels: {} })
+    const ended = stream.ended.then(() => 'ended')
+    expect(await Promise.race([ended, call('still-listed', token).then(({ status }) => status)])).toBe(200)
     await reload({ ...config(), auth: {} })
+    // What it opened before goes with it.
+    expect(await ended).toBe('ended')
     const answer = await call('unlisted', token)
     expect([answer.status, challengeOf(answer)]).toEqual([401, 'Bearer realm="weir"'])
     expect((await fetch(metadataUrl('/mcp'))).status).toBe(404)

@@ -13,6 +13,7 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import WebSocket from 'ws'
 import { readNote } from '../../supervisor/data-folder.ts'
+import { run } from '../cli/support/weir.ts'
 import { Authority, certificateFolder, type Pair, pem } from '../support/certificates.ts'
 import { ACCEPT, initialize, toolCall } from '../support/client.ts'
 import type { Folder } from '../support/folder.ts'
@@ -536,4 +537,15 @@ describe('files that change', () => {
     expect(await reload(config({ listen: plain }))).toContain('listen cannot change while running')
     await reload(config())
   })
+})
+
+test('`weir doctor` reaches it by its socket, and tells how long its certificates last', async () => {
+  const { out } = await run(weir.weir.folder.path, 'doctor', '--json')
+  const { checks } = JSON.parse(out) as { checks: { name: string; state: string; detail: string }[] }
+  const found = (name: string) => checks.filter((check) => check.name.startsWith(name))
+  expect(found('proxy')).toMatchObject([{ state: 'ok' }])
+  expect(found('certificate').map(({ name, state }) => [name, state])).toEqual(
+    [0, 1, 2].map((i) => [`certificate listen[${i}]`, 'warning']),
+  )
+  expect(found('certificate')[0]!.detail).toMatch(/^ends on \d{4}-\d{2}-\d{2}$/)
 })

@@ -154,6 +154,15 @@ describe('getting past it', () => {
       ).not.toMatch(/is call/)
   })
 
+  test('an argument that is there twice is not judged as one and obeyed as the other', async () => {
+    const headers = await session('io')
+    const twice =
+      '{"jsonrpc":"2.0","id":"twice","method":"tools/call","params":{"name":"transfer","arguments":{"to":"DE89","amount":-1,"amount":1}}}'
+    expect((await send(url('io'), twice, { headers })).message).toMatchObject({
+      error: { data: { weir: 'message_ambiguous' } },
+    })
+  })
+
   test('another spelling of a name is no other tool: it is unknown', async () => {
     const headers = await session('io')
     for (const name of [

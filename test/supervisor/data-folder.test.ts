@@ -115,7 +115,7 @@ test('the note tells where a living installation listens, and nothing of a dead 
     console: 'http://b',
     store: 'http://c',
     admin: '',
-    config: { sha256: 'd', refused: '' },
+    config: { sha256: 'd', refused: '', refused_sha256: '' },
   }
   writeNote(data, note)
   expect(readNote(data)).toEqual(note)

@@ -113,6 +113,18 @@ test('without keys OTLP is for this machine, with keys for their holders', () =>
   expect(() => keyed.checkReader(from('10.0.0.1'))).toThrow()
 })
 
+test('a key that has run out opens nothing, and callers without keys do not open the door again', () => {
+  const bearer = { authorization: 'Bearer key-1' }
+  const until = (ms: number) =>
+    openGuard({ ...options, caller_keys: [keyHash], key_expiries: { [keyHash]: Date.now() + ms } })
+  expect(() => until(60_000).checkCaller(from('10.0.0.1', bearer))).not.toThrow()
+  expect(() => until(60_000).checkConsole(from('10.0.0.1'), keyHash)).not.toThrow()
+  expect(() => until(-1).checkCaller(from('10.0.0.1', bearer))).toThrow()
+  expect(() => until(-1).checkReader(from('10.0.0.1', bearer))).toThrow()
+  expect(() => until(-1).checkConsole(from('10.0.0.1'), keyHash)).toThrow()
+  expect(() => openGuard({ ...options, has_callers: true }).checkCaller(from('127.0.0.1'))).toThrow()
+})
+
 test('an empty intake token lets nobody in', () => {
   const guard = openGuard({ ...options, intake_token: '' })
   expect(() => guard.checkIntake(from('127.0.0.1', { authorization: 'Bearer ' }))).toThrow()

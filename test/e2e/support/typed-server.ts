@@ -15,7 +15,7 @@ const TRANSFER = {
   properties: {
     to: { type: 'string', pattern: '^[A-Z]{2}[0-9]{2,30}$' },
     amount: { type: 'number', exclusiveMinimum: 0 },
-    memo: { type: 'string' },
+    memo: { type: 'string', pattern: '^[^<>]*$' },
   },
   required: ['to', 'amount'],
   additionalProperties: false,

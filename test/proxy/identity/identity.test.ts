@@ -69,3 +69,32 @@ describe('with callers', () => {
     expect(JSON.stringify([...ring.byDigest])).not.toContain('key-a')
   })
 })
+
+describe('what a key says of itself', () => {
+  const ring = makeKeyRing({
+    desk: {
+      ...caller(),
+      tags: { cost_center: '42', user: 'nobody' },
+      keys: [
+        { sha256: sha256('k1'), id: 'laptop', scope: ['bank/get_*'], user: 'ada' },
+        { sha256: sha256('k2'), app: 'crm' },
+      ],
+    },
+    revoked: caller(),
+  })
+  const as = (key: string) => identify(ring, `Bearer ${key}`, false, NOW)
+
+  test('its id is in the principal, its scope limits it, its user is a tag that no tag of the caller hides', () => {
+    expect(as('k1')).toMatchObject({
+      principal: 'desk#laptop',
+      scope: ['bank/get_*'],
+      tags: { cost_center: '42', user: 'ada' },
+    })
+    expect(as('k2')).toMatchObject({ scope: null, tags: { cost_center: '42', app: 'crm' } })
+  })
+
+  test('callers without keys are callers: nobody is local', () => {
+    const closed = makeKeyRing({ revoked: caller() })
+    expect(identify(closed, undefined, true, NOW)).toBeNull()
+  })
+})

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, test } from 'vitest'
 import { type Validator, Validators } from '../../../proxy/schema/validators.ts'
 
@@ -88,6 +89,100 @@ test('what cannot be used judges nothing, and says why', () => {
     const validator = of(schema)
     expect(validator.fault).toMatch(why)
     expect(validator.check({ anything: 1 }, 16)).toEqual({ fits: true })
+  }
+})
+
+test('each pattern of a schema is judged by itself', () => {
+  const schema = {
+    properties: { a: { type: 'string', pattern: '^a+$' }, b: { type: 'string', pattern: '^b+$' } },
+    patternProperties: { '^x_': { type: 'number' }, '^y_': { type: 'string', pattern: '^c+$' } },
+    additionalProperties: false,
+  }
+  expect(wrong(schema, { a: 'aa', b: 'bb', x_1: 1, y_1: 'cc' })).toEqual([])
+  expect(
+    wrong(schema, { a: 'bb', b: 'aa', x_1: 'cc', y_1: 'aa', z: 1 })
+      .map(([path]) => path)
+      .sort(),
+  ).toEqual(['/a', '/b', '/x_1', '/y_1', '/z'])
+})
+
+test('the toll changes no judgement: what ajv by itself takes and refuses, this takes and refuses', () => {
+  const schemas: object[] = [
+    {},
+    { type: 'object' },
+    { type: ['object', 'null'], required: ['a'] },
+    { properties: { a: { type: 'integer', minimum: 2 } }, additionalProperties: false },
+    { properties: { a: true, b: false } },
+    { anyOf: [{ required: ['a'] }, { type: 'array', minItems: 2 }] },
+    { oneOf: [{ type: 'number' }, { multipleOf: 2 }] },
+    { not: { type: 'string' } },
+    JSON.parse('{"if":{"required":["a"]},"then":{"required":["b"]},"else":{"maxProperties":0}}'),
+    { allOf: [{ properties: { a: {} } }, { properties: { b: {} } }], unevaluatedProperties: false },
+    {
+      prefixItems: [{ type: 'number' }],
+      items: { type: 'string' },
+      contains: { const: 'x' },
+      maxContains: 1,
+    },
+    { prefixItems: [{ type: 'number' }], unevaluatedItems: false },
+    { uniqueItems: true },
+    { enum: [1, 'x', null, { a: 1 }, [1, 2]] },
+    { const: { a: 1 } },
+    {
+      $defs: { t: { type: 'object', properties: { a: { $ref: '#/$defs/t' } }, additionalProperties: false } },
+      $ref: '#/$defs/t',
+    },
+    { $defs: { n: { $anchor: 'n', type: 'number' } }, properties: { a: { $ref: '#n' } } },
+    {
+      $id: 'https://x.example/s',
+      properties: { a: { $ref: '/s#/$defs/t' } },
+      $defs: { t: { type: 'string' } },
+    },
+    { properties: { a: { $ref: '#/properties/b' }, b: { type: 'string' } } },
+    { patternProperties: { '^a': { type: 'number' } }, propertyNames: { maxLength: 1 } },
+    { dependentRequired: { a: ['b'] }, dependentSchemas: { b: { minProperties: 2 } } },
+    { minLength: 2, maxLength: 3, pattern: '^x' },
+    { exclusiveMinimum: 1, exclusiveMaximum: 3 },
+  ]
+  const values: unknown[] = [
+    null,
+    true,
+    0,
+    1,
+    2,
+    2.5,
+    '',
+    'x',
+    'xx',
+    'xxxx',
+    '\u{1F600}\u{1F600}',
+    [],
+    [1],
+    [1, 'x'],
+    [1, 'x', 'x'],
+    ['x'],
+    [1, 2],
+    {},
+    { a: 1 },
+    { a: 2 },
+    { a: 'x' },
+    { b: 'x' },
+    { a: 1, b: 2 },
+    { a: { a: {} } },
+    { a: { c: 1 } },
+    { aa: 1 },
+    [
+      { a: 1, b: 2 },
+      { b: 2, a: 1 },
+    ],
+  ]
+  for (const schema of schemas) {
+    const ajv = new Ajv2020({ strict: false, validateFormats: false })
+    const oracle = ajv.compile(schema)
+    for (const value of values)
+      expect(check(schema, value).fits, `${JSON.stringify(schema)} of ${JSON.stringify(value)}`).toBe(
+        oracle(value),
+      )
   }
 })
 
