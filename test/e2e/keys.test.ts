@@ -232,13 +232,14 @@ describe('keys', () => {
 
   test('a token opens nothing beyond its scope, at the endpoint of the server and under the roof', async () => {
     const { key, id } = await make('create', 'desk', '--user', 'bob', '--scope', 'stub/other_*')
-    for (const [path, tool] of [
-      [PATH, 'echo'],
-      ['/mcp', 'stub_echo'],
-    ] as const) {
-      const { message } = await send(`${weir.url}${path}`, toolCall('beyond', tool, {}), {
-        headers: bearer(key),
-      })
+    const opened = await send(`${weir.url}/mcp`, initialize('i'), { headers: bearer(key) })
+    const session = { 'mcp-session-id': String(opened.headers['mcp-session-id']) }
+    for (const [path, tool, more] of [
+      [PATH, 'echo', {}],
+      ['/mcp', 'stub_echo', session],
+    ] as [string, string, Record<string, string>][]) {
+      const headers = { ...more, ...bearer(key) }
+      const { message } = await send(`${weir.url}${path}`, toolCall('beyond', tool, {}), { headers })
       expect(message?.result, path).toBeUndefined()
       expect(message?.error, path).toBeDefined()
     }
