@@ -1,4 +1,4 @@
-/** `weir policy`: what rules do, tried on calls of the past or explained for one that might come. */
+/** `weir policy`: what rules, limits and budgets do, tried on calls of the past or explained for one that might come. */
 import { explain } from './policy/explain.ts'
 import { test } from './policy/test.ts'
 import { CliError, type Verb } from './verb.ts'

@@ -3,7 +3,6 @@ import type { Config } from './schema.ts'
 
 /** Rules, keys with a scope, or authorization servers, whose tokens have scopes. */
 export function hasRights(config: Config): boolean {
-  const { auth } = config as { auth?: { oauth?: readonly unknown[] } }
-  if (config.rules.length > 0 || (auth?.oauth?.length ?? 0) > 0) return true
+  if (config.rules.length > 0 || config.auth.oauth.length > 0) return true
   return Object.values(config.callers).some(({ keys }) => keys.some(({ scope }) => scope !== undefined))
 }

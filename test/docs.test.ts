@@ -14,6 +14,7 @@ const prose = [
   'CHANGELOG.md',
   ...globSync('docs/decisions/*.md', { cwd: root }),
   'bench/README.md',
+  'docs/rules.md',
   'docs/access.md',
   'docs/admin.md',
   'docs/validation.md',

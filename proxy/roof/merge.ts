@@ -91,6 +91,9 @@ export async function askAll(
 export const missedMeta = (missed: readonly Missed[]): Record<string, unknown> =>
   missed.length > 0 ? { _meta: { [MISSED_KEY]: missed } } : {}
 
+/** What a server that is missed now may have later. */
+export const LATER = { tools: {}, prompts: {}, resources: {} }
+
 /** Capabilities of the roof: whatever any server has. */
 export function mergeCapabilities(all: readonly Record<string, unknown>[]): Record<string, unknown> {
   // Without prototypes: the names come from servers, and `__proto__` is one.

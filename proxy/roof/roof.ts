@@ -25,6 +25,7 @@ import { type Learned, learn, resourceOwner } from './find.ts'
 import {
   askAll,
   countsAtRoof,
+  LATER,
   LIST_CAPABILITY,
   LISTS,
   listingOf,
@@ -39,21 +40,16 @@ import { ModernRoof } from './modern.ts'
 import { Names, type Owned, Resources } from './names.ts'
 import { olderAnswer } from './older.ts'
 import { mustReach, reachable, shownTo } from './reach.ts'
-import { answeredQuestion, introductionOf, type Member, memberHeaders, RoofSession } from './session.ts'
+import {
+  answeredQuestion,
+  capabilitiesText,
+  introductionOf,
+  type Member,
+  memberHeaders,
+  RoofSession,
+} from './session.ts'
 import { fromServer, openRoofStream } from './stream.ts'
 import type { RoofSurroundings } from './surroundings.ts'
-
-const LATER = { tools: {}, prompts: {}, resources: {} }
-/** Capabilities of a client as JSON text. Throws params_invalid when they are no object, or nested too deep to write. */
-function capabilitiesText(capabilities: unknown): string {
-  if (capabilities === undefined || capabilities === null) return '{}'
-  if (typeof capabilities !== 'object') throw new WeirError('params_invalid', 'capabilities is not an object')
-  try {
-    return JSON.stringify(capabilities)
-  } catch (error) {
-    throw new WeirError('params_invalid', 'capabilities are nested too deep', { cause: error })
-  }
-}
 
 export class Roof implements Route {
   readonly endpoint: Endpoint = { path: '/mcp', server: '' }

@@ -73,6 +73,17 @@ export function memberHeaders(
   return headers
 }
 
+/** Capabilities of a client as JSON text. Throws params_invalid when they are no object, or nested too deep to write. */
+export function capabilitiesText(capabilities: unknown): string {
+  if (capabilities === undefined || capabilities === null) return '{}'
+  if (typeof capabilities !== 'object') throw new WeirError('params_invalid', 'capabilities is not an object')
+  try {
+    return JSON.stringify(capabilities)
+  } catch (error) {
+    throw new WeirError('params_invalid', 'capabilities are nested too deep', { cause: error })
+  }
+}
+
 export class RoofSession {
   readonly session: Session
   readonly caller: string
