@@ -284,7 +284,11 @@ export class Worker {
     }
     const message = understand(this.#seal)
     // What is judged here must not read otherwise at a server.
-    const isJudged = gate !== null || config.validation.arguments === 'enforce'
+    const isJudged =
+      gate !== null ||
+      limiting !== null ||
+      access.entitle.length > 0 ||
+      config.validation.arguments === 'enforce'
     const stages = config.listen.map(({ address, trace: { incoming = config.trace.incoming } }, i) => ({
       head: [admit(config.http, address), access.identify[i]!, ...(gate ? [reach(gate)] : [])],
       params: [message, trace(config, this.#runs, incoming, this.#seed), ...(isJudged ? [disambiguate] : [])],

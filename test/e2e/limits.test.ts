@@ -272,13 +272,17 @@ test('a rate lets through no more than burst and pace, and a call that waits as 
   const most = 5 + ((performance.now() - begun_ms) * 20) / 1000
   expect(passed(answers)).toBeLessThanOrEqual(most)
   expect(passed(answers)).toBeGreaterThanOrEqual(5)
-  // Those of the last round were told last.
-  const told = answers.slice(-20).flatMap((a) => Number(a.message?.error?.data?.retry_after_ms ?? 0))
-  const wait_ms = Math.max(1, ...told)
-  expect(wait_ms).toBeLessThanOrEqual(50)
-  const until = performance.now() + wait_ms
-  await waitFor('the time is up', () => performance.now() >= until)
-  expect((await call('pace', 'pace-after')).status).toBe(200)
+  // Another worker may hold what is free for a moment: then the next wait is told, and it is as short.
+  let last = answers.findLast((answer) => answer.status === 429)!
+  for (let tries = 0; last.status === 429 && tries < 5; tries++) {
+    const wait_ms = Number(last.message?.error?.data?.retry_after_ms)
+    expect(wait_ms).toBeGreaterThan(0)
+    expect(wait_ms).toBeLessThanOrEqual(50)
+    const until = performance.now() + wait_ms
+    await waitFor('the time is up', () => performance.now() >= until)
+    last = await call('pace', `pace-after-${tries}`)
+  }
+  expect(last.status).toBe(200)
 })
 
 describe('concurrency', () => {
@@ -377,6 +381,9 @@ test('lists, initialize and pings count where the limit says so, under the roof 
   expect((await send(at('/mcp'), initialize('more'), { headers: headersOf('lists') })).status).toBe(429)
   const notice = { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 1 } }
   expect((await send(at('/mcp'), notice, { headers: headersOf('lists', headers) })).status).toBe(202)
+  // Without an id nothing could be counted: a server might do it all the same.
+  const { id: _, ...unnamed } = toolCall('none', 'echo') as { id: string }
+  expect((await send(at('/mcp'), unnamed, { headers: headersOf('lists', headers) })).status).toBe(400)
 })
 
 test('a reload takes over limits at once, and counts go on', async () => {

@@ -256,6 +256,10 @@ describe('tricks', () => {
       '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"amount":1,"AMOUNT":5000}}}',
     ],
     [
+      'no id though it asks for something',
+      '{"jsonrpc":"2.0","method":"tools/call","params":{"name":"hidden","arguments":{}}}',
+    ],
+    [
       'a call dressed as a notification',
       '{"jsonrpc":"2.0","method":"notifications/progress","Method":"tools/call","Id":1,"params":{"name":"hidden"}}',
     ],

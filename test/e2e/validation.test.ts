@@ -134,7 +134,7 @@ describe('getting past it', () => {
       params: { name: 'transfer', arguments: invalid },
     }
     const refused = await send(url('io'), notification, { headers })
-    expect(refused.text).toContain('arguments_invalid')
+    expect(refused.text).toContain('message_ambiguous')
     const batch = await send(
       url('io'),
       [toolCall('a', 'transfer', invalid), toolCall('b', 'transfer', invalid)],
