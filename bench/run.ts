@@ -9,6 +9,7 @@ import { answers } from './scenarios/answers.ts'
 import { freshness } from './scenarios/freshness.ts'
 import { insert } from './scenarios/insert.ts'
 import { path } from './scenarios/path.ts'
+import { policy } from './scenarios/policy.ts'
 import { runs } from './scenarios/runs.ts'
 import { soak } from './scenarios/soak.ts'
 import { sse } from './scenarios/sse.ts'
@@ -18,7 +19,7 @@ import { stopAll } from './support/children.ts'
 import { commitOf, loadNow, machineOf, type Provenance, ROOT } from './support/machine.ts'
 import { holds, type Scenario } from './support/scenario.ts'
 
-const SCENARIOS: readonly Scenario[] = [path, stages, sse, soak, insert, freshness, runs, answers]
+const SCENARIOS: readonly Scenario[] = [path, stages, policy, sse, soak, insert, freshness, runs, answers]
 
 const USAGE = `usage: npm run bench -- [--quick] [--gate] [--seed n] [scenario...]
 

@@ -4,23 +4,18 @@
  * JSON.parse of the same request costs here (1.4 us there).
  */
 import { execFile } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Micro } from '../micro/measure.ts'
-import { scratch, startServer } from '../support/children.ts'
+import { besideDispatch, type Variation } from '../support/alone.ts'
 import { ROOT } from '../support/machine.ts'
 import type { Patch } from '../support/patches.ts'
-import { httpRequest, openSession, proveCall, writeRequests } from '../support/requests.ts'
 import type { Findings, Gate, RunOptions, Scenario } from '../support/scenario.ts'
-import { startStub } from '../support/stub.ts'
-import { alternate, type Measured, type Variant } from '../support/windows.ts'
 
 const NO_MICRO = new Set(['measure.ts', 'fixtures.ts'])
 const CALIBRATION = 'JSON.parse of the body alone'
 const CALIBRATION_NS = 1400
-const KEY = 'weir_bench'
 
 /** Takes the event, its write and its counters out of the path. */
 const NO_EVENT: Patch = {
@@ -29,7 +24,6 @@ const NO_EVENT: Patch = {
   to: 'call.isRecorded = true\n    if (call.isRecorded) return then.written()\n',
 }
 
-type Variation = { name: string; patches: Patch[]; yaml: string }
 export const VARIATIONS: readonly Variation[] = [
   { name: 'all on', patches: [], yaml: '' },
   { name: 'no event', patches: [NO_EVENT], yaml: '' },
@@ -42,43 +36,6 @@ async function microOf(file: string, quick: boolean): Promise<Micro[]> {
     maxBuffer: 1 << 22,
   })
   return JSON.parse(stdout) as Micro[]
-}
-
-async function differences(quick: boolean, say: RunOptions['say']): Promise<Map<string, Measured>> {
-  const stub = await startStub()
-  const variants: Variant[] = []
-  const dispatch = await startServer(process.execPath, [
-    join(ROOT, 'bench/floor-dispatch.ts'),
-    `${stub.url}/mcp`,
-  ])
-  const add = async (name: string, url: string, pid: number, path: string): Promise<void> => {
-    const sessions = await Promise.all(Array.from({ length: 64 }, () => openSession(url + path, KEY)))
-    const requests = sessions.map((session) =>
-      httpRequest({ url: url + path, key: KEY, tool: 'echo', era: 'legacy', session }),
-    )
-    await proveCall(requests[0]!)
-    const file = join(scratch('stages'), 'requests')
-    writeRequests(file, requests)
-    variants.push({ name, url, pids: [pid], requests: file })
-  }
-  await add('dispatch', dispatch.url, dispatch.pid, '/mcp')
-  for (const { name, patches, yaml } of VARIATIONS) {
-    const folder = scratch('alone')
-    const config = `listen: 127.0.0.1:0
-data: ${folder}
-servers:
-  stub: { url: "${stub.url}/mcp" }
-callers:
-  bench: { keys: [ { sha256: ${createHash('sha256').update(KEY).digest('hex')} } ] }
-log: { level: warn }
-${yaml}`
-    const alone = await startServer(process.execPath, [
-      join(ROOT, 'bench/worker-alone.ts'),
-      JSON.stringify({ yaml: config, folder, patches }),
-    ])
-    await add(name, alone.url, alone.pid, '/servers/stub/mcp')
-  }
-  return alternate(variants, { connections: 64, rounds: quick ? 3 : 16, say })
 }
 
 async function run({ quick, say }: RunOptions): Promise<Findings> {
@@ -97,7 +54,7 @@ async function run({ quick, say }: RunOptions): Promise<Findings> {
       unit: 'ns, scaled',
       kind: 'must',
     }))
-  const ends = await differences(quick, say)
+  const ends = await besideDispatch(VARIATIONS, { quick, say })
   const cpu = (name: string): number => ends.get(name)!.cpu_us.p25
   const event_us = Number(((cpu('all on') - cpu('no event')) / scale).toFixed(1))
   const p99 = Number((ends.get('all on')!.p99_us.p25 / ends.get('no event')!.p99_us.p25).toFixed(2))

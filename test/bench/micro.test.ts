@@ -5,9 +5,12 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import type { Micro } from '../../bench/micro/measure.ts'
+import { POLICIES } from '../../bench/scenarios/policy.ts'
 import { VARIATIONS } from '../../bench/scenarios/stages.ts'
+import { configOf } from '../../bench/support/alone.ts'
 import { ROOT } from '../../bench/support/machine.ts'
 import { patched } from '../../bench/support/patches.ts'
+import { parseConfig } from '../../config/load.ts'
 
 const folder = join(ROOT, 'bench/micro')
 const SUPPORT = ['measure.ts', 'fixtures.ts']
@@ -29,4 +32,12 @@ test('what a scenario takes out of the source is there, once', () => {
   expect(patches.length).toBeGreaterThan(0)
   for (const patch of patches)
     expect(patched(readFileSync(join(ROOT, patch.file), 'utf8'), [patch])).toContain(patch.to)
+})
+
+test.each(POLICIES)('the worker of the scenario policy can be made: $name', (variation) => {
+  const { config } = parseConfig(configOf(variation, 'http://127.0.0.1:1/mcp', '/tmp/x'), '/tmp/x/weir.yaml')
+  expect(Object.keys(config.callers)).toHaveLength(1 + (variation.callers ?? 0))
+  expect(config.rules.length).toBe(
+    variation.yaml.split('\n').filter((line) => line.startsWith('  - ')).length,
+  )
 })
