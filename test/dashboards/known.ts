@@ -169,6 +169,15 @@ const others: Record<string, Record<string, unknown>[]> = {
       server: '',
       tool: '',
     },
+    {
+      id: '3',
+      ts: iso(at(11)),
+      kind: 'access',
+      title: 'rules changed',
+      detail: 'no large transfers, by platform-ci',
+      server: '',
+      tool: '',
+    },
   ],
   tool_definitions: [
     {

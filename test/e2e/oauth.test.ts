@@ -356,9 +356,9 @@ describe('a call that needs more scopes is refused by every way of speaking', ()
     const session = { ...bearer(token), 'mcp-session-id': String(roof.headers['mcp-session-id']) }
     const under = await callTool(`${base}/mcp`, 'roof-echo', 'stub_echo', {}, { headers: session })
     expect(under.status).toBe(403)
-    // Without an id it is a notification, which a server may carry out all the same.
+    // Without an id it is a notification, which a server may carry out all the same: refused before its scopes are looked at.
     const { id: _id, ...silent } = toolCall('x', 'echo', { text: 'silent' }) as Record<string, unknown>
-    expect((await send(`${base}${PATH}`, silent, { headers: bearer(token) })).status).toBe(403)
+    expect((await send(`${base}${PATH}`, silent, { headers: bearer(token) })).status).toBe(400)
     expect((await call('spelling', token, PATH, 'ECHO')).status).toBe(403)
     const { arrived } = await upstream.seen()
     expect(arrived.filter(({ body }) => body.includes('silent'))).toEqual([])
