@@ -101,19 +101,18 @@ test('killed and started again without its data: money that was spent stays spen
   expect(passed(await repeat(8, (i) => call(i % 2 ? a : b, 'kept')))).toBe(8)
   await redis.kill()
   await Promise.all([isUp(a, 0), isUp(b, 0)])
-  // Twelve are left; half of them is the share of each.
+  // Twelve are left; half of them is the share of each. One that has not heard of the other's four thinks that sixteen are.
   const meanwhile = await Promise.all([repeat(20, () => call(a, 'kept')), repeat(20, () => call(b, 'kept'))])
   const [at_a, at_b] = meanwhile.map(passed) as [number, number]
   expect(at_a).toBeGreaterThanOrEqual(5)
-  expect(at_a).toBeLessThanOrEqual(7)
-  expect(at_b).toBeLessThanOrEqual(7)
+  expect(at_a).toBeLessThanOrEqual(8)
+  expect(at_b).toBeLessThanOrEqual(8)
   expect(await a.metric('weir_limits_store_fallbacks_total')).toBeGreaterThan(0)
   await redis.start()
   await Promise.all([isUp(a, 1), isUp(b, 1)])
   const after = passed(await repeat(20, (i) => call(i % 2 ? a : b, 'kept')))
-  // A proxy that saw less than all before it went may have given a little more.
   expect(8 + at_a + at_b + after).toBeGreaterThanOrEqual(20)
-  expect(8 + at_a + at_b + after).toBeLessThanOrEqual(22)
+  expect(8 + at_a + at_b + after).toBeLessThanOrEqual(24)
   await waitFor('the sum is in Redis', async () =>
     /\{weir\}:spend kept:\d+=2\d000000000\b/.test(await redis.dump()),
   )

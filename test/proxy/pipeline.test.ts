@@ -41,7 +41,7 @@ test('the stages, and why each stands where it does', () => {
       "head reach: once it is known who calls: a server that is not theirs must look like none from the first byte on",
       "params understand: routing, policy and the event all need the message; parsing once is cheaper than scanning",
       "params trace: needs the message; from here on every exit can be found by its trace",
-      "params disambiguate: rules judge the message as it was read here: a server must not be able to read another one",
+      "params disambiguate: policy judges the message as it was read here: a server must not be able to read another one",
       "target authorize: first of those that know the target: who may not call uses up no limit and learns nothing of a schema",
       "target meter: prices are named by server and tool, and the arguments are still there",
       "target intend: last before forwarding: what is refused earlier had no side effect",
