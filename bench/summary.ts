@@ -52,6 +52,8 @@ export function writeSummary(folder: string): void {
     .filter((f) => f.endsWith('.json'))
     .sort()
     .map((f) => JSON.parse(readFileSync(join(folder, f), 'utf8')) as Result)
+    // Tables of the backtest stand beside them.
+    .filter((result) => 'scenario' in result)
   const text = `# Results\n\nMade from the JSON files of this folder by \`node bench/summary.ts\`. What each figure means: bench/README.md.\n\n${results.map(section).join('\n')}`
   writeFileSync(join(folder, 'summary.md'), text)
 }

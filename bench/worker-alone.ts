@@ -1,9 +1,9 @@
 /**
  * One proxy worker without supervisor, collector and store, for taking its cost apart: parts of the real source can be
  * replaced while it loads, so that a stage is measured by the difference without a switch in the product.
- * `node worker-alone.ts '<Alone as JSON>'`; prints `listening <port>`.
+ * `node worker-alone.ts <file with an Alone as JSON>`; prints `listening <port>`.
  */
-import { readdirSync, rmSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { registerHooks } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,7 +12,7 @@ import { type Patch, patched } from './support/patches.ts'
 /** What a worker alone is given. */
 export type Alone = { yaml: string; folder: string; patches: readonly Patch[] }
 
-const { yaml, folder, patches } = JSON.parse(process.argv[2] ?? '') as Alone
+const { yaml, folder, patches } = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as Alone
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 registerHooks({

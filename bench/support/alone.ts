@@ -1,5 +1,6 @@
 /** Workers without supervisor, collector and store, each with a config of its own, beside the bare forwarder in the same run. */
 import { createHash } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { scratch, startServer } from './children.ts'
 import { ROOT } from './machine.ts'
@@ -65,10 +66,9 @@ export async function besideDispatch(
     const { name, patches } = variation
     const folder = scratch('alone')
     const yaml = configOf(variation, `${stub.url}/mcp`, folder)
-    const alone = await startServer(process.execPath, [
-      join(ROOT, 'bench/worker-alone.ts'),
-      JSON.stringify({ yaml, folder, patches }),
-    ])
+    const given = join(folder, 'alone.json')
+    writeFileSync(given, JSON.stringify({ yaml, folder, patches }))
+    const alone = await startServer(process.execPath, [join(ROOT, 'bench/worker-alone.ts'), given])
     await add(name, alone.url, alone.pid, '/servers/stub/mcp')
   }
   return alternate(variants, { connections: CONNECTIONS, rounds: quick ? 3 : 16, say })
