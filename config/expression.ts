@@ -6,6 +6,7 @@
  * Invariant: nothing that is said of a failure holds a value of an argument.
  */
 import { type ASTNode, Environment } from '@marcbachmann/cel-js'
+import { isNode } from './cel.ts'
 import {
   AnnotationFacts,
   CallerFacts,
@@ -145,8 +146,6 @@ export const VARIABLES = [
   'now',
 ] as const
 
-const isNode = (value: unknown): value is ASTNode =>
-  typeof value === 'object' && value !== null && 'op' in value && 'range' in value
 const reasonOf = (error: unknown): string => (error as Error).message.split('\n')[0]!.slice(0, 200)
 
 /** The nodes right below a node, those of lists and maps too. */

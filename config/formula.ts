@@ -5,7 +5,7 @@
  * Knows nothing of prices; the same formula and inputs give the same double everywhere.
  */
 import { type ASTNode, Environment } from '@marcbachmann/cel-js'
-import { mixNumbers } from './mixed-numbers.ts'
+import { isNode, mixNumbers } from './cel.ts'
 
 /** What a formula may name besides `args.…`. */
 export const FORMULA_VARIABLES = [
@@ -55,9 +55,6 @@ function makeEnvironment(): Environment {
 const BASE = makeEnvironment()
 /** Reads the shape of a formula only: `args` stands for anything. */
 const SHAPE = BASE.clone().registerVariable('args', 'map')
-
-const isNode = (value: unknown): value is ASTNode =>
-  typeof value === 'object' && value !== null && 'op' in value && 'range' in value
 
 /** The path of `args.a.b` or `args["a"]`; null for anything else. */
 function pathOf(node: ASTNode): string[] | null {

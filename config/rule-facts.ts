@@ -29,19 +29,21 @@ export class AnnotationFacts {
   readonly idempotent: boolean
   readonly open_world: boolean
   /** `hints`: `annotations` of a tool definition; what it does not say is as the specification assumes. */
-  constructor(hints: unknown) {
-    const said = typeof hints === 'object' && hints !== null ? (hints as Record<string, unknown>) : {}
-    this.read_only = said.readOnlyHint === true
-    this.destructive = !this.read_only && said.destructiveHint !== false
-    this.idempotent = this.read_only || said.idempotentHint === true
-    this.open_world = said.openWorldHint !== false
+  constructor(hints: Readonly<Record<string, unknown>>) {
+    this.read_only = hints.readOnlyHint === true
+    this.destructive = !this.read_only && hints.destructiveHint !== false
+    this.idempotent = this.read_only || hints.idempotentHint === true
+    this.open_world = hints.openWorldHint !== false
   }
 }
-/** As somebody has read them already. */
-export const asAnnotations = (read: Readonly<Record<keyof AnnotationFacts, boolean>>): AnnotationFacts =>
-  Object.assign(Object.create(AnnotationFacts.prototype) as AnnotationFacts, read)
+/** What is known when no server said otherwise. */
+export const UNANNOTATED = new AnnotationFacts({})
 
-export const UNANNOTATED = new AnnotationFacts(null)
+/** `hints`: whatever stands where the annotations of a tool should. */
+export const annotationsOf = (hints: unknown): AnnotationFacts =>
+  typeof hints === 'object' && hints !== null && !Array.isArray(hints)
+    ? new AnnotationFacts(hints as Record<string, unknown>)
+    : UNANNOTATED
 
 export class ToolFacts {
   readonly server: string

@@ -6,7 +6,8 @@
  */
 import type { Environment } from '@marcbachmann/cel-js'
 import { RE2JS } from 're2js'
-import { mixNumbers } from './mixed-numbers.ts'
+import { mixNumbers } from './cel.ts'
+import { codePoints } from './code-points.ts'
 import { shownIn } from './zone-clock.ts'
 
 /** Work one judgement may do; a unit is about 100 ns. */
@@ -141,16 +142,9 @@ function atLeast(version: string, least: string): boolean {
 }
 export const isVersion = (text: string): boolean => VERSION.test(text)
 
-/** Code points, as CEL counts. */
 function lengthOf(text: string): bigint {
   pay(1 + text.length / CHARS_A_UNIT)
-  let length = text.length
-  for (let i = 0; i < text.length - 1; i++)
-    if ((text.charCodeAt(i) & 0xfc00) === 0xd800 && (text.charCodeAt(i + 1) & 0xfc00) === 0xdc00) {
-      length--
-      i++
-    }
-  return BigInt(length)
+  return BigInt(codePoints(text))
 }
 
 const two = (n: number): string => String(n).padStart(2, '0')

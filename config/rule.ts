@@ -50,6 +50,8 @@ export type Rule = {
   readonly tools: Patterns
   readonly prompts: Patterns
   readonly resources: Patterns
+  /** Of whatever its servers have: it names no tools, prompts or resources. */
+  readonly isOfAll: boolean
   readonly callers: Patterns
   readonly teams: Patterns
   readonly roles: Patterns
@@ -58,7 +60,7 @@ export type Rule = {
 
 export const REASON_CHARS = 200
 const ALWAYS: Condition = { op: 'value', value: true }
-const ANNOTATIONS: Unknown = new Set<Variable>(['annotations'])
+export const ANNOTATIONS: Unknown = new Set<Variable>(['annotations'])
 
 const cut = (given: readonly string[] | undefined): Patterns =>
   given?.map((pattern) => pattern.split('*')) ?? null
@@ -91,6 +93,7 @@ export function compileRule(given: RuleConfig): Rule {
     tools: cut(given.tools),
     prompts: cut(given.prompts),
     resources: cut(given.resources),
+    isOfAll: given.tools === undefined && given.prompts === undefined && given.resources === undefined,
     callers: cut(given.callers),
     teams: cut(given.teams),
     roles: cut(given.roles),
@@ -107,8 +110,7 @@ export const isAbout = (rule: Rule, caller: CallerFacts): boolean =>
 /** Whether a rule is about this target, by its patterns. */
 export function concerns(rule: Rule, { kind, server, name }: Target): boolean {
   if (!anyFits(rule.servers, server)) return false
-  const isOfAll = rule.tools === null && rule.prompts === null && rule.resources === null
-  if (isOfAll) return true
+  if (rule.isOfAll) return true
   switch (kind) {
     case 'tool':
       return rule.tools !== null && anyFits(rule.tools, name)

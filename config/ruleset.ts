@@ -8,6 +8,7 @@
 import { ask, Failure, type Unknown, uses, type Variable } from './expression.ts'
 import { fits } from './glob.ts'
 import {
+  ANNOTATIONS,
   anyFits,
   compileRule,
   concerns,
@@ -36,20 +37,6 @@ export type Judgement = {
   readonly shadow: readonly string[]
 }
 
-const ANNOTATIONS: Unknown = new Set<Variable>(['annotations'])
-/** Still open once the caller is known, and once the target is known too. */
-const BEYOND_CALLER: Unknown = new Set<Variable>([
-  'server',
-  'method',
-  'tool',
-  'annotations',
-  'prompt',
-  'resource',
-  'args',
-  'client',
-  'now',
-])
-const BEYOND_TARGET: Unknown = new Set<Variable>(['args', 'client', 'now'])
 /** Of a server nobody has named a tool of: all that is more special than the server. */
 const BEYOND_SERVER: Unknown = new Set<Variable>([
   'method',
@@ -61,6 +48,9 @@ const BEYOND_SERVER: Unknown = new Set<Variable>([
   'client',
 ])
 const BEYOND_SERVER_AND_TIME: Unknown = new Set<Variable>([...BEYOND_SERVER, 'now'])
+/** Still open once the caller is known, and once the target is known too. */
+const BEYOND_CALLER: Unknown = new Set<Variable>([...BEYOND_SERVER_AND_TIME, 'server'])
+const BEYOND_TARGET: Unknown = new Set<Variable>(['args', 'client', 'now'])
 const TIME: Unknown = new Set<Variable>(['now'])
 const BEYOND_TEMPLATE: Unknown = new Set<Variable>(['resource', 'args'])
 
@@ -194,11 +184,10 @@ export class CallerRules {
     const timed: Rule[] = []
     for (const rule of this.#rules) {
       if (rule.isShadow || !anyFits(rule.servers, server)) continue
-      const isOfAll = rule.tools === null && rule.prompts === null && rule.resources === null
       const answer = ask(rule.condition, facts, BEYOND_SERVER_AND_TIME)
-      if (!rule.isAllow && isOfAll && mustRefuse(answer)) return NO_REACH
+      if (!rule.isAllow && rule.isOfAll && mustRefuse(answer)) return NO_REACH
       if (answer === null && uses(rule.condition, TIME)) {
-        if (rule.isAllow || isOfAll) timed.push(rule)
+        if (rule.isAllow || rule.isOfAll) timed.push(rule)
       } else if (rule.isAllow) isAllowed ||= mayBeTrue(answer)
     }
     return { isAllowed, timed }

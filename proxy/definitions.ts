@@ -6,20 +6,13 @@
  * Knows no transport. Invariant: what is kept is bounded in entries and in characters; one question at a time for a view.
  */
 import { hash } from 'node:crypto'
+import { type AnnotationFacts, annotationsOf } from '../config/rule-facts.ts'
 import { LIST_TOOLS_MAX } from '../event/catalogue.ts'
 import type { Call, Message } from './call.ts'
 import { digestOf } from './catalogue.ts'
 import { isRecord } from './mcp/json.ts'
 import { locate } from './mcp/splice.ts'
 import { LEGACY_VERSIONS, MODERN_VERSIONS } from './mcp/versions.ts'
-
-/** Hints of a tool with the defaults of the specification: what says nothing may change things, and break them. */
-export type Annotations = {
-  readonly read_only: boolean
-  readonly destructive: boolean
-  readonly idempotent: boolean
-  readonly open_world: boolean
-}
 
 export type Schema = {
   /** As the server gave it; null when `fault` says why it is not kept. */
@@ -34,7 +27,7 @@ export type Definition = {
   readonly tool: string
   /** As the catalogue of the store has it. */
   readonly hash: string
-  readonly annotations: Annotations
+  readonly annotations: AnnotationFacts
   /** Null: the tool has none. */
   readonly input: Schema | null
   readonly output: Schema | null
@@ -51,27 +44,6 @@ const AGAIN_MS = 5_000
 const VIEWS_MAX = 2_000
 const KEPT_MAX_CHARS = 67_108_864
 const SCHEMA_MAX_CHARS = 262_144
-
-/** What is known when no server said otherwise. */
-export const NO_ANNOTATIONS: Annotations = Object.freeze({
-  read_only: false,
-  destructive: true,
-  idempotent: false,
-  open_world: true,
-})
-
-/** Hints of an entry of `tools/list`. A tool that only reads destroys nothing, and may be called again. */
-export function annotationsOf(tool: unknown): Annotations {
-  const hints = isRecord(tool) && isRecord(tool.annotations) ? tool.annotations : null
-  if (hints === null) return NO_ANNOTATIONS
-  const read_only = hints.readOnlyHint === true
-  return {
-    read_only,
-    destructive: !read_only && hints.destructiveHint !== false,
-    idempotent: read_only || hints.idempotentHint === true,
-    open_world: hints.openWorldHint !== false,
-  }
-}
 
 type Kept = { readonly definition: Definition; readonly chars: number; uses: number }
 
@@ -285,7 +257,7 @@ export class Definitions {
       if (!kept) {
         const input = schemaOf(entry.inputSchema)
         const output = schemaOf(entry.outputSchema)
-        const annotations = annotationsOf(entry)
+        const annotations = annotationsOf(entry.annotations)
         const definition = {
           server,
           tool,

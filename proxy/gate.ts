@@ -5,7 +5,13 @@
  */
 
 import type { Kind, Particulars, Target } from '../config/rule.ts'
-import { AnnotationFacts, CallerFacts, ClientFacts, UNANNOTATED } from '../config/rule-facts.ts'
+import {
+  type AnnotationFacts,
+  annotationsOf,
+  CallerFacts,
+  ClientFacts,
+  UNANNOTATED,
+} from '../config/rule-facts.ts'
 import type { CallerRules, Judgement, RuleSet, TargetRules } from '../config/ruleset.ts'
 import type { Call } from './call.ts'
 import { decide, noteShadow } from './decision.ts'
@@ -42,9 +48,10 @@ export function targetOf(call: Call): Omit<Target, 'annotations'> | null {
   return { kind, name, method, server }
 }
 
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
+
 function aimOf(call: Call): { kind: Kind; name: string } {
   const params = call.message?.params
-  const text = (value: unknown): string => (typeof value === 'string' ? value : '')
   switch (call.method) {
     case 'tools/call':
       return { kind: 'tool', name: call.tool }
@@ -53,12 +60,12 @@ function aimOf(call: Call): { kind: Kind; name: string } {
     case 'resources/read':
     case 'resources/subscribe':
     case 'resources/unsubscribe':
-      return { kind: 'resource', name: text(params?.uri) }
+      return { kind: 'resource', name: textOf(params?.uri) }
     case 'completion/complete': {
       const ref = params?.ref as { type?: unknown; name?: unknown; uri?: unknown } | undefined
-      if (ref?.type === 'ref/prompt') return { kind: 'prompt', name: call.tool || text(ref.name) }
+      if (ref?.type === 'ref/prompt') return { kind: 'prompt', name: call.tool || textOf(ref.name) }
       if (ref?.type === 'ref/resource')
-        return { kind: text(ref.uri).includes('{') ? 'template' : 'resource', name: text(ref.uri) }
+        return { kind: textOf(ref.uri).includes('{') ? 'template' : 'resource', name: textOf(ref.uri) }
       return { kind: 'other', name: '' }
     }
     default:
@@ -106,6 +113,13 @@ export class Gate {
     return rules.constant ?? rules.judge(this.#particulars(call))
   }
 
+  /** What they say of hearing of a resource on a listen stream. `uri`: as the client wrote it. */
+  judgeSubscription(call: Call, server: string, uri: unknown): Judgement {
+    const name = textOf(uri)
+    const method = 'resources/subscribe'
+    return this.judge(call, { kind: 'resource', method, server, name, annotations: UNANNOTATED })
+  }
+
   /** Whether an entry of a server's list is shown: unless no arguments could get past the rules. */
   shows(call: Call, server: string, list: string, entry: unknown): boolean {
     const { kind, method, name: key } = ENTRIES.get(list)!
@@ -113,7 +127,8 @@ export class Gate {
     const name = given[key]
     // What has no name cannot be judged, and cannot be called either.
     if (typeof name !== 'string') return false
-    const annotations = kind === 'tool' ? this.#annotations(given.annotations) : UNANNOTATED
+    const annotations =
+      kind === 'tool' && this.usesAnnotations ? annotationsOf(given.annotations) : UNANNOTATED
     const rules = this.#target(call.identity!, { kind, method, server, name, annotations })
     const { verdict } = rules.constant ?? rules.judge(this.#particulars(call), ARGUMENTS_UNKNOWN)
     return verdict !== 'deny'
@@ -161,15 +176,19 @@ export class Gate {
     }
   }
 
-  #annotations(hints: unknown): AnnotationFacts {
-    return this.#rules.usesAnnotations ? new AnnotationFacts(hints) : UNANNOTATED
-  }
-
   get usesAnnotations(): boolean {
     return this.#rules.usesAnnotations
   }
 }
 const NO_ARGUMENTS: Record<string, unknown> = Object.freeze({})
+
+const NOTHING_THERE = 'no rule lets the caller use anything of this server'
+/** Puts on the record that a server is none for the caller. `error_code`: of the answer; 0 when it is none of JSON-RPC. */
+export function recordOutOfReach(call: Call, server: string, error_code: number): void {
+  call.server = server
+  decide(call, 'deny', 'default', NOTHING_THERE)
+  call.fail('denied', 'client', 'forbidden', NOTHING_THERE, error_code)
+}
 
 /** Puts a judgement on the record. True: the call may go on. */
 export function record(call: Call, { verdict, rule, reason, facts, shadow }: Judgement): boolean {

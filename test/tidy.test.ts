@@ -99,7 +99,7 @@ const MAY_USE: Record<Room, readonly string[]> = {
 
 /** The only places that may import a library. */
 const OWNERS: Record<string, RegExp> = {
-  '@marcbachmann/cel-js': /^config\/(formula|expression|rule-functions|mixed-numbers)\.ts$/,
+  '@marcbachmann/cel-js': /^config\/(formula|expression|rule-functions|cel)\.ts$/,
   jose: /^(proxy\/identity\/|test\/|bench\/)/,
   'oidc-provider': /^test\//,
   undici: /^(proxy\/(upstream|roof)\/|bench\/|test\/)/,

@@ -2,18 +2,16 @@
  * What of the servers under the roof a caller may see. A server it may use nothing of takes no part in anything merged, and its names
  * are answered as those of no server: before it is asked anything, so that the time tells nothing either.
  */
-import { UNANNOTATED } from '../../config/rule-facts.ts'
 import type { ErrorCode } from '../../event/error-table.ts'
 import type { Call } from '../call.ts'
-import { decide } from '../decision.ts'
 import { WeirError } from '../errors.ts'
+import { recordOutOfReach } from '../gate.ts'
 import { shownEntries } from '../list-filter.ts'
 import type { RelaySurroundings } from '../upstream/relay-surroundings.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Heard } from './merge.ts'
 
 type Gated = Pick<RelaySurroundings, 'gate'>
-const REASON = 'no rule lets the caller use anything of this server'
 
 /** The servers a caller may use something of. */
 export function reachable({ gate }: Gated, call: Call, upstreams: ReadonlyMap<string, Upstream>): Upstream[] {
@@ -24,9 +22,7 @@ export function reachable({ gate }: Gated, call: Call, upstreams: ReadonlyMap<st
 /** Throws what an unknown name gives when the caller may use nothing of its server. */
 export function mustReach({ gate }: Gated, call: Call, server: string): void {
   if (gate === null || gate.reaches(call.identity!, server)) return
-  call.server = server
-  decide(call, 'deny', 'default', REASON)
-  call.fail('denied', 'client', 'forbidden', REASON, -32602)
+  recordOutOfReach(call, server, -32602)
   const { method } = call
   const isPrompt = method === 'prompts/get' || (method === 'completion/complete' && call.exposed_name !== '')
   const code: ErrorCode =
@@ -45,14 +41,5 @@ export const shownTo = ({ gate }: Gated, call: Call, heard: readonly Heard[]): r
 
 /** Whether a listen stream may tell of a resource. */
 export function maySubscribe({ gate }: Gated, call: Call, server: string, uri: unknown): boolean {
-  if (gate === null) return true
-  const name = typeof uri === 'string' ? uri : ''
-  const target = {
-    kind: 'resource',
-    method: 'resources/subscribe',
-    server,
-    name,
-    annotations: UNANNOTATED,
-  } as const
-  return gate.judge(call, target).verdict === 'allow'
+  return gate === null || gate.judgeSubscription(call, server, uri).verdict === 'allow'
 }

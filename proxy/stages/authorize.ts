@@ -5,7 +5,7 @@
  */
 
 import type { Target } from '../../config/rule.ts'
-import { asAnnotations, UNANNOTATED } from '../../config/rule-facts.ts'
+import { UNANNOTATED } from '../../config/rule-facts.ts'
 import type { ErrorCode } from '../../event/error-table.ts'
 import type { Call } from '../call.ts'
 import type { Definition } from '../definitions.ts'
@@ -57,7 +57,7 @@ function judgeTool(
     gate.judge(call, { ...target, name: '', annotations: UNANNOTATED })
     return refuse(target)
   }
-  const annotations = gate.usesAnnotations ? asAnnotations(definition.annotations) : UNANNOTATED
+  const annotations = gate.usesAnnotations ? definition.annotations : UNANNOTATED
   if (record(call, gate.judge(call, { ...target, annotations }))) return checkParams(call, definition)
   // For a name that is not listed the list is read again; so it is for one that is not to be known, or the time would tell.
   const asked = gate.definitions.fresh(call)
@@ -68,18 +68,8 @@ function judgeTool(
 function checkSubscriptions(gate: Gate, call: Call): void {
   const wanted = call.message?.params?.notifications as { resourceSubscriptions?: unknown } | undefined
   const uris = Array.isArray(wanted?.resourceSubscriptions) ? wanted.resourceSubscriptions : []
-  for (const uri of uris) {
-    const name = typeof uri === 'string' ? uri : ''
-    const { server } = call
-    const target = {
-      kind: 'resource',
-      method: 'resources/subscribe',
-      server,
-      name,
-      annotations: UNANNOTATED,
-    } as const
-    if (!record(call, gate.judge(call, target))) refuse(target)
-  }
+  for (const uri of uris)
+    if (!record(call, gate.judgeSubscription(call, call.server, uri))) refuse({ kind: 'resource' })
 }
 
 export const authorize = (gate: Gate): Stage => ({

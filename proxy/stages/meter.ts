@@ -2,6 +2,7 @@
  * Takes the numbers that price formulas name from the arguments of a tool call. Only such numbers leave the worker: the length
  * of a text or list, or a number itself. Compiled when the config loads; without a formula the stage is not there.
  */
+import { codePoints } from '../../config/code-points.ts'
 import { compileFormula, type Meter } from '../../config/formula.ts'
 import { fits } from '../../config/glob.ts'
 import type { PriceEntry } from '../../config/price-book.ts'
@@ -21,18 +22,8 @@ function read(meter: Meter, args: unknown): number | undefined {
   if (!meter.isSize) return typeof value === 'number' && Number.isFinite(value) ? value : undefined
   if (Array.isArray(value)) return value.length
   // Characters, not UTF-16 units: what people count.
-  if (typeof value === 'string') return lengthOf(value)
+  if (typeof value === 'string') return codePoints(value)
   return undefined
-}
-
-function lengthOf(text: string): number {
-  let length = text.length
-  for (let i = 0; i < text.length - 1; i++)
-    if ((text.charCodeAt(i) & 0xfc00) === 0xd800 && (text.charCodeAt(i + 1) & 0xfc00) === 0xdc00) {
-      length--
-      i++
-    }
-  return length
 }
 
 /** Null when no price has a formula that asks for anything. */

@@ -2,9 +2,8 @@
  * Whether a server is there at all for a caller. One of which it may use nothing is answered as a path that does not exist,
  * before the body is read, as that is.
  */
-import { decide } from '../decision.ts'
 import { WeirError } from '../errors.ts'
-import type { Gate } from '../gate.ts'
+import { type Gate, recordOutOfReach } from '../gate.ts'
 import type { Stage } from '../pipeline.ts'
 
 export const reach = (gate: Gate): Stage => ({
@@ -14,9 +13,7 @@ export const reach = (gate: Gate): Stage => ({
   before(call) {
     const { server } = call.endpoint
     if (server === '' || gate.reaches(call.identity!, server)) return
-    call.server = server
-    decide(call, 'deny', 'default', 'no rule lets the caller use anything of this server')
-    call.fail('denied', 'client', 'forbidden', 'no rule lets the caller use anything of this server')
+    recordOutOfReach(call, server, 0)
     throw new WeirError('path_unknown')
   },
 })

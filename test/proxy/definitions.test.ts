@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { annotationsOf, UNANNOTATED } from '../../config/rule-facts.ts'
 import type { Call } from '../../proxy/call.ts'
-import { annotationsOf, Definitions, NO_ANNOTATIONS, type ToolsRead } from '../../proxy/definitions.ts'
+import { Definitions, type ToolsRead } from '../../proxy/definitions.ts'
 
 const tool = (name: string, more: object = {}): Record<string, unknown> => ({
   name,
@@ -52,11 +53,12 @@ const answer = (tools: unknown[], more: object = {}): string =>
   JSON.stringify({ jsonrpc: '2.0', id: 1, result: { tools, ...more } })
 
 test('hints without a word of the server are the cautious ones of the specification', () => {
-  expect(annotationsOf(tool('x'))).toBe(NO_ANNOTATIONS)
-  expect(annotationsOf({ annotations: ['readOnlyHint'] })).toBe(NO_ANNOTATIONS)
-  expect(annotationsOf({ annotations: {} })).toEqual(NO_ANNOTATIONS)
-  expect(annotationsOf({ annotations: { readOnlyHint: 'true', destructiveHint: 0 } })).toEqual(NO_ANNOTATIONS)
-  expect(annotationsOf({ annotations: { readOnlyHint: true, destructiveHint: true } })).toEqual({
+  expect(UNANNOTATED).toEqual({ read_only: false, destructive: true, idempotent: false, open_world: true })
+  expect(annotationsOf(tool('x').annotations)).toBe(UNANNOTATED)
+  expect(annotationsOf(['readOnlyHint'])).toBe(UNANNOTATED)
+  expect(annotationsOf({})).toEqual(UNANNOTATED)
+  expect(annotationsOf({ readOnlyHint: 'true', destructiveHint: 0 })).toEqual(UNANNOTATED)
+  expect(annotationsOf({ readOnlyHint: true, destructiveHint: true })).toEqual({
     read_only: true,
     destructive: false,
     idempotent: true,
@@ -71,7 +73,7 @@ test('a tool is asked for when it is first called, by one question however many 
   expect(definitions.get(call())).toBeNull()
   letGo()
   const [one, two, none] = await Promise.all(both)
-  expect(one).toMatchObject({ tool: 'read', annotations: NO_ANNOTATIONS, output: null })
+  expect(one).toMatchObject({ tool: 'read', annotations: UNANNOTATED, output: null })
   expect(one!.input!.value).toEqual(tool('read').inputSchema)
   expect(two).toBe(one)
   expect(none).toBeNull()
