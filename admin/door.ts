@@ -4,7 +4,7 @@
  */
 import { timingSafeEqual } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
-import { hostOf, isLoopback } from '../config/address.ts'
+import { bareHost, hostOf, isLoopback } from '../config/address.ts'
 import type { AdminConfig } from '../config/admin.ts'
 import { expiryMs, sha256Hex } from '../config/key-text.ts'
 import { AdminError } from './errors.ts'
@@ -45,8 +45,8 @@ function checkHost({ headers }: FastifyRequest, { allowed_hosts }: AdminConfig, 
   const asked = (headers.host ?? '').toLowerCase().replace(/:\d*$/, '')
   const own = hostOf(listen)
   const isKnown =
-    isLoopback(asked.replace(/^\[|\]$/g, '')) ||
-    asked.replace(/^\[|\]$/g, '') === own ||
+    isLoopback(bareHost(asked)) ||
+    bareHost(asked) === own ||
     allowed_hosts.some((name) => name.toLowerCase() === asked)
   // Beyond this machine, behind a load balancer, any name may be ours unless the operator says which: a token is needed there.
   if (!isKnown && (isLoopback(own) || allowed_hosts.length > 0))

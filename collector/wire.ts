@@ -3,6 +3,7 @@
  * It listens at once; the schema is brought up in the background, and until then intake asks senders to come again.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { hostOf, portOf } from '../config/address.ts'
 import type { LimitNote, SpentRow } from '../limits/messages.ts'
 import { type Guard, openGuard } from './api/guard.ts'
 import { openReadiness, type SchemaState } from './api/health.ts'
@@ -44,11 +45,6 @@ const RETRY_MAX_MS = 5_000
 /** A database of another version stays what it is until somebody acts. */
 const RETRY_SCHEMA_MS = 30_000
 const EXPORT_DRAIN_MS = 3_000
-
-function splitAddress(listen: string): { host: string; port: number } {
-  const colon = listen.lastIndexOf(':')
-  return { host: listen.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(listen.slice(colon + 1)) }
-}
 
 /** Starts listening. Throws when the address cannot be had; never because the store is away. */
 export async function openCollector(
@@ -95,7 +91,7 @@ export async function openCollector(
   })
   let address: string
   try {
-    address = await app.listen(splitAddress(options.listen))
+    address = await app.listen({ host: hostOf(options.listen), port: portOf(options.listen) })
   } catch (error) {
     schema.stop()
     await Promise.allSettled([spanExport?.close(0), store.close(), reader.close(), watchReader.close()])

@@ -1,7 +1,8 @@
 /** Addresses as the config writes them, host:port. Apart from load.ts, so that a worker need not load YAML and zod (10 MB). */
 
-export const hostOf = (listen: string): string =>
-  listen.slice(0, listen.lastIndexOf(':')).replace(/^\[|\]$/g, '')
+/** A host as one connects to it: a URL writes an IPv6 address in brackets. */
+export const bareHost = (host: string): string => host.replace(/^\[|\]$/g, '')
+export const hostOf = (listen: string): string => bareHost(listen.slice(0, listen.lastIndexOf(':')))
 /** The same address with another port. */
 export const withPort = (listen: string, port: number | string): string =>
   `${listen.slice(0, listen.lastIndexOf(':'))}:${port}`

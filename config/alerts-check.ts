@@ -1,5 +1,5 @@
 /** What is wrong with `alerts` and `slos` beyond the form of single fields. */
-import { isLoopback } from './address.ts'
+import { bareHost, isLoopback } from './address.ts'
 import { RECEIVER_KINDS, receiverName } from './alert-receivers.ts'
 import { ruleOf } from './alert-rules.ts'
 import type { AlertsConfig, MaintenanceConfig, ReceiverConfig, SloConfig } from './alerts.ts'
@@ -70,7 +70,7 @@ function checkReceivers(receivers: readonly ReceiverConfig[], add: Add): void {
     taken.add(name)
     checkMatchers(receiver.match, [...path, 'match'], add)
     const url = new URL(receiver[kind]!.url)
-    if (url.protocol === 'http:' && !isLoopback(url.hostname.replace(/^\[|\]$/g, '')) && !receiver.allow_http)
+    if (url.protocol === 'http:' && !isLoopback(bareHost(url.hostname)) && !receiver.allow_http)
       add(
         [...path, kind, 'url'],
         'is not encrypted',

@@ -17,6 +17,7 @@ import { checkLimits } from './limit-book.ts'
 import { checkMoney } from './price-book.ts'
 import { checkRules } from './rules.ts'
 import { type Config, configSchema } from './schema.ts'
+import { pathText } from './setting-path.ts'
 
 /** One problem of a config file. `line` and `column` count from 1. */
 export type Problem = {
@@ -192,9 +193,6 @@ function offsetOf(document: Document, path: readonly PropertyKey[], key: boolean
   }
   return 0
 }
-
-const pathText = (path: readonly PropertyKey[]): string =>
-  path.map((p, i) => (typeof p === 'number' ? `[${p}]` : `${i > 0 ? '.' : ''}${String(p)}`)).join('')
 
 /** What one field alone cannot tell. Returns warnings; problems go to `add`. */
 function crossCheck(

@@ -3,7 +3,7 @@
  * their tokens open what. Knows no token. Source: MCP authorization, RFC 9728, RFC 9068, RFC 8725.
  */
 import { z } from 'zod'
-import { isLoopback } from './address.ts'
+import { bareHost, isLoopback } from './address.ts'
 import { meta, ms } from './leaves.ts'
 
 /** Signatures with a public key only: with a shared secret whoever can check a token could make one (RFC 8725, 3.1). */
@@ -33,10 +33,7 @@ const parsed = (url: string): URL | null => {
 const trustedUrl = z.string().refine((text) => {
   const url = parsed(text)
   if (!url || url.username || url.password || url.search || url.hash) return false
-  return (
-    url.protocol === 'https:' ||
-    (url.protocol === 'http:' && isLoopback(url.hostname.replace(/^\[|\]$/g, '')))
-  )
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(bareHost(url.hostname)))
 }, 'expected an https:// URL without user, query and fragment (http:// on loopback only), for example https://login.example.com')
 
 const scope = z

@@ -10,6 +10,7 @@ import { ATTO_DIGITS, amountOf, NANO_DIGITS } from './decimal.ts'
 import { overlap } from './glob.ts'
 import { RATE_NAMES, RATES, type Rate } from './money.ts'
 import type { Config } from './schema.ts'
+import { pathText } from './setting-path.ts'
 
 /** One price. Times are milliseconds since 1970; `valid_to_ms` is the first moment it no longer holds. */
 export type PriceEntry = {
@@ -149,9 +150,6 @@ const clash = (a: PriceEntry, b: PriceEntry): boolean =>
   b.valid_from_ms < a.valid_to_ms &&
   overlap(a.server, b.server) &&
   overlap(a.tool, b.tool)
-
-const pathText = (path: Path): string =>
-  path.map((p, i) => (typeof p === 'number' ? `[${p}]` : `${i > 0 ? '.' : ''}${p}`)).join('')
 
 type Add = (path: (string | number)[], message: string, fix: string) => void
 

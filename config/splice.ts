@@ -17,6 +17,7 @@ import {
   parseDocument,
   visit,
 } from 'yaml'
+import { pathText } from './setting-path.ts'
 
 export type EditPath = readonly (string | number)[]
 
@@ -40,8 +41,6 @@ export class EditRefused extends Error {
 
 const REFERENCE = /\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[^}]*)?\}|^file:/
 const isReference = (value: unknown): boolean => typeof value === 'string' && REFERENCE.test(value)
-export const pathText = (path: EditPath): string =>
-  path.map((p, i) => (typeof p === 'number' ? `[${p}]` : i > 0 ? `.${p}` : p)).join('')
 
 /** Whoever may write settings may not make Weir read its environment or any file: that would show them. */
 function refuseReferences(value: unknown, path: EditPath): void {
@@ -208,6 +207,10 @@ export const writtenValues = (text: string): unknown => parse(text).toJS() as un
 const parse = (text: string): Document.Parsed =>
   parseDocument(text, { uniqueKeys: true, prettyErrors: false, keepSourceTokens: false })
 
+/** A text and what it says: read once, for reading is most of the work with a long file. */
+type Read = { readonly text: string; readonly document: Document.Parsed }
+const readOf = (text: string): Read => ({ text, document: parse(text) })
+
 function commentsOf(text: string): string[] {
   const found: string[] = []
   for (const token of new Lexer().lex(text)) if (token.startsWith('#')) found.push(token.trim())
@@ -222,7 +225,7 @@ const pairAt = (document: Document.Parsed, path: EditPath): Pair<ParsedNode, Par
 }
 
 /** From the first byte of a pair's key to the last of its value; what follows on its line is not part of it. */
-function rangeOf(document: Document.Parsed, text: string, path: EditPath): [number, number] | null {
+function rangeOf({ text, document }: Read, path: EditPath): [number, number] | null {
   const pair = pairAt(document, path)
   const from = pair?.key?.range?.[0]
   const to = (pair?.value ?? pair?.key)?.range?.[1]
@@ -231,15 +234,16 @@ function rangeOf(document: Document.Parsed, text: string, path: EditPath): [numb
 }
 
 /** The text with one pair taken from the printed document, or the pair added at the end of a text whose root is a block. */
-function withPair(old: string, oldDocument: Document.Parsed, printed: string, path: EditPath): string | null {
-  const newDocument = parse(printed)
-  const to = rangeOf(newDocument, printed, path)
-  const from = rangeOf(oldDocument, old, path)
-  if (from && to) return old.slice(0, from[0]) + printed.slice(to[0], to[1]) + old.slice(from[1])
-  if (to && path.length === 1 && isMap(oldDocument.contents) && !oldDocument.contents.flow)
-    return `${old.trimEnd()}\n\n${printed.slice(to[0], to[1])}\n`
-  if (!to && from && path.length === 1)
-    return `${old.slice(0, from[0])}${old.slice(from[1]).replace(/^[^\n]*\n/, '')}`
+function withPair(old: Read, printed: Read, path: EditPath): string | null {
+  const to = rangeOf(printed, path)
+  const from = rangeOf(old, path)
+  const { contents } = old.document
+  const pair = to && printed.text.slice(to[0], to[1])
+  if (from && pair !== null) return old.text.slice(0, from[0]) + pair + old.text.slice(from[1])
+  if (pair !== null && path.length === 1 && isMap(contents) && !contents.flow)
+    return `${old.text.trimEnd()}\n\n${pair}\n`
+  if (pair === null && from && path.length === 1)
+    return `${old.text.slice(0, from[0])}${old.text.slice(from[1]).replace(/^[^\n]*\n/, '')}`
   return null
 }
 
@@ -285,20 +289,20 @@ export function splice(text: string, edits: readonly Edit[], resolved: unknown =
       'edit the file by hand',
     )
   }
-  if (isDeepStrictEqual(wanted, parse(text).toJS())) return text
+  const old = readOf(text)
+  if (isDeepStrictEqual(wanted, old.document.toJS())) return text
   if (isJson(text)) return `${JSON.stringify(wanted, null, indentOf(text))}\n`
   const isFlow = isMap(document.contents) && document.contents.flow === true
-  const printed = document.toString({ lineWidth: isFlow ? 100 : 0, indent: indentOf(text) })
-  const pristine = parse(text)
+  const printed = readOf(document.toString({ lineWidth: isFlow ? 100 : 0, indent: indentOf(text) }))
   const comments = commentsOf(text)
   const isRemoval = edits.some(({ op }) => op === 'remove')
   const common = commonPath(edits)
   const tries = [common.slice(0, 2), common.slice(0, 1)]
     .filter((path) => path.length > 0)
-    .map((path) => withPair(text, pristine, printed, path))
-  for (const made of [...tries, printed]) {
+    .map((path) => withPair(old, printed, path))
+  for (const made of [...tries, printed.text]) {
     if (made === null) continue
-    const read = parse(made)
+    const { document: read } = made === printed.text ? printed : readOf(made)
     if (read.errors.length > 0 || !isDeepStrictEqual(read.toJS(), wanted)) continue
     // What is removed may take its comments along.
     if (isRemoval || isDeepStrictEqual(commentsOf(made), comments)) return made

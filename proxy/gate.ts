@@ -17,6 +17,7 @@ import type { Call } from './call.ts'
 import { decide, noteShadow } from './decision.ts'
 import type { Definitions } from './definitions.ts'
 import type { Identity } from './identity/identity.ts'
+import { isRecord } from './mcp/json.ts'
 
 /** Targets remembered of all callers together. */
 const TARGETS_MAX = 20_000
@@ -167,9 +168,8 @@ export class Gate {
 
   #particulars(call: Call | null): Particulars {
     const given = call?.message?.params?.arguments
-    const isObject = typeof given === 'object' && given !== null && !Array.isArray(given)
     return {
-      args: given === undefined ? NO_ARGUMENTS : isObject ? (given as Record<string, unknown>) : null,
+      args: given === undefined ? NO_ARGUMENTS : isRecord(given) ? given : null,
       args_bytes: call?.arguments_bytes ?? 0,
       client: new ClientFacts(call?.client_name ?? '', call?.client_version ?? ''),
       now: new Date(),

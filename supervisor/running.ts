@@ -6,7 +6,7 @@ import { constants, lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { isLoopback } from '../config/address.ts'
+import { bareHost, isLoopback } from '../config/address.ts'
 import { localSocket } from '../proxy/options.ts'
 import { isAlive, noteFile, RUN_PREFIX, type RunNote } from './data-folder.ts'
 
@@ -51,10 +51,10 @@ const answers = (path: string): Promise<boolean> =>
 /** Whether who asks for `url` on this machine comes to what listens at `at`. */
 export function leadsTo(url: URL, at: URL): boolean {
   if (url.protocol !== at.protocol || url.port !== at.port) return false
-  const [asked, bound] = [url.hostname, at.hostname].map((host) => host.replace(/^\[|\]$/g, ''))
+  const [asked, bound] = [bareHost(url.hostname), bareHost(at.hostname)]
   if (asked === bound) return true
-  if (!isLoopback(asked!)) return false
+  if (!isLoopback(asked)) return false
   // A name has an address of either family, and "any" is all of one.
-  if (asked === 'localhost') return isLoopback(bound!) || bound === '0.0.0.0' || bound === '::'
+  if (asked === 'localhost') return isLoopback(bound) || bound === '0.0.0.0' || bound === '::'
   return bound === 'localhost' || bound === (asked!.includes(':') ? '::' : '0.0.0.0')
 }

@@ -4,7 +4,7 @@
  */
 import { judge, type Limits } from '../watch/anomaly/judge.ts'
 import { loadSeries } from '../watch/anomaly/load.ts'
-import { BUCKET_S, METRICS, type Metric, RULES, type Scope } from '../watch/anomaly/metrics.ts'
+import { BUCKET_S, METRICS, type Metric, type Scope } from '../watch/anomaly/metrics.ts'
 import type { Reader } from './client.ts'
 
 export type SeriesPoint = {
@@ -33,7 +33,6 @@ export type SeriesStateRow = {
 
 export const SERIES_SCOPES = ['tool', 'server', 'team', 'caller', 'all'] as const
 export const SERIES_METRICS: readonly Metric[] = METRICS
-export const unitOf = (metric: Metric): string => RULES[metric].unit
 
 /** Baselines used, as seconds of the day. */
 export const daySql = `SELECT toUInt32(toDateTime(max(b.day), 'UTC')) AS day FROM baselines AS b WHERE b.metric = 'err' AND b.day <= toDate(fromUnixTimestamp64Milli({to_ms:Int64}), 'UTC')`

@@ -25,8 +25,6 @@ const changed = (): void => {
 }
 addEventListener('popstate', changed)
 
-export const currentPlace = (): Place => place
-
 export function usePlace(): Place {
   const [, redraw] = useState({})
   useEffect(() => {

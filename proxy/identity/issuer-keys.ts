@@ -4,7 +4,7 @@
  * Invariant: after that time, and before a first answer, there are no keys. Source: RFC 7517, RFC 8414, OpenID Connect Discovery.
  */
 import { createLocalJWKSet, type JSONWebKeySet } from 'jose'
-import { isLoopback } from '../../config/address.ts'
+import { bareHost, isLoopback } from '../../config/address.ts'
 import type { Issuer } from '../../config/oauth.ts'
 import type { FetchJson } from './metadata-fetch.ts'
 import type { Reach } from './networks.ts'
@@ -96,7 +96,7 @@ export class IssuerKeys {
     const { issuer, jwks_uri, private_network, keys } = this.#source
     const reach: Reach = {
       // Only a host that the config itself names may be this machine.
-      loopback: isLoopback(new URL(jwks_uri ?? issuer).hostname.replace(/^\[|\]$/g, '')),
+      loopback: isLoopback(bareHost(new URL(jwks_uri ?? issuer).hostname)),
       private: private_network,
     }
     const url = jwks_uri ?? (await this.#discover(reach))

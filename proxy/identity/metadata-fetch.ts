@@ -7,7 +7,7 @@ import { type LookupAddress, type LookupOptions, lookup as systemLookup } from '
 import { get as getHttp } from 'node:http'
 import { get as getHttps } from 'node:https'
 import { isIP } from 'node:net'
-import { isLoopback } from '../../config/address.ts'
+import { bareHost, isLoopback } from '../../config/address.ts'
 import { mayReach, type Reach } from './networks.ts'
 
 const BYTES_MAX = 262_144
@@ -20,8 +20,6 @@ export type Lookup = (
   options: LookupOptions & { all: true },
   found: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
 ) => void
-
-const hostName = (url: URL): string => url.hostname.replace(/^\[|\]$/g, '')
 
 /** As `dns.lookup`, but an address that may not be asked is an error. */
 function guardedLookup(reach: Reach, lookup: Lookup) {
@@ -44,7 +42,7 @@ export const makeFetchJson =
   (text, reach, timeout_ms) =>
     new Promise((resolve, reject) => {
       const url = new URL(text)
-      const host = hostName(url)
+      const host = bareHost(url.hostname)
       if (url.username || url.password) throw new Error('its URL holds a user or password')
       if (url.protocol !== 'https:' && !(url.protocol === 'http:' && reach.loopback && isLoopback(host)))
         throw new Error('its URL is not https')

@@ -4,6 +4,7 @@
  * says one thing to each. Pure. Works on text that JSON.parse has accepted.
  */
 import type { Message } from '../call.ts'
+import { isRecord } from './json.ts'
 
 const OF_MESSAGE = new Set(['jsonrpc', 'id', 'method', 'params', 'result', 'error'])
 const OF_PARAMS = new Set(['name', 'arguments', 'uri', 'ref', 'cursor', '_meta', 'notifications'])
@@ -28,11 +29,8 @@ function writtenOut(message: Message): string | null {
   }
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
 function strayCase(value: unknown, known: ReadonlySet<string>): string | null {
-  if (!isObject(value)) return null
+  if (!isRecord(value)) return null
   for (const key of Object.keys(value))
     if (!known.has(key) && key.length < 20 && known.has(folded(key)))
       return 'a key of the protocol is in another case'
@@ -41,7 +39,7 @@ function strayCase(value: unknown, known: ReadonlySet<string>): string | null {
 
 /** Two arguments that some readers take for one. */
 function sameButCase(value: unknown): string | null {
-  if (!isObject(value)) return null
+  if (!isRecord(value)) return null
   const keys = Object.keys(value)
   return new Set(keys.map(folded)).size < keys.length ? 'two arguments differ only in case' : null
 }

@@ -2,17 +2,13 @@
  * Host and Origin: what keeps a web page from talking to a proxy on its visitor's machine (DNS rebinding).
  * Source: MCP specification, transports, security warning. Absent Origin is a program, not a page.
  */
-import { hostOf, isLoopback } from '../../config/address.ts'
+import { bareHost, hostOf, isLoopback } from '../../config/address.ts'
 import type { Config } from '../../config/schema.ts'
 import { allowReading } from '../cors.ts'
 import { WeirError } from '../errors.ts'
 import type { Stage } from '../pipeline.ts'
 
-const hostName = (host: string): string =>
-  host
-    .replace(/:\d+$/, '')
-    .replace(/^\[|\]$/g, '')
-    .toLowerCase()
+const hostName = (host: string): string => bareHost(host.replace(/:\d+$/, '')).toLowerCase()
 
 /** Whether requests for this Host are served by a listener at `listen`. */
 export function makeHostCheck(

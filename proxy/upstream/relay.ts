@@ -251,13 +251,17 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
 
   #piece(bytes: Buffer, head: Buffer): void {
     if (this.#state === 'done') return
-    const isAnswer = isResponseHead(head)
-    const copy_bytes = isAnswer && this.#call.method === 'tools/list' ? LIST_KEEP_BYTES : 0
-    const { message, filter } = this.#hooks
-    this.#large ??= new LargeFrame(filter !== null || (message !== null && !isAnswer), copy_bytes)
+    this.#large ??= this.#largeFrame(head)
     const flows = this.#large.push(bytes)
     if (this.#large.isTooLarge) this.#end(TOO_LARGE())
     else if (flows) this.#write(bytes)
+  }
+
+  #largeFrame(head: Buffer): LargeFrame {
+    const isAnswer = isResponseHead(head)
+    const copy_bytes = isAnswer && this.#call.method === 'tools/list' ? LIST_KEEP_BYTES : 0
+    const { message, filter } = this.#hooks
+    return new LargeFrame(filter !== null || (message !== null && !isAnswer), copy_bytes)
   }
 
   #lastPiece(bytes: Buffer, head: Buffer): void {
