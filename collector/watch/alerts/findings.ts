@@ -20,7 +20,7 @@ export async function anomalySamples(rule: AnomalyRule, look: Look, once: Once):
       summary:
         found.summary ||
         `${kind} of ${series}: ${figureText(found.value)} ${found.unit}, expected ${figureText(found.expected)}`,
-      view: 'tools',
+      view: kind === 'cost' ? 'cost' : 'tools',
       window_s: Math.min(86_400, Math.max(900, (look.now_ms - found.started_ms) / 1000)),
       series: { server, tool, team, caller },
       evidence: found.evidence || `SELECT * FROM anomalies FINAL WHERE id = ${literal(found.id)}`,
