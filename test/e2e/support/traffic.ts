@@ -1,4 +1,4 @@
-/** Simulated traffic of an installation: three servers, six tools, three callers, as events. The clock and chance are given. */
+/** Simulated traffic of an installation: four servers, eight tools, three callers, as events. The clock and chance are given. */
 import { createHash } from 'node:crypto'
 import type { CallEvent } from '../../../event/fields.ts'
 import { makeEvent } from '../../collector/support/events.ts'
@@ -11,6 +11,8 @@ const TOOLS = [
   { server: 'files', tool: 'list', rate: 10, usual_us: 15_000, bytes: 3_000 },
   { server: 'search', tool: 'web', rate: 11, usual_us: 400_000, bytes: 6_000 },
   { server: 'search', tool: 'news', rate: 10, usual_us: 300_000, bytes: 5_000 },
+  { server: 'mail', tool: 'send', rate: 10, usual_us: 60_000, bytes: 200 },
+  { server: 'mail', tool: 'inbox', rate: 11, usual_us: 80_000, bytes: 4_000 },
 ] as const
 /** Hours of the day (UTC) in which a caller works. */
 const CALLERS = [
@@ -18,7 +20,7 @@ const CALLERS = [
   { caller: 'planner', team: 'research', from: 0, to: 24 },
   { caller: 'clerk', team: 'ops', from: 8, to: 18 },
 ] as const
-const SERVERS = ['bank', 'files', 'search'] as const
+const SERVERS = ['bank', 'files', 'search', 'mail'] as const
 const ERROR_RATE = 0.01
 const STEP_S = 300
 
