@@ -204,6 +204,18 @@ describe('keys and callers', () => {
     expect(await call(own.text)).toEqual([200])
   })
 
+  test('a key that is revoked while its caller is set stays revoked, and one that is made then stays', async () => {
+    const gone = (await ask('POST', '/v1/callers/own-agent/keys', { id: 'going' })).body.key as string
+    const [revoked, made, put] = await Promise.all([
+      ask('DELETE', '/v1/callers/own-agent/keys/going'),
+      ask('POST', '/v1/callers/own-agent/keys', { id: 'coming' }),
+      ask('PUT', '/v1/callers/own-agent', { team: 'bank', roles: ['rm'] }),
+    ])
+    expect([revoked.status, made.status, put.status]).toEqual([200, 201, 200])
+    expect(await call(gone)).toEqual([401])
+    expect(await call(made.body.key as string)).toEqual([200])
+  })
+
   test('the last caller cannot be removed: without callers everyone on the machine may call', async () => {
     await ask('PUT', '/v1/callers/brief', {})
     expect((await ask('DELETE', '/v1/callers/brief')).status).toBe(200)
