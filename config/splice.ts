@@ -9,6 +9,7 @@ import {
   type Document,
   isAlias,
   isMap,
+  isPair,
   isScalar,
   isSeq,
   Lexer,
@@ -190,12 +191,21 @@ function apply(edited: Edited, edits: readonly Edit[]): void {
   }
 }
 
-/** Every reference of a text, as written. */
+/** Every reference of a text with the setting it stands at, or is led to by an alias; its place in a list does not count. */
 export function referencesOf(text: string): Set<string> {
   const found = new Set<string>()
-  visit(parse(text), {
-    Scalar(key, node) {
-      if (key !== 'key' && isReference(node.value)) found.add(String(node.value))
+  const document = parse(text)
+  const add = (above: readonly unknown[], value: unknown): void => {
+    const at = above.flatMap((node) => (isPair(node) ? [isScalar(node.key) ? node.key.value : ''] : []))
+    if (isReference(value)) found.add(JSON.stringify([at, value]))
+  }
+  visit(document, {
+    Scalar(key, node, above) {
+      if (key !== 'key') add(above, node.value)
+    },
+    Alias(_key, alias, above) {
+      const target = alias.resolve(document)
+      if (target) visit(target, { Scalar: (_inner, node) => add(above, node.value) })
     },
   })
   return found

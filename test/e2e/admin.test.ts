@@ -275,6 +275,19 @@ describe('what Weir reads on the machine', () => {
       '/v1/config',
       '/v1/callers',
       '/v1/budgets',
+  test.each([
+    ['where it would be told', (reference: string) => `rules: [{ allow: x, when: "${reference}" }]`],
+    [
+      'by way of an alias',
+      (reference: string) =>
+        `servers: { stub: { headers: { x-secret: &a "${reference}" } } }\nrules: [{ allow: x, when: *a }]`,
+    ],
+  ])('a secret that the file refers to is not told by a text that refers to it %s', async (_where, text) => {
+    const answer = await ask('POST', '/v1/config/validate', text('${UPSTREAM_SECRET}'))
+    expect(answer.body.error?.code).toBe('value_refused')
+    expect(JSON.stringify(answer.body)).not.toContain('canary-upstream-secret')
+  })
+
       '/v1/teams',
       '/v1/rules',
       '/v1/limits',
