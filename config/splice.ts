@@ -43,6 +43,9 @@ export class EditRefused extends Error {
 const REFERENCE = /\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[^}]*)?\}|^file:/
 const isReference = (value: unknown): boolean => typeof value === 'string' && REFERENCE.test(value)
 
+/** No setting is nested as deep. */
+const DEPTH_MAX = 64
+
 /** Whoever may write settings may not make Weir read its environment or any file: that would show them. */
 function refuseReferences(value: unknown, path: EditPath): void {
   if (isReference(value))
@@ -52,6 +55,8 @@ function refuseReferences(value: unknown, path: EditPath): void {
       'write the value itself, or edit the file',
     )
   if (typeof value !== 'object' || value === null) return
+  if (path.length > DEPTH_MAX)
+    throw new EditRefused('value', 'the value is nested too deep', 'write it as weir.yaml has it')
   for (const [key, inner] of Object.entries(value))
     refuseReferences(inner, [...path, Array.isArray(value) ? Number(key) : key])
 }

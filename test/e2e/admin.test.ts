@@ -239,6 +239,11 @@ describe('keys and callers', () => {
   test('names that objects know, line breaks and YAML in values stay values', async () => {
     for (const name of ['__proto__', 'constructor', 'a%0Aadmin:%20{}', ' ', 'a%23b'])
       expect((await ask('POST', `/v1/callers/${name}/keys`, {})).status, name).toBeGreaterThanOrEqual(400)
+    for (const name of ['__proto__', 'a%0Aadmin:%20{}', ' ', '%00', '%20own-agent'])
+      for (const section of ['callers', 'teams'])
+        expect((await ask('PUT', `/v1/${section}/${name}`, {})).status, `${section} ${name}`).toBe(422)
+    const deep = JSON.parse(`${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}`) as object
+    expect((await ask('PUT', '/v1/teams/deep', deep)).status).toBe(422)
     const note = 'x\nadmin: { open_on_loopback: true } # "\'}]'
     const made = await ask('POST', '/v1/callers/own-agent/keys', { note, id: 'odd' })
     expect(made.status).toBe(201)
@@ -270,11 +275,6 @@ describe('what Weir reads on the machine', () => {
       )
   })
 
-  test('secrets of servers are in no answer', async () => {
-    for (const path of [
-      '/v1/config',
-      '/v1/callers',
-      '/v1/budgets',
   test.each([
     ['where it would be told', (reference: string) => `rules: [{ allow: x, when: "${reference}" }]`],
     [
@@ -288,6 +288,11 @@ describe('what Weir reads on the machine', () => {
     expect(JSON.stringify(answer.body)).not.toContain('canary-upstream-secret')
   })
 
+  test('secrets of servers are in no answer', async () => {
+    for (const path of [
+      '/v1/config',
+      '/v1/callers',
+      '/v1/budgets',
       '/v1/teams',
       '/v1/rules',
       '/v1/limits',
