@@ -20,7 +20,7 @@ import { nowUs } from '../telemetry/clock.ts'
 import { BatchDoor, beginsArray } from './batch.ts'
 import { readTls, TlsListener, type WebServer } from './listener-tls.ts'
 import { SseDoor, ssePath } from './sse.ts'
-import { Standing } from './standing.ts'
+import { ownServer, Standing } from './standing.ts'
 import { WebSocketDoor } from './websocket.ts'
 import { HOP_CERTIFICATE, HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.ts'
 
@@ -203,7 +203,7 @@ export class Downstream {
     if (this.#streams.size >= wiring.streams_max) throw new WeirError('streams_exhausted')
     this.#streams.add(res)
     res.once('close', () => this.#streams.delete(res))
-    this.#stand(call)
+    this.#stand(call, wiring.reached(call))
   }
 
   /** From now on the stream stands and falls with its credential. */
@@ -216,7 +216,8 @@ export class Downstream {
 
   /** A new config is in force: streams whose credential it does not know are closed. */
   recheck(): Promise<void> {
-    return this.#standing.recheck((call) => this.#wiring().stages[call.listener]?.head ?? [])
+    const { stages, reached } = this.#wiring()
+    return this.#standing.recheck({ head: ({ listener }) => stages[listener]?.head ?? [], reached })
   }
 
   #readBody(call: Call, wiring: Wiring, then: () => void): void {
@@ -286,7 +287,7 @@ export class Downstream {
       if (this.isDraining) throw new WeirError('draining')
       if (this.streams_open >= wiring.streams_max) throw new WeirError('streams_exhausted')
       this.#sse.open(call, at.endpoint, wiring.sessions_per_caller_max)
-      this.#stand(call)
+      this.#stand(call, ownServer(call))
     })
     return true
   }
