@@ -140,7 +140,7 @@ export const ERRORS = {
     owner: 'client',
     retry: 'changed',
     text: 'The content type must be application/json',
-    fix: 'Send Content-Type: application/json',
+    fix: 'Send Content-Type: application/json, in UTF-8 and not compressed',
   },
   not_acceptable: {
     http: 406,

@@ -28,6 +28,9 @@ import { HOP_CERTIFICATE, HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.
 const KEEP_ALIVE_PROBE_MS = 30_000
 const ignore = (): void => {}
 const LOCAL_PEER = '127.0.0.1'
+const JSON_TYPE = /^application\/json\s*(?:;|$)/i
+/** The bytes are judged as UTF-8, and sent on with their type: a server must not read other words in them. */
+const OTHER_CHARSET = /charset\s*\*?\s*=(?!\s*"?utf-?8"?\s*(?:;|$))/i
 const NOWHERE: Endpoint = { path: '', server: '' }
 
 /**
@@ -206,15 +209,15 @@ export class Downstream {
     this.#stand(call, wiring.reached(call))
   }
 
-  /** From now on the stream stands and falls with its credential. */
-  #stand(call: Call): void {
+  /** From now on the stream stands and falls with its credential, and with the servers it hears. */
+  #stand(call: Call, heard: readonly string[]): void {
     call.res.once(
       'close',
-      this.#standing.hold(call, (why) => this.#server.refuse(call, why)),
+      this.#standing.hold(call, heard, (why) => this.#server.refuse(call, why)),
     )
   }
 
-  /** A new config is in force: streams whose credential it does not know are closed. */
+  /** A new config is in force: streams that it would not let in, or not hear the same servers, are closed. */
   recheck(): Promise<void> {
     const { stages, reached } = this.#wiring()
     return this.#standing.recheck({ head: ({ listener }) => stages[listener]?.head ?? [], reached })
@@ -224,7 +227,7 @@ export class Downstream {
     const { req } = call
     const type = req.headers['content-type'] ?? ''
     if (this.isDraining) throw new WeirError('draining')
-    if (type !== 'application/json' && !/^application\/json\s*(?:;|$)/i.test(type))
+    if (type !== 'application/json' && (!JSON_TYPE.test(type) || OTHER_CHARSET.test(type)))
       throw new WeirError('content_type', type.slice(0, 100))
     if (req.headers['content-encoding'] !== undefined && req.headers['content-encoding'] !== 'identity')
       throw new WeirError('content_type', 'content-encoding is not supported')
