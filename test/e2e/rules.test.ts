@@ -302,6 +302,17 @@ describe('tricks', () => {
     expect(stub.seen.slice(before).filter(({ method }) => method === 'tools/call')).toEqual([])
   })
 
+  test.each([
+    ['a list', { jsonrpc: '2.0', id: 1, method: 'tools/list', params: { name: 'hidden', arguments: {} } }],
+    ['a notification', { jsonrpc: '2.0', method: 'notifications/x', params: { name: 'hidden' } }],
+  ])('a header that makes a call of %s is refused', async (_what, body) => {
+    const { raw } = await session('clerk', '/servers/stub/mcp')
+    const before = stub.seen.length
+    const answer = await raw(JSON.stringify(body), { 'mcp-method': 'tools/call', 'mcp-name': 'hidden' })
+    expect(answer.message?.error?.code).toBe(-32020)
+    expect(stub.seen.slice(before)).toEqual([])
+  })
+
   test('headers that name a caller, a team or a role are not believed', async () => {
     const { call, ask } = await session('reader', '/servers/bank/mcp')
     const headers = {
