@@ -114,11 +114,12 @@ export function callerRoutes(app: FastifyInstance, { editing, whoAsks, now }: Ad
     async (request, reply) => {
       const { name } = request.params
       const body = bodyOf(request, null)
-      const { callers } = editing.current().written as { callers?: Record<string, unknown> | null }
-      const written = callers && Object.hasOwn(callers, name) ? callers[name] : undefined
-      const changed = await editing.change(editRequest(request, whoAsks(request)), (config) =>
-        putCaller(config, written, name, body),
-      )
+      const changed = await editing.change(editRequest(request, whoAsks(request)), (config) => {
+        // Read when it is this change's turn: a key that was revoked meanwhile must not come back.
+        const { callers } = editing.current().written as { callers?: Record<string, unknown> | null }
+        const written = callers && Object.hasOwn(callers, name) ? callers[name] : undefined
+        return putCaller(config, written, name, body)
+      })
       return answer(reply, changed, changed, 200)
     },
   )

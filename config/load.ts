@@ -79,8 +79,13 @@ export function parseConfig(text: string, file: string, env: Env = process.env):
     const { message, fix } = explainYaml(error)
     add(error.pos[0], '', message, fix)
   }
-  // The library finds these only when it resolves them, and then without a place.
+  // What the library finds only when it resolves it, and then without a place, or not at all.
   visit(document, {
+    Pair(_key, { key }) {
+      // Objects know it already: what it names would be left out without a word.
+      if (isScalar(key) && key.value === '__proto__')
+        add(key.range?.[0] ?? 0, '__proto__', 'is no name for anything', 'choose another name')
+    },
     Alias(_key, node) {
       if (node.resolve(document) === undefined)
         add(
@@ -96,7 +101,14 @@ export function parseConfig(text: string, file: string, env: Env = process.env):
   substitute(document, folder, env, add)
   if (problems.length > 0) throw new ConfigError(problems)
 
-  const parsed = configSchema.safeParse(document.toJS() ?? {}, { reportInput: true })
+  let values: unknown
+  try {
+    values = document.toJS()
+  } catch {
+    add(0, '', 'its aliases (*name) stand for more than can be read', 'write out what they stand for')
+    throw new ConfigError(problems)
+  }
+  const parsed = configSchema.safeParse(values ?? {}, { reportInput: true })
   if (!parsed.success) {
     for (const issue of flatten(parsed.error.issues)) {
       const unknownKey = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined

@@ -9,6 +9,7 @@ import {
   type Document,
   isAlias,
   isMap,
+  isPair,
   isScalar,
   isSeq,
   Lexer,
@@ -42,6 +43,9 @@ export class EditRefused extends Error {
 const REFERENCE = /\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[^}]*)?\}|^file:/
 const isReference = (value: unknown): boolean => typeof value === 'string' && REFERENCE.test(value)
 
+/** No setting is nested as deep. */
+const DEPTH_MAX = 64
+
 /** Whoever may write settings may not make Weir read its environment or any file: that would show them. */
 function refuseReferences(value: unknown, path: EditPath): void {
   if (isReference(value))
@@ -51,6 +55,8 @@ function refuseReferences(value: unknown, path: EditPath): void {
       'write the value itself, or edit the file',
     )
   if (typeof value !== 'object' || value === null) return
+  if (path.length > DEPTH_MAX)
+    throw new EditRefused('value', 'the value is nested too deep', 'write it as weir.yaml has it')
   for (const [key, inner] of Object.entries(value))
     refuseReferences(inner, [...path, Array.isArray(value) ? Number(key) : key])
 }
@@ -190,12 +196,21 @@ function apply(edited: Edited, edits: readonly Edit[]): void {
   }
 }
 
-/** Every reference of a text, as written. */
+/** Every reference of a text with the setting it stands at, or is led to by an alias; its place in a list does not count. */
 export function referencesOf(text: string): Set<string> {
   const found = new Set<string>()
-  visit(parse(text), {
-    Scalar(key, node) {
-      if (key !== 'key' && isReference(node.value)) found.add(String(node.value))
+  const document = parse(text)
+  const add = (above: readonly unknown[], value: unknown): void => {
+    const at = above.flatMap((node) => (isPair(node) ? [isScalar(node.key) ? node.key.value : ''] : []))
+    if (isReference(value)) found.add(JSON.stringify([at, value]))
+  }
+  visit(document, {
+    Scalar(key, node, above) {
+      if (key !== 'key') add(above, node.value)
+    },
+    Alias(_key, alias, above) {
+      const target = alias.resolve(document)
+      if (target) visit(target, { Scalar: (_inner, node) => add(above, node.value) })
     },
   })
   return found

@@ -302,6 +302,10 @@ export class Worker {
       streams_max: Math.max(1, Math.min(config.http.streams_max, streamsPossible())),
       sessions_per_caller_max: config.http.sessions_per_caller_max,
       page_headers: Object.values(config.labels).flatMap((label) => label.header?.toLowerCase() ?? []),
+      reached: ({ identity, endpoint: { server } }) =>
+        (server === '' ? [...upstreams.keys()] : [server]).filter(
+          (name) => gate?.reaches(identity!, name) ?? true,
+        ),
       resourceMetadata: access.resourceMetadata,
       plain: plainPages(upstreams, () => this.#downstream.isDraining),
     }

@@ -17,7 +17,7 @@ import type { Server } from '../serve.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import { innerEndpoint } from './inner.ts'
 import type { WebServer } from './listener-tls.ts'
-import type { Standing } from './standing.ts'
+import { ownServer, type Standing } from './standing.ts'
 import type { Wiring } from './wiring.ts'
 
 const SUBPROTOCOL = 'mcp'
@@ -124,7 +124,7 @@ export class WebSocketDoor {
       sideOf(socket),
     )
     this.#sockets.set(socket, client)
-    const ended = this.#standing.hold(handshake, () => socket.close(POLICY_VIOLATION))
+    const ended = this.#standing.hold(handshake, ownServer(handshake), () => socket.close(POLICY_VIOLATION))
     let isAlive = true
     const alive = setInterval(() => {
       if (!isAlive) return socket.terminate()

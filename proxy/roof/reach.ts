@@ -13,15 +13,17 @@ import type { Heard } from './merge.ts'
 
 type Gated = Pick<RelaySurroundings, 'gate'>
 
+/** Whether a caller may use something of a server: what it cannot reach it neither hears nor tells, though a session is open. */
+export const reaches = ({ gate }: Gated, call: Call, server: string): boolean =>
+  gate === null || gate.reaches(call.identity!, server)
+
 /** The servers a caller may use something of. */
-export function reachable({ gate }: Gated, call: Call, upstreams: ReadonlyMap<string, Upstream>): Upstream[] {
-  const all = [...upstreams.values()]
-  return gate === null ? all : all.filter(({ name }) => gate.reaches(call.identity!, name))
-}
+export const reachable = (env: Gated, call: Call, upstreams: ReadonlyMap<string, Upstream>): Upstream[] =>
+  [...upstreams.values()].filter(({ name }) => reaches(env, call, name))
 
 /** Throws what an unknown name gives when the caller may use nothing of its server. */
-export function mustReach({ gate }: Gated, call: Call, server: string): void {
-  if (gate === null || gate.reaches(call.identity!, server)) return
+export function mustReach(env: Gated, call: Call, server: string): void {
+  if (reaches(env, call, server)) return
   recordOutOfReach(call, server, -32602)
   const { method } = call
   const isPrompt = method === 'prompts/get' || (method === 'completion/complete' && call.exposed_name !== '')

@@ -12,7 +12,6 @@ import type { Definition } from '../definitions.ts'
 import { WeirError } from '../errors.ts'
 import { type Gate, record, targetOf } from '../gate.ts'
 import { paramsFault } from '../mcp/ladder.ts'
-import { decodeHeaderValue } from '../mcp/param-headers.ts'
 import type { Stage } from '../pipeline.ts'
 
 const UNKNOWN: Record<Target['kind'], ErrorCode> = {
@@ -21,16 +20,6 @@ const UNKNOWN: Record<Target['kind'], ErrorCode> = {
   resource: 'resource_unknown',
   template: 'resource_unknown',
   other: 'method_unknown',
-}
-
-/** A server, or something before it, may go by the headers: what they say has to be what was judged. */
-function checkHeaders(call: Call, name: string): void {
-  const { 'mcp-method': method, 'mcp-name': header } = call.req.headers
-  if (method !== undefined && method !== call.method) throw new WeirError('header_mismatch', 'Mcp-Method')
-  if (header === undefined) return
-  const said = decodeHeaderValue(String(header))
-  // Under the roof the client says the name it knows, and its server is told its own.
-  if (said !== name && said !== call.exposed_name) throw new WeirError('header_mismatch', 'Mcp-Name')
 }
 
 /** Arguments repeated in headers, as the definition of the tool asks: the same ones. */
@@ -81,7 +70,6 @@ export const authorize = (gate: Gate): Stage => ({
       return checkSubscriptions(gate, call)
     const target = targetOf(call)
     if (target === null) return
-    checkHeaders(call, target.name)
     if (target.kind !== 'tool' || gate.isFree(call.identity!, call.server)) {
       if (!record(call, gate.judge(call, { ...target, annotations: UNANNOTATED }))) refuse(target)
       return

@@ -40,7 +40,7 @@ const FILES: Record<string, [text: string, ...problems: string[]]> = {
   'a short key like no other': ['foo: 1', `1:1 foo: there is no such setting\n    fix: known here: ${KNOWN}`],
   'a key of the prototype': [
     '__proto__: 1',
-    `1:1 __proto__: there is no such setting\n    fix: known here: ${KNOWN}`,
+    '1:1 __proto__: is no name for anything\n    fix: choose another name',
   ],
   'a text for a number': [
     'workers: many',
@@ -259,6 +259,18 @@ const FILES: Record<string, [text: string, ...problems: string[]]> = {
   'an alias to nothing': [
     'listen: *nope',
     '1:9 there is no anchor &nope before this\n    fix: define the anchor first, or put a text that starts with * in quotes',
+  ],
+  'aliases that multiply': [
+    `a: &a [${'x,'.repeat(20)}]\nb: &b [${'*a,'.repeat(20)}]\nc: [${'*b,'.repeat(20)}]`,
+    '1:1 its aliases (*name) stand for more than can be read\n    fix: write out what they stand for',
+  ],
+  'a caller that would be left out without a word': [
+    'callers: { __proto__: { team: a } }',
+    '1:12 __proto__: is no name for anything\n    fix: choose another name',
+  ],
+  'a caller with a line break in its name': [
+    'callers: { "a\\nb": {} }',
+    '1:20 callers.a\nb: expected a name of up to 100 characters on one line, without space around it\n    fix: write something like rm-agent',
   ],
   'two documents': [
     'listen: 127.0.0.1:1\n---\nlisten: 127.0.0.1:2',
