@@ -9,12 +9,15 @@ import type { Log } from '../event/log.ts'
 import { type Admitted, admit } from './door.ts'
 import type { Editing } from './editing.ts'
 import { AdminError, asAdminError, sendError } from './errors.ts'
+import type { KeyUse } from './options.ts'
 import { callerRoutes } from './routes-callers.ts'
 import { configRoutes } from './routes-config.ts'
 import { entryRoutes } from './routes-entries.ts'
 
 export type AdminParts = {
   readonly editing: Editing
+  /** Rejects when the store cannot be asked. */
+  keyUse(): Promise<readonly KeyUse[]>
   whoAsks(request: FastifyRequest): Admitted
   /** Milliseconds since 1970. */
   now(): number
@@ -22,6 +25,7 @@ export type AdminParts = {
 
 export type ApiOptions = {
   readonly editing: Editing
+  keyUse(): Promise<readonly KeyUse[]>
   /** host:port as configured. */
   readonly listen: string
   /** The settings in force. */
@@ -40,6 +44,7 @@ configuration, written to weir.yaml with its comments, taken over by every proce
 
 export async function buildApi({
   editing,
+  keyUse,
   listen,
   admin,
   log,
@@ -87,6 +92,7 @@ export async function buildApi({
   })
   const parts: AdminParts = {
     editing,
+    keyUse,
     now: Date.now,
     whoAsks(request) {
       const who = asking.get(request)

@@ -5,7 +5,15 @@ import { makeLog } from '../event/log.ts'
 import { askSupervisor, serveChild } from '../supervisor/link.ts'
 import { buildApi } from './api.ts'
 import { Editing } from './editing.ts'
-import { type AdminOptions, RELOAD_MAX_MS, RELOAD_QUESTION, type Reloaded } from './options.ts'
+import {
+  type AdminOptions,
+  KEY_USE_MAX_MS,
+  KEY_USE_QUESTION,
+  type KeyUse,
+  RELOAD_MAX_MS,
+  RELOAD_QUESTION,
+  type Reloaded,
+} from './options.ts'
 
 let app: FastifyInstance | null = null
 let inForce: AdminOptions | null = null
@@ -18,6 +26,7 @@ serveChild<AdminOptions>({
         options.file,
         async () => (await askSupervisor(RELOAD_QUESTION, undefined, RELOAD_MAX_MS)) as Reloaded,
       ),
+      keyUse: async () => (await askSupervisor(KEY_USE_QUESTION, undefined, KEY_USE_MAX_MS)) as KeyUse[],
       listen: options.listen,
       admin: () => inForce!.admin,
       log: makeLog('admin', options.log_level),

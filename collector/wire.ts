@@ -17,6 +17,7 @@ import { openMoney } from './money/money.ts'
 import type { CollectorOptions, StoreOptions } from './options.ts'
 import { openOtlpIntake } from './otlp/receive.ts'
 import { openConsoleReader, openReader } from './queries/client.ts'
+import { run as askKeyUse, type KeyUseRow } from './queries/key-use.ts'
 import { run as askSpent } from './queries/spent.ts'
 import { SchemaError } from './schema/columns.ts'
 import { migrate } from './schema/migrate.ts'
@@ -32,6 +33,8 @@ export type Collector = {
   metrics(): Promise<string>
   /** What calls have cost since a day. Rejects while the store is away. */
   spent(from_ms: number): Promise<SpentRow[]>
+  /** When each API key was last used, among calls since a moment. Rejects while the store is away. */
+  keyUse(from_ms: number): Promise<KeyUseRow[]>
   /** Puts a moment of a limit on the charts. Rejects while the store is away. */
   noteLimit(note: LimitNote): Promise<void>
   /** Takes over who may talk to it and what the watch does. Everything else needs a restart. */
@@ -122,6 +125,10 @@ export async function openCollector(
     spent: async (from_ms) => {
       if (!isReady()) throw new Error('the schema is not ready')
       return askSpent(watchReader, from_ms)
+    },
+    keyUse: async (from_ms) => {
+      if (!isReady()) throw new Error('the schema is not ready')
+      return askKeyUse(watchReader, { from_ms })
     },
     noteLimit: (note) => writeLimitNote(store, options.instance, note),
     reload(next) {
