@@ -12,6 +12,7 @@ import { readConsole } from './console/assets.ts'
 import { openSpanExport } from './export/otlp.ts'
 import { openBatchIntake } from './intake/batches.ts'
 import { type Log, openLog, reasonOf } from './log.ts'
+import { openIssuerLogins } from './login/issuer-logins.ts'
 import { measuredStore, openMetrics } from './metrics.ts'
 import { openMoney } from './money/money.ts'
 import type { CollectorOptions, StoreOptions } from './options.ts'
@@ -69,6 +70,7 @@ export async function openCollector(
   }
   let inForce = options
   const guard: Guard = openGuard(options)
+  const issuerLogins = openIssuerLogins(options.login)
   const money = openMoney(options.money, metrics, log)
   const app = buildApi({
     guard,
@@ -91,6 +93,7 @@ export async function openCollector(
     console: consoleFiles,
     reader,
     silences: { reader: watchReader, alerts: () => inForce.alerts },
+    issuerLogins,
   })
   let address: string
   try {
@@ -101,6 +104,7 @@ export async function openCollector(
     metrics.close()
     throw error
   }
+  issuerLogins.listens(address)
   log('info', 'collector listens', { address })
   const watch = openWatch({
     store,
@@ -134,6 +138,7 @@ export async function openCollector(
     reload(next) {
       inForce = next
       money.reload(next.money)
+      issuerLogins.reload(next.login)
       Object.assign(guard, openGuard({ ...next, listen: options.listen }))
     },
     async drain() {
