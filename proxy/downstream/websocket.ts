@@ -16,7 +16,7 @@ import { runStages } from '../pipeline.ts'
 import type { Server } from '../serve.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import { innerEndpoint } from './inner.ts'
-import type { WebServer } from './listener-tls.ts'
+import type { WebServer } from '../../net/listener-tls.ts'
 import type { Standing } from './standing.ts'
 import type { Wiring } from './wiring.ts'
 
