@@ -12,7 +12,7 @@ import { address, byteCount, httpUrl, meta, ms, plainName, restart } from './lea
 import { limit, limitsStore } from './limits.ts'
 import { INCOMING, LISTENERS, LISTENERS_MAX, listenerEntry, listenersOf } from './listeners.ts'
 import { budget, priceEntry, team } from './money.ts'
-import { auth } from './oauth.ts'
+import { auth, publicUrl } from './oauth.ts'
 import { rules } from './rules.ts'
 import { runs } from './runs.ts'
 import { validation } from './validation.ts'
@@ -236,6 +236,11 @@ export const configSchema = z.strictObject({
       listen: address
         .default('127.0.0.1:7333')
         .meta(meta('Where the collector serves the console, intake, OTLP, /metrics and health', restart)),
+      public_url: publicUrl.optional().meta(
+        meta('Where browsers reach the console; default: http:// and the address of `listen`', {
+          example: 'https://weir.example.com',
+        }),
+      ),
     })
     .prefault({})
     .meta(meta('The collector and its console')),

@@ -6,10 +6,11 @@
  */
 import { hash } from 'node:crypto'
 import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose'
+import { TokenRefused } from '../../config/claims.ts'
 import type { Issuer } from '../../config/oauth.ts'
 import type { Config } from '../../config/schema.ts'
 import { WeirError } from '../errors.ts'
-import { identityOf, scopesOf, TokenRefused } from './claims.ts'
+import { identityOf, scopesOf } from './claims.ts'
 import type { Identity } from './identity.ts'
 import type { IssuerKeys } from './issuer-keys.ts'
 import type { ScopePolicy } from './scopes.ts'

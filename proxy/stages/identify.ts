@@ -2,13 +2,14 @@
  * Who calls: by API key, access token or client certificate. Before the body is read: strangers cost us no memory.
  * What is shown in the Authorization header decides; a certificate counts only where there is none.
  */
+
 import type { Socket } from 'node:net'
 import { isLoopback } from '../../config/address.ts'
+import { TokenRefused } from '../../config/claims.ts'
 import type { Call } from '../call.ts'
 import { WeirError } from '../errors.ts'
 import type { CertificateRing } from '../identity/certificate.ts'
 import { firstScopes, ownAudiences } from '../identity/challenge.ts'
-import { TokenRefused } from '../identity/claims.ts'
 import { type Identity, identify as identifyKey, type KeyRing } from '../identity/identity.ts'
 import { missing } from '../identity/scopes.ts'
 import { type Grant, looksLikeToken, TOKEN_CHARS_MAX } from '../identity/tokens.ts'

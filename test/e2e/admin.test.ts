@@ -159,6 +159,47 @@ describe('the door', () => {
 })
 
 describe('keys and callers', () => {
+  type Shown = {
+    last_used_known: boolean
+    keys: { id: string; state: string; last_used: string | null }[]
+  }
+  const shown = async (): Promise<Shown> =>
+    (await ask('GET', '/v1/callers/own-agent')).body as unknown as Shown
+  const listed = async (): Promise<Shown> =>
+    ((await ask('GET', '/v1/callers')).body as unknown as (Shown & { name: string })[]).find(
+      ({ name }) => name === 'own-agent',
+    )!
+
+  test('are listed with their last use, and say so when the store cannot be asked', async () => {
+    await ask('POST', '/v1/callers/own-agent/keys', { id: 'unused' })
+    const before_ms = Date.now()
+    expect(await call(own.text)).toEqual([200])
+    const known = await waitFor('the last use is known', async () => {
+      const caller = await shown()
+      return caller.keys.find(({ id }) => id === 'own')!.last_used !== null && caller
+    })
+    expect(known.last_used_known).toBe(true)
+    const used_ms = Date.parse(known.keys.find(({ id }) => id === 'own')!.last_used!)
+    expect(used_ms).toBeGreaterThanOrEqual(before_ms)
+    expect(used_ms).toBeLessThanOrEqual(Date.now())
+    expect(known.keys.find(({ id }) => id === 'unused')).toEqual({
+      id: 'unused',
+      created: expect.any(String),
+      state: 'valid',
+      last_used: null,
+    })
+    expect((await listed()).keys.map(({ last_used }) => last_used !== null)).toEqual([true, false])
+
+    // Frozen, not gone: gone, it would be back before anybody asks.
+    weir.weir.signal('store', 'SIGSTOP')
+    const caller = await listed()
+    expect(caller.last_used_known).toBe(false)
+    expect(caller.keys.map(({ last_used }) => last_used)).toEqual([null, null])
+    weir.weir.signal('store', 'SIGCONT')
+    await waitFor('the store is asked again', async () => (await shown()).last_used_known, 90_000)
+    await ask('DELETE', '/v1/callers/own-agent/keys/unused')
+  })
+
   test('a key made here opens calls on every worker when the answer comes, and revoked here none', async () => {
     const made = await ask('POST', '/v1/callers/own-agent/keys', {
       scope: ['stub/*'],

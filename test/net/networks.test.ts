@@ -2,9 +2,9 @@
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
-import { IssuerKeys, metadataUrls } from '../../../proxy/identity/issuer-keys.ts'
-import { type Lookup, makeFetchJson } from '../../../proxy/identity/metadata-fetch.ts'
-import { mayReach } from '../../../proxy/identity/networks.ts'
+import { type Lookup, makeFetchJson } from '../../net/issuer-fetch.ts'
+import { mayReach } from '../../net/networks.ts'
+import { IssuerKeys, metadataUrls } from '../../proxy/identity/issuer-keys.ts'
 
 const PUBLIC = { loopback: false, private: false }
 const INSIDE = { loopback: false, private: true }
