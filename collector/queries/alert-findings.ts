@@ -35,10 +35,12 @@ export type BudgetState = {
   amount_nano: number
   spent_nano: number
   forecast_nano: number
+  /** Calls that are not in these, for they have no price. */
+  unpriced: number
 }
 
 export const budgetsSql = `SELECT b.budget_id AS budget_id, b.scope AS scope, b.value AS value, b.period AS period,
-  toFloat64(b.amount_nano) AS amount_nano, toFloat64(b.spent_nano) AS spent_nano, toFloat64(b.forecast_nano) AS forecast_nano
+  toFloat64(b.amount_nano) AS amount_nano, toFloat64(b.spent_nano) AS spent_nano, toFloat64(b.forecast_nano) AS forecast_nano, b.unpriced AS unpriced
 FROM v_budgets AS b ORDER BY b.budget_id LIMIT 10000`
 
 export const runBudgets = (reader: Reader): Promise<BudgetState[]> => reader.rows(budgetsSql)

@@ -32,14 +32,7 @@ export function openReader(options: ReaderOptions): Reader & { close(): Promise<
     log: { level: ClickHouseLogLevel.OFF },
   })
   return {
-    async rows<Row>(sql: string, params: Params = {}) {
-      try {
-        const result = await client.query({ query: sql, query_params: { ...params }, format: 'JSONEachRow' })
-        return await result.json<Row>()
-      } catch (error) {
-        throw toStoreError(error)
-      }
-    },
+    rows: (sql, params) => ask(client, sql, params),
     close: () => client.close(),
   }
 }
@@ -68,28 +61,40 @@ export function openConsoleReader(options: Omit<ReaderOptions, 'timeout_ms'>): C
   })
   return {
     asking: (signal, max_s) => ({
-      async rows<Row>(sql: string, params: Params = {}) {
-        try {
-          const result = await client.query({
-            query: sql,
-            query_params: { ...params },
-            format: 'JSONEachRow',
-            abort_signal: signal,
-            clickhouse_settings: {
-              // Level 2 still takes the settings beside it.
-              readonly: '2',
-              max_execution_time: max_s,
-              cancel_http_readonly_queries_on_client_close: 1,
-              output_format_json_quote_64bit_integers: 0,
-            },
-          })
-          return await result.json<Row>()
-        } catch (error) {
-          throw toStoreError(error)
-        }
-      },
+      rows: (sql, params) =>
+        ask(client, sql, params, {
+          abort_signal: signal,
+          clickhouse_settings: {
+            // Level 2 still takes the settings beside it.
+            readonly: '2',
+            max_execution_time: max_s,
+            cancel_http_readonly_queries_on_client_close: 1,
+            output_format_json_quote_64bit_integers: 0,
+          },
+        }),
     }),
     close: () => client.close(),
+  }
+}
+
+type Client = ReturnType<typeof createClient>
+
+async function ask<Row>(
+  client: Client,
+  sql: string,
+  params: Params = {},
+  more: Pick<Parameters<Client['query']>[0], 'abort_signal' | 'clickhouse_settings'> = {},
+): Promise<Row[]> {
+  try {
+    const result = await client.query({
+      query: sql,
+      query_params: { ...params },
+      format: 'JSONEachRow',
+      ...more,
+    })
+    return await result.json<Row>()
+  } catch (error) {
+    throw toStoreError(error)
   }
 }
 

@@ -11,14 +11,17 @@ export type CostTotals = {
   unpriced: number
   /** The whole month before. */
   before_nano: number
+  before_unpriced: number
 }
 export type CostSourceRow = { cost_source: string; calls: number; cost_nano: number }
 export type UnpricedRow = { server: string; tool: string; calls: number }
 
-export const sql = `SELECT toString(toStartOfMonth(toDate(now('UTC')))) AS month, sum(m.used_nano) AS used_nano, sum(m.fixed_nano) AS fixed_nano,
+const LAST_MONTH = "addMonths(toStartOfMonth(toDate(now('UTC'))), -1)"
+
+export const sql = `WITH (SELECT (sum(r.cost_nano), sum(r.unpriced)) FROM v_costs_1d AS r WHERE r.d >= ${LAST_MONTH} AND r.d < addMonths(${LAST_MONTH}, 1)) AS before
+SELECT toString(toStartOfMonth(toDate(now('UTC')))) AS month, sum(m.used_nano) AS used_nano, sum(m.fixed_nano) AS fixed_nano,
   sum(m.spent_nano) AS spent_nano, sum(m.forecast_nano) AS forecast_nano, sum(m.unpriced) AS unpriced,
-  (SELECT sum(r.cost_nano) FROM v_costs_1d AS r WHERE r.d >= addMonths(toStartOfMonth(toDate(now('UTC'))), -1) AND r.d < toStartOfMonth(toDate(now('UTC'))))
-    + (SELECT sum(f.cost_nano) FROM v_fixed_costs AS f WHERE f.month = addMonths(toStartOfMonth(toDate(now('UTC'))), -1)) AS before_nano
+  before.1 + (SELECT sum(f.cost_nano) FROM v_fixed_costs AS f WHERE f.month = ${LAST_MONTH}) AS before_nano, before.2 AS before_unpriced
 FROM v_month AS m WHERE m.scope = 'all'`
 
 export const sourcesSql = `SELECT toString(r.cost_source) AS cost_source, sum(r.calls) AS calls, sum(r.cost_nano) AS cost_nano

@@ -23,14 +23,10 @@ export type DecisionRow = {
   span_id: string
 }
 
-export const sql = `SELECT w.1 AS verdict, w.2 AS rule, count() AS calls, uniqExact(v.caller) AS callers, uniqExactIf((v.server, v.tool), v.tool != '') AS tools,
+export const sql = `SELECT v.verdict AS verdict, v.rule AS rule, count() AS calls, uniqExact(v.caller) AS callers, uniqExactIf((v.server, v.tool), v.tool != '') AS tools,
   sum(v.cost_nano) AS cost_nano, countIf(v.cost_source = 'unpriced') AS unpriced, toString(min(v.ts)) AS first_seen, toString(max(v.ts)) AS last_seen,
-  argMax(w.3, v.ts) AS reason, argMax(v.trace_id, v.ts) AS trace_id, argMax(v.span_id, v.ts) AS span_id
-FROM v_decisions AS v
-ARRAY JOIN arrayConcat(
-  if(v.decision = 'none', [], [(toString(v.decision), toString(v.decision_rule), v.decision_reason)]),
-  arrayMap(name -> ('shadow', toString(name), ''), v.shadow)
-) AS w
+  argMax(v.reason, v.ts) AS reason, argMax(v.trace_id, v.ts) AS trace_id, argMax(v.span_id, v.ts) AS span_id
+FROM v_verdicts AS v
 WHERE ${IN_CALLS}
 GROUP BY verdict, rule ORDER BY verdict = 'allow', calls DESC, rule LIMIT 1000`
 

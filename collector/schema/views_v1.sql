@@ -25,6 +25,16 @@ CREATE OR REPLACE VIEW {DB}.v_decisions AS
 SELECT {CALLS_NAMES}, c.decision NOT IN ('none', 'allow') AS refused
 FROM {DB}.calls AS c WHERE c.decision != 'none' OR notEmpty(c.shadow);
 
+-- What policy said, one row a verdict: of a call what decided (allow, deny, limit, invalid), and `shadow` for each that would have
+-- refused it.
+CREATE OR REPLACE VIEW {DB}.v_verdicts AS
+SELECT v.*, said.1 AS verdict, said.2 AS rule, said.3 AS reason
+FROM {DB}.v_decisions AS v
+ARRAY JOIN arrayConcat(
+  if(v.decision = 'none', [], [(toString(v.decision), toString(v.decision_rule), v.decision_reason)]),
+  arrayMap(name -> ('shadow', toString(name), ''), v.shadow)
+) AS said;
+
 -- Failures by cause and hour: equal causes have equal fingerprints.
 CREATE OR REPLACE VIEW {DB}.v_errors AS
 SELECT toStartOfHour(f.ts) AS hour, f.error_fingerprint AS error_fingerprint, f.outcome AS outcome, f.owner AS owner, f.error_type AS error_type,

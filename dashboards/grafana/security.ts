@@ -104,13 +104,9 @@ export const security: Board = {
           none: 'policy had nothing to say',
           w: 24,
           sql: `
-            SELECT w.1 AS verdict, w.2 AS rule, count() AS calls, uniqExact(caller) AS callers, argMax(w.3, f.ts) AS reason, max(f.ts) AS last,
+            SELECT verdict, rule, count() AS calls, uniqExact(caller) AS callers, argMax(f.reason, f.ts) AS reason, max(f.ts) AS last,
               argMax(f.trace_id, f.ts) AS trace_id, ${linkColumns('max(f.ts)')}
-            FROM v_decisions AS f
-            ARRAY JOIN arrayConcat(
-              if(f.decision = 'none', [], [(toString(f.decision), toString(f.decision_rule), f.decision_reason)]),
-              arrayMap(name -> ('shadow', toString(name), ''), f.shadow)
-            ) AS w
+            FROM v_verdicts AS f
             WHERE ${RAW} GROUP BY verdict, rule ORDER BY calls DESC, rule LIMIT 100`,
           columns: { trace_id: { link: TRACE_LINK } },
         }),

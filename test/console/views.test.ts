@@ -174,7 +174,7 @@ describe.skipIf(!CHROMIUM)('the console (needs Chromium)', () => {
     budgets.forEach((b, i) => {
       expect(tiles[i]).toContain(b.value)
       // No call of crm has a price: what it spent is unknown, and neither a figure nor a state.
-      expect(tiles[i]).toContain(i === crm ? 'unknown of $50' : b.state.replace('_', ' '))
+      expect(tiles[i]).toContain(i === crm ? 'unpriced of $50' : b.state.replace('_', ' '))
     })
     expect(amounts).toEqual(
       budgets.flatMap((b) => (b.value === 'crm' ? [b.amount_nano] : [b.spent_nano, b.amount_nano])),
@@ -203,7 +203,7 @@ describe.skipIf(!CHROMIUM)('the console (needs Chromium)', () => {
         )
       ).map((r) => [
         r.value,
-        r.nano === 0 && r.unpriced > 0 ? 'unknown' : String(r.nano),
+        r.nano === 0 && r.unpriced > 0 ? 'unpriced' : String(r.nano),
         r.calls.toLocaleString('en-US'),
         r.unpriced.toLocaleString('en-US'),
       ])
@@ -292,10 +292,10 @@ describe.skipIf(!CHROMIUM)('the console (needs Chromium)', () => {
       open.add(looking)
       await looking.page.goto(`${free.address}/cost?period=range&range=7d`)
       await looking.settled()
-      expect(await looking.page.textContent(`${stat('Month to date')} .stat-value`)).toBe('unknown')
+      expect(await looking.page.textContent(`${stat('Month to date')} .stat-value`)).toBe('unpriced')
       expect(await looking.page.textContent(panel('Cost over time'))).toContain('per_call_usd: 0.002')
       expect(await looking.page.textContent(panel('Budgets'))).toContain('budget_usd_per_month')
-      expect(await looking.page.textContent(panel('Costs by team'))).toContain('unknown')
+      expect(await looking.page.textContent(panel('Costs by team'))).toContain('unpriced')
       expect(await looking.page.textContent('main')).not.toMatch(/cost[^.]*\$0(?![.\d])/i)
       expect(await looking.axe()).toEqual([])
       expect(looking.wrong).toEqual([])

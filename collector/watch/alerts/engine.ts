@@ -53,6 +53,8 @@ export type Engine = {
 
 type Settings = {
   of: AlertOptions
+  /** Base of links, without a slash at its end. */
+  console_url: string
   pace: Pace
   targets: Target[]
   isQuiet: ReturnType<typeof openMaintenance>
@@ -64,6 +66,7 @@ function settingsOf(of: AlertOptions, instance: string, fallback_url: string): S
   const console_url = (alerts.console_url ?? fallback_url).replace(/\/$/, '')
   return {
     of,
+    console_url,
     pace: {
       group_by: alerts.group_by,
       group_wait_ms: alerts.group_wait_s * 1000,
@@ -164,7 +167,7 @@ export function openEngine(parts: EngineParts): Engine {
         reader,
         now_ms,
         to_ms,
-        console_url: (config.console_url ?? parts.console_url).replace(/\/$/, ''),
+        console_url: now.console_url,
         runbook_url: config.runbook_url,
         slos: await slos.count(now.of.slos, now_ms, to_ms),
       }

@@ -20,7 +20,7 @@ export async function anomalySamples(rule: AnomalyRule, look: Look, once: Once):
       summary:
         found.summary ||
         `${kind} of ${series}: ${figureText(found.value)} ${found.unit}, expected ${figureText(found.expected)}`,
-      view: 'tools',
+      view: kind === 'cost' ? 'cost' : 'tools',
       window_s: Math.min(86_400, Math.max(900, (look.now_ms - found.started_ms) / 1000)),
       series: { server, tool, team, caller },
       evidence: found.evidence || `SELECT * FROM anomalies FINAL WHERE id = ${literal(found.id)}`,
@@ -47,7 +47,7 @@ export async function budgetSamples(rule: BudgetRule, look: Look, once: Once): P
       : {}
     const labels = { ...of, budget: budget_id, period }
     return sampleOf(rule, look, share >= rule.value ? 'bad' : 'good', share, labels, () => ({
-      summary: `${figureText(share * 100)} % of the budget of ${scope} ${value} per ${period} ${rule.by === 'spent' ? 'is spent' : 'will be spent'}: ${figureText(used_nano / 1e9)} of ${figureText(amount_nano / 1e9)} USD`,
+      summary: `${figureText(share * 100)} % of the budget of ${scope} ${value} per ${period} ${rule.by === 'spent' ? 'is spent' : 'will be spent'}: ${figureText(used_nano / 1e9)} of ${figureText(amount_nano / 1e9)} USD${unpricedText(budget.unpriced)}`,
       view: 'cost',
       window_s: 86_400,
       series: of,
@@ -57,3 +57,6 @@ export async function budgetSamples(rule: BudgetRule, look: Look, once: Once): P
     }))
   })
 }
+
+const unpricedText = (calls: number): string =>
+  calls > 0 ? `, without ${figureText(calls)} unpriced calls` : ''

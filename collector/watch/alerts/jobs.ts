@@ -1,10 +1,6 @@
 /** The jobs of alerts: look at the rules, bring out messages. They share what is in memory and run under one lease. */
 import { randomUUID } from 'node:crypto'
-import type { Log } from '../../log.ts'
-import type { Metrics } from '../../metrics.ts'
-import type { CollectorOptions } from '../../options.ts'
-import type { Reader } from '../../queries/client.ts'
-import type { Store } from '../../sink/store.ts'
+import type { JobParts } from '../jobs.ts'
 import type { Job } from '../watch.ts'
 import { writeConfigNote } from './config-notes.ts'
 import { openEngine } from './engine.ts'
@@ -14,13 +10,7 @@ import { post } from './receivers/request.ts'
 const DELIVERY_EVERY_MS = 1_000
 const RESEND_TIMEOUT_MS = 10_000
 
-export type AlertJobParts = {
-  store: Store
-  reader: Reader
-  metrics: Pick<Metrics, 'count' | 'set'>
-  log: Log
-  options(): CollectorOptions
-}
+export type AlertJobParts = Omit<JobParts, 'book'>
 
 /** Where a person reaches a listener. */
 const consoleUrl = (listen: string): string =>

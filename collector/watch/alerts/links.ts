@@ -28,6 +28,8 @@ export type ViewParams = Readonly<{
   project?: string
   agent?: string
   id?: string
+  /** A call of a trace. */
+  span?: string
 }>
 
 /** Path and query of a view of the console. A tool with its server has a page of its own. */
@@ -36,14 +38,23 @@ export function consoleUrl(view: View, params: ViewParams = {}): string {
   const { id, ...named } = params
   const isTool = view === 'tools' && Boolean(named.server) && Boolean(named.tool)
   const { server, tool, ...without } = named
-  const rest = isTool ? without : named
+  const rest = isTool ? without : view === 'cost' ? ofCosts(named) : named
+  // The console knows whole milliseconds only.
   for (const [name, value] of Object.entries(rest))
-    if (value !== undefined && value !== '') query.set(name, String(value))
+    if (value !== undefined && value !== '')
+      query.set(name, typeof value === 'number' ? String(Math.round(value)) : value)
   const text = query.toString()
   const segments = isTool ? [view, server!, tool!] : id ? [view, id] : [view]
   const path = segments.map(encodeURIComponent).join('/')
   return `/${path === 'overview' ? '' : path}${text === '' ? '' : `?${text}`}`
 }
+
+/** Costs are looked at by month unless told, and know a tool with its server. */
+const ofCosts = (named: ViewParams): Readonly<Record<string, string | number | undefined>> => ({
+  ...named,
+  ...(named.from === undefined ? {} : { period: 'range' }),
+  ...(named.server && named.tool ? { tool: `${named.server}/${named.tool}` } : {}),
+})
 
 /** `base` without a slash at its end; '' leaves the path as it is. */
 export const absolute = (base: string, path: string): string => `${base.replace(/\/$/, '')}${path}`

@@ -51,7 +51,8 @@ async function annotate(rule: Rule, look: Look, shown: Shown): Promise<Annotatio
         await readTraces(look.reader, { ...series, from_ms, to_ms: look.to_ms, order: traces.order }).catch(
           () => [],
         )
-      : traces.slice(0, 3)
+      : traces.slice(0, 3).map((trace_id) => ({ trace_id, span_id: '' }))
+  const [worst] = found
   const { server = '', tool = '', team = '', caller = '', project = '', agent = '' } = series
   const panel = consoleUrl(shown.view, {
     from: from_ms - PANEL_BEFORE_MS,
@@ -68,10 +69,13 @@ async function annotate(rule: Rule, look: Look, shown: Shown): Promise<Annotatio
     panel: absolute(look.console_url, panel),
     runbook: rule.runbook || runbookUrl(look.runbook_url, shown.heading),
     evidence: shown.evidence.slice(0, TEXT_MAX),
-    ...(found.length > 0
+    ...(worst
       ? {
-          traces: found.map((id) => plain(id, 100)).join(' '),
-          trace: absolute(look.console_url, consoleUrl('trace', { id: plain(found[0]!, 100) })),
+          traces: found.map(({ trace_id }) => plain(trace_id, 100)).join(' '),
+          trace: absolute(
+            look.console_url,
+            consoleUrl('trace', { id: plain(worst.trace_id, 100), span: worst.span_id }),
+          ),
         }
       : {}),
   }

@@ -82,6 +82,12 @@ const ABOUT: Readonly<Record<CallFigure, About>> = {
   },
 }
 
+/** What evidence counts, and where. Costs are those of the prices of now: rows of calls hold what they were first rated at. */
+const seenIn = (figure: Figure): { columns: string; from: string } =>
+  figure === 'cost_usd'
+    ? { columns: 'sum(calls) AS calls, sum(unpriced) AS unpriced', from: 'v_costs' }
+    : { columns: 'count() AS calls', from: 'v_calls' }
+
 export function isBeyond(value: number, op: ThresholdRule['op'], limit: number): boolean {
   switch (op) {
     case '>':
@@ -124,6 +130,7 @@ function seenOf(rule: ThresholdRule, about: About, row: FigureRow): Sample['seen
 
 export async function thresholdSamples(rule: ThresholdRule, look: Look, once: Once): Promise<Sample[]> {
   const about = ABOUT[rule.figure as CallFigure]
+  const { columns, from } = seenIn(rule.figure)
   const { over, server, tool, team, caller, window_s } = rule
   const names = { server, tool, team, caller }
   const from_ms = look.to_ms - window_s * 1000
@@ -149,7 +156,7 @@ export async function thresholdSamples(rule: ThresholdRule, look: Look, once: On
         view: about.view,
         window_s,
         series,
-        evidence: `SELECT count() AS calls, ${about.sql} AS ${rule.figure} FROM v_calls WHERE ts >= ${momentText(from_ms)} AND ts < ${momentText(look.to_ms)} AND method != 'subscriptions/listen'${conditions(series)}`,
+        evidence: `SELECT ${columns}, ${about.sql} AS ${rule.figure} FROM ${from} WHERE ts >= ${momentText(from_ms)} AND ts < ${momentText(look.to_ms)} AND method != 'subscriptions/listen'${conditions(series)}`,
         heading: headingOf(rule),
         traces: { order: about.order },
       }

@@ -66,7 +66,7 @@ export function AlertDetails({ alert }: { alert: AlertRow }) {
     ['Since', `${clock(alert.starts_ms)}, ${ago(alert.starts_ms)}`],
     ...(alert.ends_ms > 0 ? [['Over', clock(alert.ends_ms)] as [string, Children]] : []),
     ['Value', plain(alert.value)],
-    ['Fired', `${alert.times_fired} times`],
+    ['Fired', alert.times_fired === 1 ? 'once' : `${alert.times_fired} times`],
     ...(alert.silenced ? [['Kept quiet by', alert.silenced_by] as [string, Children]] : []),
     ...Object.entries(alert.labels).filter(([name]) => !KNOWN.has(name)),
     ...(annotations.runbook

@@ -1,8 +1,9 @@
 /** Who calls: callers with their team, project and agent. */
 import type { CallerRow } from '../../../collector/queries/callers.ts'
+import { Amount } from '../amount.ts'
 import { useAnswer } from '../answer.ts'
 import { FilterBar } from '../filters.ts'
-import { bytes, count, duration, money, percent } from '../format.ts'
+import { bytes, count, duration, percent } from '../format.ts'
 import { html } from '../html.ts'
 import { When } from '../names.ts'
 import { Panel } from '../panel.ts'
@@ -100,8 +101,7 @@ export function Callers() {
           head: 'Cost',
           isNumber: true,
           value: (r: CallerRow) => r.cost_nano,
-          cell: (r: CallerRow) =>
-            r.unpriced === r.calls ? html`<span class="muted">unpriced</span>` : money(r.cost_nano),
+          cell: (r: CallerRow) => html`<${Amount} nano=${r.cost_nano} unpriced=${r.unpriced} />`,
         },
         {
           key: 'first',

@@ -1,7 +1,7 @@
 /** What models pay for reading tool definitions, and which of these nobody called. */
 import type { ContextCostRow } from '../../../collector/queries/context-costs.ts'
 import type { ContextTotals, UnusedTool } from '../../../collector/queries/unused-tools.ts'
-import { Exact } from '../amount.ts'
+import { Amount } from '../amount.ts'
 import { type Answer, useAnswer } from '../answer.ts'
 import { type CostScope, nameOf } from '../cost-scope.ts'
 import { count, percent } from '../format.ts'
@@ -13,9 +13,10 @@ import { type Column, Table } from '../table.ts'
 
 type Unused = { rows: UnusedTool[]; totals: ContextTotals[] }
 
+type Priced = { cost_nano: number | null; unpriced_tokens: number }
 /** Tokens are always known; money only where the team's tokens have a price. */
-const Cost = ({ nano }: { nano: number | null }) =>
-  nano === null ? html`<span class="muted">unpriced</span>` : html`<${Exact} nano=${nano} />`
+const Cost = ({ of }: { of: Priced }) =>
+  html`<${Amount} nano=${of.cost_nano ?? 0} unpriced=${of.unpriced_tokens} />`
 
 const LINE = 'context: { usd_per_million_input_tokens: 3.00 }'
 const unread =
@@ -44,14 +45,17 @@ function NeverCalled({ unused, team }: { unused: Answer<Unused>; team: string })
   const rows = unused.rows?.rows ?? []
   const totals = unused.rows?.totals[0]
   const tokens = rows.reduce((sum, r) => sum + r.context_tokens, 0)
-  const priced = rows.filter((r) => r.cost_nano !== null)
-  const saving = priced.length === 0 ? null : priced.reduce((sum, r) => sum + r.cost_nano!, 0)
+  const saving = {
+    cost_nano: rows.reduce((sum, r) => sum + (r.cost_nano ?? 0), 0),
+    unpriced_tokens: rows.reduce((sum, r) => sum + r.unpriced_tokens, 0),
+  }
+  const isUnpriced = rows.every((r) => r.cost_nano === null)
   return html`<${Panel} title="Listed, never called" note=${team ? `by ${team}` : 'by anybody'} class="half" answer=${unused} isEmpty=${rows.length === 0}
     empty=${totals && totals.tools > 0 ? 'Every tool that was listed was called.' : unread}>
     <div class="stats" role="group" aria-label="What leaving them out saves">
       <${Stat} name="Tools" value=${count(rows.length)} note=${totals ? `of ${count(totals.tools)} listed` : ''} />
       <${Stat} name="Tokens read" value=${count(tokens)} note=${totals && totals.context_tokens > 0 ? `${percent(tokens / totals.context_tokens)} of all` : ''} />
-      <${Stat} name="Saving" value=${html`<${Cost} nano=${saving} />`} note=${saving === null ? html`<code>${LINE}</code> prices it` : 'when they are left out'} />
+      <${Stat} name="Saving" value=${html`<${Cost} of=${saving} />`} note=${isUnpriced ? html`<code>${LINE}</code> prices it` : 'when they are left out'} />
     </div>
     <${Table} id="unused" caption="Tools listed and never called" page_size=${10} rows=${rows} columns=${UNUSED_COLUMNS} />
   </${Panel}>`
@@ -89,7 +93,7 @@ const contextColumns = (by: string): readonly Column<ContextCostRow>[] => [
     head: 'Cost',
     isNumber: true,
     value: (r) => r.cost_nano ?? -1,
-    cell: (r) => html`<${Cost} nano=${r.cost_nano} />`,
+    cell: (r) => html`<${Cost} of=${r} />`,
   },
 ]
 
@@ -129,6 +133,6 @@ const UNUSED_COLUMNS: readonly Column<UnusedTool>[] = [
     head: 'Saving',
     isNumber: true,
     value: (r) => r.cost_nano ?? -1,
-    cell: (r) => html`<${Cost} nano=${r.cost_nano} />`,
+    cell: (r) => html`<${Cost} of=${r} />`,
   },
 ]

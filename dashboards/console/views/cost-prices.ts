@@ -10,6 +10,7 @@ import { html } from '../html.ts'
 import { usePulse } from '../live.ts'
 import { Panel } from '../panel.ts'
 import { type Column, Table } from '../table.ts'
+import { momentMs } from '../time.ts'
 import type { CostSummary } from './cost.ts'
 import { HowToPrice, priceLine } from './pricing.ts'
 
@@ -99,6 +100,12 @@ const validity = ({ valid_from, valid_to }: PriceRow): string => {
     : 'always'
 }
 
+/** A price may be in the book and not hold: not yet, or no more. */
+function stateOf({ in_force, valid_from, valid_to }: PriceRow, now_ms = Date.now()): string {
+  if (!in_force || momentMs(valid_to) <= now_ms) return 'past'
+  return momentMs(valid_from) > now_ms ? 'to come' : 'in force'
+}
+
 export function Prices({ summary }: SummaryProps) {
   const prices = useAnswer<PriceRow[]>('prices', {})
   const rows = prices.rows ?? []
@@ -129,9 +136,8 @@ const PRICE_COLUMNS: readonly Column<PriceRow>[] = [
   {
     key: 'in_force',
     head: 'State',
-    value: (r) => r.in_force,
-    cell: (r) =>
-      html`<span class=${`tag ${r.in_force ? 'good' : ''}`}>${r.in_force ? 'in force' : 'past'}</span>`,
+    value: (r) => stateOf(r),
+    cell: (r) => html`<span class=${`tag ${stateOf(r) === 'in force' ? 'good' : ''}`}>${stateOf(r)}</span>`,
   },
   { key: 'calls', head: 'Calls, 30 d', isNumber: true, value: (r) => r.calls, cell: (r) => count(r.calls) },
   {

@@ -43,7 +43,8 @@ function Month({ summary }: { summary: Answer<CostSummary> }) {
     <${Stat} name="Forecast to its end" value=${total ? html`<${Amount} nano=${total.forecast_nano} unpriced=${unpriced} />` : dash}
       note=${total && !isUnknown ? 'at the pace of the last seven full days' : ''} />
     <${Stat} name="Monthly prices" value=${total ? html`<${Exact} nano=${total.fixed_nano} />` : dash} note="part of both, due as a whole" />
-    <${Stat} name="Last month" value=${total ? html`<${Exact} nano=${total.before_nano} />` : dash} href=${here({ period: 'before' })} />
+    <${Stat} name="Last month" value=${total ? html`<${Amount} nano=${total.before_nano} unpriced=${total.before_unpriced} />` : dash}
+      note=${total && total.before_unpriced > 0 ? `${count(total.before_unpriced)} unpriced calls` : ''} href=${here({ period: 'before' })} />
     <${Stat} name="Unpriced calls" value=${total ? count(unpriced) : dash} tone=${unpriced > 0 ? 'warn' : ''}
       note=${total ? (unpriced > 0 ? 'their cost is unknown, not zero' : 'every call has a price') : ''} />
   </div>`

@@ -4,11 +4,12 @@ import type { FigureRow } from '../../../collector/queries/figures.ts'
 import type { FingerprintRow } from '../../../collector/queries/fingerprints.ts'
 import type { Freshness } from '../../../collector/queries/freshness.ts'
 import type { MoverRow } from '../../../collector/queries/movers.ts'
+import { Amount } from '../amount.ts'
 import { type Answer, useAnswer } from '../answer.ts'
 import { CallChart } from '../call-chart.ts'
 import { TimeSeries } from '../chart.ts'
 import { FilterBar } from '../filters.ts'
-import { count, duration, money, percent, perTime, seconds } from '../format.ts'
+import { count, duration, percent, perTime, seconds } from '../format.ts'
 import { html } from '../html.ts'
 import { MarkList, useMarks } from '../marks.ts'
 import { Outcome, ToolLink, toolName, traceHref, When } from '../names.ts'
@@ -47,7 +48,7 @@ function Figures({ figures, span_s }: { figures: Answer<FigureRow[]>; span_s: nu
     <${Stat} name="p50" value=${f?.calls ? duration(f.p50_us) : dash} />
     <${Stat} name="p95" value=${f?.calls ? duration(f.p95_us) : dash} note=${f?.calls ? `p99 ${duration(f.p99_us)}` : ''} />
     <${Stat} name="Weir's own share" value=${f?.calls ? duration(f.overhead_p50_us) : dash} note=${f?.calls ? `p99 ${duration(f.overhead_p99_us)}` : ''} href=${to('/health')} />
-    <${Stat} name="Cost today" value=${c ? (c.calls > 0 && c.unpriced === c.calls ? 'unpriced' : money(c.cost_nano)) : dash} note=${c && c.unpriced > 0 ? `${count(c.unpriced)} calls have no price` : ''} href=${to('/cost')} />
+    <${Stat} name="Cost today" value=${c ? html`<${Amount} nano=${c.cost_nano} unpriced=${c.unpriced} />` : dash} note=${c && c.unpriced > 0 ? `${count(c.unpriced)} calls have no price` : ''} href=${to('/cost')} />
     <${Stat} name="Newest call" value=${lag ? (lag.newest_age_s === null ? 'none in a day' : seconds(Math.max(0, Math.floor(lag.newest_age_s)))) : dash} note=${lag && lag.delay_p99_s !== null ? `in the store after ${seconds(lag.delay_p99_s)}` : ''} tone=${lag && lag.lost_events > 0 ? 'warn' : ''} href=${to('/health')} />
   </div>`
 }

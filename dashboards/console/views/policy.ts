@@ -1,9 +1,10 @@
 /** What policy said: by rule, limit and budget; what was refused, and what something in shadow mode would have refused. */
 import type { DecisionRow } from '../../../collector/queries/decisions.ts'
 import type { RefusalRow } from '../../../collector/queries/refusals.ts'
+import { Amount } from '../amount.ts'
 import { useAnswer } from '../answer.ts'
 import { FilterBar, filtersOf } from '../filters.ts'
-import { count, money } from '../format.ts'
+import { count } from '../format.ts'
 import { html } from '../html.ts'
 import { eventHref, ToolLink, toolName, traceHref, When } from '../names.ts'
 import { Panel, Stat } from '../panel.ts'
@@ -88,8 +89,7 @@ const decisionColumns = () => [
     about: 'of shadow: what enforcing would have saved',
     isNumber: true,
     value: (r: DecisionRow) => r.cost_nano,
-    cell: (r: DecisionRow) =>
-      r.calls > 0 && r.unpriced === r.calls ? html`<span class="muted">unpriced</span>` : money(r.cost_nano),
+    cell: (r: DecisionRow) => html`<${Amount} nano=${r.cost_nano} unpriced=${r.unpriced} />`,
   },
   {
     key: 'first',

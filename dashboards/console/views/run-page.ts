@@ -1,6 +1,7 @@
 /** One run: what it came to, what went wrong in it, where its time went, and its calls between the spans of others. */
 import type { FoundRun } from '../../../collector/queries/find-run.ts'
 import type { Run } from '../../../collector/queries/run.ts'
+import { Amount } from '../amount.ts'
 import { useAnswer } from '../answer.ts'
 import { count, duration, money, percent } from '../format.ts'
 import { html } from '../html.ts'
@@ -82,7 +83,7 @@ function Head({ run }: { run: Run }) {
     <${Stat} name="Thinking time" value=${duration(path.idle_us)} note=${`${percent(thinking)} of it; ${path.idle_traced_us > 0 ? `${duration(path.idle_traced_us)} in spans of others` : 'no span says on what'}`} />
     <${Stat} name="At once" value=${`up to ${parallelism.max}`} note=${`${parallelism.mean.toFixed(1)} calls on average`} />
     <${Stat} name="Tokens" value=${count(tokens)} note=${`${count(run.tokens_in)} in, ${count(run.tokens_out)} out`} />
-    <${Stat} name="Cost" value=${run.unpriced > 0 && run.unpriced === run.steps.length ? 'unpriced' : money(run.cost_nano)} note=${run.unpriced > 0 ? `${count(run.unpriced)} calls have no price` : ''} />
+    <${Stat} name="Cost" value=${html`<${Amount} nano=${run.cost_nano} unpriced=${run.unpriced} />`} note=${run.unpriced > 0 ? `${count(run.unpriced)} calls have no price` : ''} />
   </div>`
 }
 

@@ -1,8 +1,9 @@
 /** What agents did: runs with their failures, loops, duration and cost; one run's page when the address names it. */
 import type { RunRow } from '../../../collector/queries/run-list.ts'
+import { Amount } from '../amount.ts'
 import { useAnswer } from '../answer.ts'
 import { FilterBar, filtersOf } from '../filters.ts'
-import { count, duration, money } from '../format.ts'
+import { count, duration } from '../format.ts'
 import { html } from '../html.ts'
 import { groupedBy, runHref, When } from '../names.ts'
 import { Panel } from '../panel.ts'
@@ -123,8 +124,7 @@ const columns = [
     head: 'Cost',
     isNumber: true,
     value: (r: RunRow) => r.cost_nano,
-    cell: (r: RunRow) =>
-      r.unpriced === r.calls ? html`<span class="muted">unpriced</span>` : money(r.cost_nano),
+    cell: (r: RunRow) => html`<${Amount} nano=${r.cost_nano} unpriced=${r.unpriced} />`,
   },
   {
     key: 'started',

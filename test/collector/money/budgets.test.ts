@@ -5,6 +5,7 @@ import { readLines } from '../../../collector/intake/lines.ts'
 import { mirrorMoney } from '../../../collector/money/mirror.ts'
 import { type BudgetRow, run as budgets } from '../../../collector/queries/budgets.ts'
 import { openReader, type Reader } from '../../../collector/queries/client.ts'
+import type { CostTotals } from '../../../collector/queries/cost-summary.ts'
 import { migrate } from '../../../collector/schema/migrate.ts'
 import { openStore, type Store } from '../../../collector/sink/store.ts'
 import { writeBatch } from '../../../collector/sink/write-batch.ts'
@@ -54,6 +55,7 @@ beforeAll(async () => {
     ...['a', 'b', 'c'].map((caller) =>
       event(lastMonth.getTime() * 1000, { caller, server: 'search', tool: 'q' }),
     ),
+    ...['first', 'second'].map((tool) => event(lastMonth.getTime() * 1000, { server: 'crm', tool })),
   ]
   const id = newBatchId()
   const bytes = segmentOf(events)
@@ -123,8 +125,10 @@ test('the console asks all of it, and is told what it cannot ask', async () => {
   ])
   expect(await ask('cost-by', { by: 'tool', from, where_tag: 'cost_center=1' })).toEqual([])
   expect(await ask('cost-series', { step: 'hour', from, team: 'steady' })).toHaveLength(7)
-  const { total } = (await ask('cost-summary', {})) as { total: { spent_nano: number; before_nano: number } }
+  const { total } = (await ask('cost-summary', {})) as { total: CostTotals }
   expect(total.spent_nano + total.before_nano).toBe(1008 * USD + 2 * 100_000_000_001)
+  expect(total.before_unpriced).toBe(2)
+  expect(total.unpriced).toBe(0)
   expect(await ask('prices', {})).toHaveLength(3)
   for (const asked of [
     { by: 'weather' },

@@ -102,7 +102,10 @@ test('it says what, where, and what to do', async () => {
     to: String(t0),
   })
   expect(annotations.traces!.split(' ')[0]).toBe(trace_id)
-  expect(annotations.trace).toBe(`https://console.example/trace/${trace_id}`)
+  const [slowest] = await bench.reader.rows<{ span_id: string }>(
+    `SELECT span_id FROM v_calls WHERE trace_id = '${trace_id}'`,
+  )
+  expect(annotations.trace).toBe(`https://console.example/trace/${trace_id}?span=${slowest!.span_id}`)
   // The evidence is SQL that a reader may run, and it shows the figure.
   const [evidence] = await bench.reader.rows<{ calls: number; p95_ms: number }>(annotations.evidence!)
   expect(evidence!.calls).toBe(2)

@@ -132,15 +132,33 @@ describe('thresholds', () => {
     await bench.calls(calls(10))
     await bench.store.insert(
       'cost_adjustments',
-      ['ts', 'event_id', 'rating', 'delta_nano', 'server', 'tool', 'method'],
+      ['ts', 'event_id', 'rating', 'delta_nano', 'cost_nano', 'cost_source', 'server', 'tool', 'method'],
       compactLines([
-        [(t0 - 2000) * 1000, crypto.randomUUID(), 1, 1_000_000_000, 'bank', 'get_balance', 'tools/call'],
+        [(t0 - 2000) * 1000, crypto.randomUUID(), 1, 1e9, 1e9, 'tool', 'bank', 'get_balance', 'tools/call'],
       ]),
       'repriced',
     )
     expect(
       await fired({ c: { figure: 'cost_usd', value: 0.99 }, d: { figure: 'cost_usd', value: 1.01 } }),
     ).toEqual(['c firing'])
+    const [alert] = await readAlerts(bench.reader)
+    expect(await guarded.rows(alert!.annotations.evidence!)).toMatchObject([{ cost_usd: 1 }])
+  })
+
+  test('the link of a cost leads to the days of the alert, and to the tool as costs know it', async () => {
+    await bench.calls(calls(10))
+    await bench.store.command(
+      "ALTER TABLE weir.calls UPDATE cost_nano = 250000000, cost_source = 'tool' WHERE 1 SETTINGS mutations_sync = 1",
+    )
+    expect(await fired({ a: { figure: 'cost_usd', over: 'tool', value: 1 } })).toHaveLength(1)
+    const [alert] = await readAlerts(bench.reader)
+    const { pathname, searchParams } = new URL(alert!.annotations.panel!, 'http://console')
+    expect(pathname).toBe('/cost')
+    expect(Object.fromEntries(searchParams)).toMatchObject({
+      period: 'range',
+      server: 'bank',
+      tool: 'bank/get_balance',
+    })
   })
 
   test('one series for each of what it is over; names narrow it, and their letters mean themselves', async () => {
