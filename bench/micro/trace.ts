@@ -4,7 +4,7 @@ import { withTraceparent } from '../../proxy/mcp/propagate.ts'
 import { trace } from '../../proxy/stages/trace.ts'
 import { understand } from '../../proxy/stages/understand.ts'
 import { handlesOf } from '../../proxy/telemetry/handles.ts'
-import { endOfInferred, InferredRuns } from '../../proxy/telemetry/inferred-runs.ts'
+import { InferredRuns } from '../../proxy/telemetry/inferred-runs.ts'
 import { newEventId, newSpanId } from '../../proxy/telemetry/random.ts'
 import { traceparent } from '../../proxy/telemetry/trace.ts'
 import { answerText, config, newCall, seal } from './fixtures.ts'
@@ -18,7 +18,7 @@ for (const era of ['legacy', 'modern'] as const) {
   // As a client counts them: without a session the numbers tell the runs apart.
   const next = (i: number): void => {
     call.id = String(i)
-    if (call.inferred) endOfInferred(call.inferred, call.received_us)
+    call.inferred?.by.end(call.inferred, call.received_us)
     stage.before(call)
   }
   micro(`trace stage, ${era}: labels, ids, run`, next, {
