@@ -14,6 +14,7 @@ import {
   forget,
   type Group,
   give,
+  ownerOf,
   type Placed,
   type Run,
   Thread,
@@ -67,8 +68,10 @@ const THREADS_MAX = 128
 const HANDLES_MAX = 50_000
 /** A share below this is a guess among several. */
 const GUESS = 0.75
-/** Whoever alone is at work and comes to the next number. */
+/** Whoever alone comes to the next number, or has it and the connection. */
 const SURE = 0.99
+/** More doubt than this is weighed against the rest. */
+const DOUBT_MAX = 0.1
 /** Two threads are taken for exchanged on another worker's word only when that was ever in doubt. */
 const DOUBT_MIN = 0.02
 /** Counts for this many conflicts: somebody starts on the connection of somebody else. */
@@ -167,16 +170,20 @@ export class InferredRuns {
     this.#note(group, thread, clue, doubt, now_us)
   }
 
-  /** The next number of whoever is alone at work: nothing to weigh. */
+  /** The next number of whoever is alone at work, or whose connection it is beyond doubt: nothing to weigh. */
   #goOn(group: Group, clue: Clue, now_us: number): Inferred | null {
     const { sequence, endpoint, connection } = clue
     if (sequence === null || clue.isIntroduction) return null
-    const { run } = group.threads[0]!
-    if (!group.threads.every((t) => t.run === run)) return null
-    const thread = group.threads.find((t) => t.endpoint === endpoint && t.prefix === sequence.prefix)
-    if (thread?.fit(sequence.n) !== 2) return null
-    const isOwn = connection !== null && thread.connections.some((c) => c.name === connection.name)
-    const evidence = isOwn ? 'sequence+connection' : 'sequence'
+    const { threads } = group
+    const held = connection === null ? null : ownerOf(group, connection.name)
+    const isSure = held !== null && held.doubt < DOUBT_MAX && group.conflicts === 0
+    const run = isSure ? held.run : threads[0]!.run
+    if (!isSure && !threads.every((t) => t.run === run)) return null
+    const thread = threads.find(
+      (t) => t.run === run && t.endpoint === endpoint && t.prefix === sequence.prefix,
+    )
+    if (thread?.fit(sequence.n) !== 2 || thread.trust < 1 - DOUBT_MAX) return null
+    const evidence = held?.run === run ? 'sequence+connection' : 'sequence'
     return this.#place(group, clue, thread, evidence, SURE, now_us)
   }
 

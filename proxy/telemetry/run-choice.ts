@@ -141,15 +141,18 @@ class Choice {
     const best = this.#options.reduce((a, b) =>
       b.weight > a.weight || (b.weight === a.weight && b.last_us < a.last_us) ? b : a,
     )
-    // Several ways to one run are one possibility.
-    const most = new Map<Run | null, number>()
-    for (const { run, weight } of this.#options)
-      most.set(run, Math.max(weight, most.get(run) ?? Number.NEGATIVE_INFINITY))
-    let sum = 0
-    for (const weight of most.values()) sum += Math.exp(weight - best.weight)
-    const near = this.#options.filter((o) => o !== best && o.thread && best.weight - o.weight < RIVAL)
-    const isUnique = this.#options.filter((o) => o.way === 'next').length === 1
-    return { best, share: 1 / sum, rivals: near.map((o) => o.thread!), owner, voter, isUnique }
+    let sum = 1
+    let numbered = 0
+    const rivals: Thread[] = []
+    for (const option of this.#options) {
+      if (option.way === 'next') numbered++
+      // Several ways to the best run are one possibility.
+      if (option.run === best.run) continue
+      const behind = best.weight - option.weight
+      sum += Math.exp(-behind)
+      if (option.thread !== null && behind < RIVAL) rivals.push(option.thread)
+    }
+    return { best, share: 1 / sum, rivals, owner, voter, isUnique: numbered === 1 }
   }
 
   #add(
