@@ -248,7 +248,7 @@ class Choice {
   /** The call is `run`'s by connection or handle, but not by its number: what was taken for another's may be its. */
   #repair(run: Run): void {
     const own = this.#runs.get(run)
-    if (!own || own.some((t) => this.#isHere(t) && t.fit(this.#n) > 0)) return
+    if (!own || own.some((t) => this.#isHere(t) && t.fit(this.#n) === 2)) return
     const mine = own.find((t) => this.#isHere(t))
     const aside = this.#aside(run, own) + NEXT
     const doubled = mine?.doubtAt(this.#n) ?? 0
