@@ -358,7 +358,7 @@ export class Worker {
       sawResult: (call, text) => {
         if (recorder.capture.keeps(call).results) call.captured_result = recorder.capture.mask(text)
         if (trusted.has(call.server)) this.#reportedCost(call, text)
-        if (call.inferred) holdHandles(call, text, rules, this.#runs)
+        if (call.inferred) holdHandles(call, text, rules)
         if (call.outcome === 'input_required') this.#questions.required(call, text)
         validation.saw(call, text)
         if (call.endpoint.server === '') return
