@@ -107,6 +107,10 @@ export const isAbout = (rule: Rule, caller: CallerFacts): boolean =>
   anyFits(rule.teams, caller.team) &&
   (rule.roles === null || caller.roles.some((role) => anyFits(rule.roles, role)))
 
+/** Whether a rule may be about something of a kind that is no tool. */
+export const isOfKind = (rule: Rule, kind: Kind): boolean =>
+  rule.isOfAll || (kind === 'prompt' ? rule.prompts !== null : kind !== 'other' && rule.resources !== null)
+
 /** Whether a rule is about this target, by its patterns. */
 export function concerns(rule: Rule, { kind, server, name }: Target): boolean {
   if (!anyFits(rule.servers, server)) return false

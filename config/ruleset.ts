@@ -14,6 +14,8 @@ import {
   concerns,
   factsOf,
   isAbout,
+  isOfKind,
+  type Kind,
   mayFit,
   NO_TARGET,
   NOTHING,
@@ -48,6 +50,8 @@ const BEYOND_SERVER: Unknown = new Set<Variable>([
   'client',
 ])
 const BEYOND_SERVER_AND_TIME: Unknown = new Set<Variable>([...BEYOND_SERVER, 'now'])
+/** Of a thing that nobody has named. What is no tool has no annotations, and the name of no tool. */
+const BEYOND_KIND: Unknown = new Set<Variable>(['method', 'prompt', 'resource', 'args', 'client', 'now'])
 /** Still open once the caller is known, and once the target is known too. */
 const BEYOND_CALLER: Unknown = new Set<Variable>([...BEYOND_SERVER_AND_TIME, 'server'])
 const BEYOND_TARGET: Unknown = new Set<Variable>(['args', 'client', 'now'])
@@ -128,6 +132,8 @@ export class CallerRules {
   readonly #defaults: Defaults
   /** By server: the config names them. */
   readonly #reach = new Map<string, Reach>()
+  /** By server and kind. */
+  readonly #refusals = new Map<string, boolean>()
 
   constructor(
     caller: CallerFacts,
@@ -154,6 +160,28 @@ export class CallerRules {
   isFree(server: string): boolean {
     if (this.#scope !== null || this.#defaults.hasAllow || this.#defaults.hasShadowAllow) return false
     return !this.#rules.some((rule) => anyFits(rule.servers, server))
+  }
+
+  /** Whether a thing of this kind could be refused at the server, as far as one can tell without knowing which. */
+  mayRefuse(server: string, kind: Kind): boolean {
+    const key = `${kind} ${server}`
+    let found = this.#refusals.get(key)
+    if (found === undefined) {
+      found = this.#mayRefuse(server, kind)
+      this.#refusals.set(key, found)
+    }
+    return found
+  }
+
+  #mayRefuse(server: string, kind: Kind): boolean {
+    if (this.#scope !== null || this.#defaults.hasAllow) return true
+    const facts = factsOf(this.#caller, { ...NO_TARGET, kind, server }, NOTHING)
+    return this.#rules.some((rule) => {
+      if (rule.isAllow || rule.isShadow || !anyFits(rule.servers, server) || !isOfKind(rule, kind))
+        return false
+      fillPurse(WORK_MAX)
+      return ask(rule.condition, facts, BEYOND_KIND) !== false
+    })
   }
 
   /** Whether any call to the server may be let pass, as far as one can tell without knowing which. */

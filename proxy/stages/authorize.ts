@@ -1,7 +1,7 @@
 /**
  * Whether the caller may do what it asks for: the rules of the config and the scope of its credential. What is forbidden is
- * answered as what does not exist, byte for byte and by the same way: while there are rules about a server, Weir itself answers for
- * tools that the server does not list. Fails closed: without the server's list no tool of it is called.
+ * answered as what does not exist, byte for byte and by the same way: while rules could refuse a tool, prompt or resource of a
+ * server, Weir itself answers for those that the server does not list. Fails closed: without its list none of them is used.
  */
 
 import type { Target } from '../../config/rule.ts'
@@ -10,7 +10,8 @@ import type { ErrorCode } from '../../event/error-table.ts'
 import type { Call } from '../call.ts'
 import type { Definition } from '../definitions.ts'
 import { WeirError } from '../errors.ts'
-import { type Gate, record, targetOf } from '../gate.ts'
+import { type Gate, isListedKind, record, resourceTarget, targetOf } from '../gate.ts'
+import type { ListedKind } from '../listed.ts'
 import { paramsFault } from '../mcp/ladder.ts'
 import { decodeHeaderValue } from '../mcp/param-headers.ts'
 import type { Stage } from '../pipeline.ts'
@@ -40,7 +41,9 @@ function checkParams(call: Call, definition: Definition): void {
   if (fault) throw new WeirError('header_mismatch', 'Mcp-Param')
 }
 
-function refuse(target: Pick<Target, 'kind'>): never {
+function refuse(target: Pick<Target, 'kind'>, isListKnown = true): never {
+  // Of what is forbidden too, or it would be told from what is unknown while its server is in trouble.
+  if (!isListKnown) throw new WeirError('upstream_unavailable', 'what it has cannot be listed')
   throw new WeirError(UNKNOWN[target.kind])
 }
 
@@ -51,25 +54,50 @@ function judgeTool(
   definition: Definition | null,
 ): void | Promise<void> {
   if (definition === null) {
-    if (!gate.definitions.knowsList(call))
-      throw new WeirError('upstream_unavailable', 'its tools cannot be listed')
     // As much work as for a tool that exists, and nothing kept of names that clients make up.
     gate.judge(call, { ...target, name: '', annotations: UNANNOTATED })
-    return refuse(target)
+    return refuse(target, gate.definitions.knowsList(call))
   }
   const annotations = gate.usesAnnotations ? definition.annotations : UNANNOTATED
   if (record(call, gate.judge(call, { ...target, annotations }))) return checkParams(call, definition)
   // For a name that is not listed the list is read again; so it is for one that is not to be known, or the time would tell.
-  const asked = gate.definitions.fresh(call)
-  return asked instanceof Promise ? asked.then(() => refuse(target)) : refuse(target)
+  const end = (): never => refuse(target, gate.definitions.knowsList(call))
+  const asked = gate.definitions.seek(call)
+  return asked ? asked.then(end) : end()
+}
+
+type ListedTarget = Omit<Target, 'annotations'> & { readonly kind: ListedKind }
+
+/** Of several things one call names, it may use all or is told that one does not exist. */
+function judgeListed(gate: Gate, call: Call, targets: readonly ListedTarget[]): void | Promise<void> {
+  const [first] = targets
+  if (!first) return
+  const { kind } = first
+  const { listed } = gate
+  const judged = targets.map((target) => gate.judge(call, { ...target, annotations: UNANNOTATED }))
+  const forbidden = judged.find(({ verdict }) => verdict !== 'allow')
+  // What is forbidden is looked for as what nobody lists: as much work as for an unknown name.
+  const isThere = (): boolean =>
+    targets.every(({ name }) => listed.has(call, kind, forbidden ? '' : name)) && !forbidden
+  const pass = (): void => void record(call, judged[0]!)
+  if (isThere()) {
+    listed.use(call, kind)
+    return pass()
+  }
+  const end = (): void => {
+    if (isThere()) return pass()
+    if (forbidden) record(call, forbidden)
+    refuse(first, listed.isWhole(call, kind))
+  }
+  const asked = listed.seek(call, kind)
+  return asked ? asked.then(end) : end()
 }
 
 /** A listen stream names the resources it wants to hear of. */
-function checkSubscriptions(gate: Gate, call: Call): void {
+function subscriptionsOf(call: Call): ListedTarget[] {
   const wanted = call.message?.params?.notifications as { resourceSubscriptions?: unknown } | undefined
   const uris = Array.isArray(wanted?.resourceSubscriptions) ? wanted.resourceSubscriptions : []
-  for (const uri of uris)
-    if (!record(call, gate.judgeSubscription(call, call.server, uri))) refuse({ kind: 'resource' })
+  return uris.map((uri) => ({ ...resourceTarget(call, call.server, uri), kind: 'resource' }))
 }
 
 export const authorize = (gate: Gate): Stage => ({
@@ -78,11 +106,16 @@ export const authorize = (gate: Gate): Stage => ({
   needs: 'target',
   before(call) {
     if (call.method === 'subscriptions/listen' && call.endpoint.server !== '')
-      return checkSubscriptions(gate, call)
+      return gate.mayRefuse(call.identity!, call.server, 'resource')
+        ? judgeListed(gate, call, subscriptionsOf(call))
+        : undefined
     const target = targetOf(call)
     if (target === null) return
     checkHeaders(call, target.name)
-    if (target.kind !== 'tool' || gate.isFree(call.identity!, call.server)) {
+    const { kind } = target
+    if (isListedKind(kind) && gate.mayRefuse(call.identity!, call.server, kind))
+      return judgeListed(gate, call, [{ ...target, kind }])
+    if (kind !== 'tool' || gate.isFree(call.identity!, call.server)) {
       if (!record(call, gate.judge(call, { ...target, annotations: UNANNOTATED }))) refuse(target)
       return
     }
