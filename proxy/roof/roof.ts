@@ -101,7 +101,7 @@ export class Roof implements Route {
         return this.#toOwner(
           call,
           roof,
-          { server: await resourceOwner(this.#learned, roof, call.message!.params?.uri), name: '' },
+          { server: await this.#resourceOwner(call, roof, call.message!.params?.uri), name: '' },
           null,
         )
       case 'completion/complete':
@@ -328,7 +328,7 @@ export class Roof implements Route {
   // --- to one server ----------------------------------------------------------------------------------------------
 
   async #owner(call: Call, roof: RoofSession, list: 'tools/list' | 'prompts/list'): Promise<Owned> {
-    const unknown = this.#names.toLearn(call.exposed_name, list, Date.now())
+    const unknown = this.#names.toLearn(call.exposed_name, list, Date.now(), this.#env.gate !== null)
     if (unknown.length > 0)
       await Promise.allSettled(unknown.map((server) => learn(this.#learned, roof, server, list)))
     const owned = this.#names.resolve(call.exposed_name)
@@ -341,6 +341,10 @@ export class Roof implements Route {
     return owned
   }
 
+  #resourceOwner(call: Call, roof: RoofSession, uri: unknown): Promise<string> {
+    return resourceOwner(this.#env, call, this.#learned, roof, uri)
+  }
+
   async #complete(call: Call, roof: RoofSession): Promise<void> {
     const ref = call.message!.params?.ref as { type?: unknown; name?: unknown; uri?: unknown } | undefined
     if (ref?.type === 'ref/prompt' && typeof ref.name === 'string') {
@@ -349,7 +353,7 @@ export class Roof implements Route {
       return this.#toOwner(call, roof, owned, ['params', 'ref', 'name'])
     }
     if (ref?.type === 'ref/resource') {
-      const server = await resourceOwner(this.#learned, roof, ref.uri)
+      const server = await this.#resourceOwner(call, roof, ref.uri)
       return this.#toOwner(call, roof, { server, name: '' }, null)
     }
     throw new WeirError('params_invalid', 'ref is neither ref/prompt nor ref/resource')

@@ -173,7 +173,7 @@ export class MergedStream {
 export function openRoofStream(
   call: Call,
   roof: RoofSession,
-  { questions, gate }: Pick<RelaySurroundings, 'questions' | 'gate'>,
+  { questions, gate, mayHear }: Pick<RelaySurroundings, 'questions' | 'gate' | 'mayHear'>,
 ): void {
   const heard = new Map<string, Member>()
   const stream = new MergedStream(call, () => {
@@ -192,6 +192,7 @@ export function openRoofStream(
         upstream.send('GET', memberHeaders(upstream, roof.caller, member), null, handler, true),
       hear: (json) => {
         questions.heard(call, upstream, json)
+        if (!mayHear(call, upstream.name, json)) return
         stream.write(messageFrame(fromServer(upstream.name, json)))
       },
     })
