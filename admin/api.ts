@@ -3,7 +3,7 @@
  * config/. Invariant: every route but the document passes the door before its body is read.
  */
 import swagger from '@fastify/swagger'
-import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
+import { type FastifyInstance, type FastifyRequest, type FastifyServerFactory, fastify } from 'fastify'
 import type { AdminConfig } from '../config/admin.ts'
 import type { Log } from '../event/log.ts'
 import { type Admitted, admit } from './door.ts'
@@ -32,7 +32,12 @@ export type ApiOptions = {
   admin(): AdminConfig
   readonly log: Log
   readonly version: string
+  /** Makes the server; not set: one that speaks plain HTTP. */
+  readonly serverFactory?: FastifyServerFactory | undefined
 }
+
+/** How long a request may take to arrive. */
+export const REQUEST_MAX_MS = 60_000
 
 const BODY_MAX = 1024 * 1024
 const DOCUMENT = '/openapi.json'
@@ -49,10 +54,12 @@ export async function buildApi({
   admin,
   log,
   version,
+  serverFactory,
 }: ApiOptions): Promise<FastifyInstance> {
   const app = fastify({
     bodyLimit: BODY_MAX,
-    requestTimeout: 60_000,
+    requestTimeout: REQUEST_MAX_MS,
+    ...(serverFactory ? { serverFactory } : {}),
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: NAME_MAX },
   })

@@ -164,6 +164,7 @@ export async function listenersOf(config: Config, pid: number): Promise<Listener
     ...config.listen.map(({ address }, i): [string, string] => [listenSetting(config, i), address]),
     ['console.listen', config.console.listen],
     ...(config.store.url === undefined ? [['store.listen', config.store.listen] as [string, string]] : []),
+    ...(config.admin.listen === undefined ? [] : [['admin.listen', config.admin.listen] as [string, string]]),
   ]
   return Promise.all(
     places.map(async ([setting, address]): Promise<Listener> => {

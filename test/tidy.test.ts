@@ -52,7 +52,7 @@ const MAY_USE: Record<Room, readonly string[]> = {
   config: ['config/', 'event/'],
   // What is counted, and how: pure, for the keeper, the workers and whoever asks what would have been.
   limits: ['limits/', 'config/', 'event/'],
-  // What proxy and collector both need of the network. Knows no call and no login.
+  // What several processes need of the network. Knows no call and no login.
   net: ['net/', 'config/', 'event/'],
   // The supervisor ships the spool, keeps counts and merges the metrics: it knows those two rooms of the proxy, and how each process is started.
   supervisor: [
@@ -71,7 +71,7 @@ const MAY_USE: Record<Room, readonly string[]> = {
     'admin/options.ts',
   ],
   // It writes weir.yaml and asks the supervisor to take that over: no store, no calls.
-  admin: ['admin/', 'config/', 'event/', 'supervisor/link.ts'],
+  admin: ['admin/', 'config/', 'event/', 'net/', 'supervisor/link.ts'],
   proxy: ['proxy/', 'config/', 'event/', 'limits/', 'net/', 'supervisor/link.ts'],
   store: ['store/', 'event/', 'supervisor/link.ts'],
   // Of limits only what it is asked for: it enforces none.
@@ -82,6 +82,7 @@ const MAY_USE: Record<Room, readonly string[]> = {
     'config/',
     'event/',
     'limits/',
+    'net/',
     'supervisor/',
     'collector/queries/',
     'collector/sink/',

@@ -243,6 +243,10 @@ const FILES: Record<string, [text: string, ...problems: string[]]> = {
     'callers: { a: {} }\nauth: { public_url: "https://w.example", oauth: [ { issuer: "https://a.example", console: { client_id: c, scopes: [openid] } } ] }',
     '2:116 auth.oauth[0].console.scopes[0]: openid is always asked for\n    fix: write something like email',
   ],
+  'an admin API that asks for certificates that nobody has to show': [
+    `admin: { tls: { cert: a, key: b, client_ca: c, client_auth: optional } }`,
+    '1:48 admin.tls.client_auth: optional lets in whoever shows no certificate, and the admin API knows nobody by one\n    fix: write client_auth: required, or leave it out',
+  ],
   'client certificates without an authority': [
     'listen: [ { address: "127.0.0.1:1", tls: { cert: a, key: b, client_auth: required } } ]',
     '1:74 listen[0].tls.client_auth: client_auth: required needs `client_ca`, the authorities to trust\n    fix: write something like client_ca: tls/clients-ca.crt',
