@@ -1,13 +1,13 @@
 /** What `auth`, `console.public_url`, `listen[].tls` and `callers.<name>.certificates` cannot tell each alone. */
 import { hostOf, isLoopback } from './address.ts'
-import type { Issuer } from './oauth.ts'
+import type { Auth, Issuer } from './oauth.ts'
 import type { Config } from './schema.ts'
 
 type Add = (path: PropertyKey[], message: string, fix: string) => void
 
 /** Whether anybody is known by name: then whoever is not, is refused. */
 export const knowsCallers = ({ callers, auth }: Pick<Config, 'callers' | 'auth'>): boolean =>
-  Object.keys(callers).length > 0 || auth.oauth.length > 0
+  Object.keys(callers).length > 0 || tokenIssuers(auth).length > 0
 
 /** Returns warnings; problems go to `add`. */
 export function checkAccess(config: Config, add: Add): string[] {
@@ -54,8 +54,12 @@ export function checkAccess(config: Config, add: Add): string[] {
 }
 
 /** Whether no token of this server opens a call: it is there for logins to the console. */
-export const isForLoginsAlone = ({ callers, console: login }: Issuer): boolean =>
+const isForLoginsAlone = ({ callers, console: login }: Issuer): boolean =>
   callers.length === 0 && login !== undefined
+
+/** The servers whose tokens open calls. */
+export const tokenIssuers = ({ oauth }: Pick<Auth, 'oauth'>): Issuer[] =>
+  oauth.filter((server) => !isForLoginsAlone(server))
 
 /** Logins to the console: each at an address of its own, which browsers reach, and for somebody. */
 function checkLogins({ auth, callers, console: own }: Config, add: Add): void {

@@ -36,10 +36,10 @@ export type Person = {
 const isMailVerified = ({ email_verified: said }: Claims): boolean =>
   said === undefined || said === true || said === 'true'
 
-/** Claims by which a person is known here, besides `sub`. */
-export const neededClaims = ({ console: { caller }, claims: { roles } }: LoginIssuer): string[] => [
-  ...caller,
-  ...roles,
+/** Claims that have to be known of a person. */
+export const neededClaims = ({ console: login, claims }: LoginIssuer): string[] => [
+  ...login.caller,
+  ...(login.roles === undefined ? [] : claims.roles),
 ]
 
 /** Null when no claim names a caller. Throws TokenRefused for a claim that is not what it should be. */

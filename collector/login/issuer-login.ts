@@ -13,7 +13,7 @@ import type { Pending } from './pending.ts'
 /** An issuer that was away just now is not asked again for everybody who tries. */
 const COOLDOWN_MS = 5_000
 
-/** `message`: for the log; nothing in it was sent by the browser or the issuer. */
+/** `message`: for the log; of what a browser or issuer sent it repeats words of the protocol alone. */
 export class LoginFailed extends Error {
   readonly failure: LoginFailure
   constructor(failure: LoginFailure, message: string) {
@@ -45,9 +45,9 @@ export class IssuerLogin {
   /** A new login and where to send the browser with it. Throws LoginFailed. */
   async begin(redirect_uri: string, to: string): Promise<{ pending: Pending; url: URL }> {
     const configuration = await this.#configuration()
-    const { id, scopes } = this.issuer.console
+    const { scopes } = this.issuer.console
     const pending = {
-      id,
+      issuer: this.issuer.issuer,
       state: client.randomState(),
       nonce: client.randomNonce(),
       verifier: client.randomPKCECodeVerifier(),

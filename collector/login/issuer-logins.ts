@@ -67,7 +67,7 @@ export function openIssuerLogins(
       const issuer = issuers.get(id)
       if (!issuer) return null
       const kept = sealed === null ? null : await pending.open(sealed)
-      if (kept?.id !== id)
+      if (kept?.issuer !== issuer.issuer.issuer)
         throw new LoginFailed('login_expired', 'this browser brought no login that is under way')
       const url = new URL(callback(id) + search)
       // A stranger's link must not use up the login.

@@ -9,10 +9,12 @@ import { EncryptJWT, jwtDecrypt } from 'jose'
 /** A person types a password and finds a second factor in this time. */
 export const PENDING_S = 600
 const SPENT_MAX = 10_000
+/** It has to fit into the cookie, encoded. */
+const PATH_MAX = 1_000
 
 export type Pending = {
-  /** Name of the login in the config. */
-  readonly id: string
+  /** At which it was begun. */
+  readonly issuer: string
   readonly state: string
   readonly nonce: string
   readonly verifier: string
@@ -41,8 +43,8 @@ export function openPendingLogins(now_ms: () => number = Date.now): PendingLogin
     async open(sealed) {
       try {
         const { payload } = await jwtDecrypt<Pending>(sealed, key, { currentDate: new Date(now_ms()) })
-        const { id, state, nonce, verifier, to } = payload
-        return { id, state, nonce, verifier, to }
+        const { issuer, state, nonce, verifier, to } = payload
+        return { issuer, state, nonce, verifier, to }
       } catch {
         return null
       }
@@ -59,11 +61,12 @@ export function openPendingLogins(now_ms: () => number = Date.now): PendingLogin
 
 /** A path of the console to go to after a login; `/` for whatever could lead elsewhere. */
 export function returnPath(asked: unknown): string {
-  if (typeof asked !== 'string' || asked.length > 1_000 || !asked.startsWith('/')) return '/'
+  if (typeof asked !== 'string' || !asked.startsWith('/')) return '/'
   // What a browser would make of it, backslashes, tabs and dots included.
   const here = 'http://console.invalid'
   const url = URL.parse(asked, here)
   if (url === null || url.origin !== here) return '/'
   if (/^\/(?:\/|api(?:\/|$)|login(?:\/|$))/.test(url.pathname)) return '/'
-  return url.pathname + url.search
+  const path = url.pathname + url.search
+  return path.length > PATH_MAX ? '/' : path
 }

@@ -19,11 +19,8 @@ function App() {
     session().then(setState, () => setState({ ...CLOSED, open: true }))
   }
   useEffect(() => {
-    // What may be offered has to be asked for.
-    whenLoginIsNeeded(() => {
-      setState((before) => ({ ...CLOSED, offers: before?.offers ?? [] }))
-      look()
-    })
+    // Before the first answer there is nothing to close: it says itself whether the console is open.
+    whenLoginIsNeeded(() => setState((before) => before && { ...CLOSED, offers: before.offers }))
     look()
   }, [])
   if (state && (!state.open || place.path === LOGIN_PATH))

@@ -2,7 +2,6 @@
  * What a client that may not come in is told about where to get a token: the resource it asked for, the challenge of a 401, 403
  * or 400, and the metadata document. Pure. Source: RFC 9728, RFC 6750 (section 3), MCP authorization.
  */
-import { isForLoginsAlone } from '../../config/access-check.ts'
 import type { Auth } from '../../config/oauth.ts'
 import type { ScopePolicy } from './scopes.ts'
 
@@ -78,9 +77,7 @@ export function resourceMetadata(
   const scopes = firstScopes(policy, resource)
   return {
     resource: resource.base + resource.path,
-    authorization_servers: auth.oauth
-      .filter((server) => !isForLoginsAlone(server))
-      .map(({ issuer }) => issuer),
+    authorization_servers: auth.oauth.map(({ issuer }) => issuer),
     ...(scopes.length > 0 ? { scopes_supported: scopes } : {}),
     bearer_methods_supported: ['header'],
     resource_name: 'Weir',

@@ -235,6 +235,10 @@ const FILES: Record<string, [text: string, ...problems: string[]]> = {
     'callers: { a: {} }\nconsole: { listen: "0.0.0.0:7333" }\nauth: { public_url: "https://w.example", oauth: [ { issuer: "https://a.example", console: { client_id: c } } ] }',
     '3:82 auth.oauth[0].console: it is not said where browsers reach the console, to which the login leads back\n    fix: set console.public_url, for example https://weir.example.com',
   ],
+  'a login to the console in the place of callers': [
+    'listen: 0.0.0.0:7332\nauth: { oauth: [ { issuer: "https://a.example", callers: [], console: { client_id: c, callers: ["*"] } } ] }',
+    '1:1 listen: listening beyond this machine without `callers` would let anyone in\n    fix: add callers with keys, or auth.oauth, or listen on 127.0.0.1',
+  ],
   'a console whose name is not safe': [
     'console: { public_url: "http://weir.example.com" }',
     '1:24 console.public_url: expected an https:// URL without user, query and fragment (http:// on loopback only)\n    fix: write something like https://login.example.com',

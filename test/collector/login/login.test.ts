@@ -367,6 +367,13 @@ describe('a login that is not what it should be opens nothing', () => {
     const response = await fetch(elsewhere, { redirect: 'manual', headers: { ...FAR, cookie } })
     await staysOut(new VisitorBrowser(), { url: elsewhere, response, text: '' }, 'login_expired')
     expect(liar.asked).toHaveLength(asked)
+    // Nor one that has taken the place of the issuer meanwhile.
+    const { browser: fourth, back: late } = await returning()
+    const lying = options().login.issuers[1]!
+    const taken = { ...lying, console: { ...lying.console, id: 'sso' } }
+    collector.reload({ ...options(), login: { ...options().login, issuers: [taken] } })
+    await staysOut(fourth, await fourth.get(late), 'login_expired')
+    expect(liar.asked).toHaveLength(asked)
   })
 
   test('an issuer whose metadata name another one is not gone to', async () => {

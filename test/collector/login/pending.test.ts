@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { openLogins } from '../../../collector/api/logins.ts'
 import { openPendingLogins, PENDING_S, returnPath } from '../../../collector/login/pending.ts'
 
-const LOGIN = { id: 'sso', state: 's', nonce: 'n', verifier: 'v', to: '/tools' }
+const LOGIN = { issuer: 'https://login.example.com', state: 's', nonce: 'n', verifier: 'v', to: '/tools' }
 
 test('expired login: what took too long is none, nor what another collector has sealed', async () => {
   let now_ms = 1_800_000_000_000
@@ -67,6 +67,7 @@ test.each([
   '/login/sso',
   '/api/logout',
   `/${'x'.repeat(1_000)}`,
+  `/${'é'.repeat(200)}`,
   undefined,
   ['/tools', '/x'],
 ])('open redirect: %j leads to the overview', (asked) => {
