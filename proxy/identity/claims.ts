@@ -11,7 +11,8 @@ import { type Identity, NO_ROLES, tagsOf } from './identity.ts'
 const NAME_CHARS_MAX = 100
 const ROLES_MAX = 256
 const SCOPES_MAX = 1000
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/
+/** Controls and what is not seen: with those a name reads as another one. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u
 
 export type Claims = Readonly<Record<string, unknown>>
 
@@ -45,7 +46,7 @@ function nameOf(claims: Claims, names: readonly string[], what: string): string 
   if (
     typeof value !== 'string' ||
     value.length > NAME_CHARS_MAX ||
-    CONTROL.test(value) ||
+    UNSEEN.test(value) ||
     value.trim() !== value
   )
     throw new TokenRefused(`The claim for the ${what} is not a name`)
@@ -61,7 +62,7 @@ function wordsOf(claims: Claims, names: readonly string[], what: string, max: nu
     const words = typeof value === 'string' ? value.split(' ').filter((word) => word !== '') : value
     if (!Array.isArray(words)) throw new TokenRefused(`The claim for the ${what} is no list of words`)
     for (const word of words) {
-      if (typeof word !== 'string' || word.length > NAME_CHARS_MAX || CONTROL.test(word))
+      if (typeof word !== 'string' || word.length > NAME_CHARS_MAX || UNSEEN.test(word))
         throw new TokenRefused(`The claim for the ${what} holds something that is not a word`)
       found.add(word)
     }
