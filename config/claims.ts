@@ -6,7 +6,8 @@ import type { Issuer } from './oauth.ts'
 
 const NAME_CHARS_MAX = 100
 const ROLES_MAX = 256
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/
+/** Controls and what is not seen: with those a name reads as another one. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u
 
 export type Claims = Readonly<Record<string, unknown>>
 
@@ -41,7 +42,7 @@ export function nameOf(claims: Claims, names: readonly string[], what: string): 
   if (
     typeof value !== 'string' ||
     value.length > NAME_CHARS_MAX ||
-    CONTROL.test(value) ||
+    UNSEEN.test(value) ||
     value.trim() !== value
   )
     throw new TokenRefused(`The claim for the ${what} is not a name`)
@@ -57,7 +58,7 @@ export function wordsOf(claims: Claims, names: readonly string[], what: string, 
     const words = typeof value === 'string' ? value.split(' ').filter((word) => word !== '') : value
     if (!Array.isArray(words)) throw new TokenRefused(`The claim for the ${what} is no list of words`)
     for (const word of words) {
-      if (typeof word !== 'string' || word.length > NAME_CHARS_MAX || CONTROL.test(word))
+      if (typeof word !== 'string' || word.length > NAME_CHARS_MAX || UNSEEN.test(word))
         throw new TokenRefused(`The claim for the ${what} holds something that is not a word`)
       found.add(word)
     }

@@ -172,7 +172,7 @@ function boundTo(cnf: unknown): string {
   if (cnf === undefined) return ''
   const thumbprint =
     typeof cnf === 'object' && cnf !== null ? (cnf as Record<string, unknown>)['x5t#S256'] : null
-  if (typeof thumbprint !== 'string' || Object.keys(cnf as object).length !== 1)
+  if (typeof thumbprint !== 'string' || thumbprint === '' || Object.keys(cnf as object).length !== 1)
     throw new TokenRefused('The token is bound to a key that cannot be checked here')
   return thumbprint
 }
