@@ -11,6 +11,7 @@ import { insert } from './scenarios/insert.ts'
 import { path } from './scenarios/path.ts'
 import { policy } from './scenarios/policy.ts'
 import { runs } from './scenarios/runs.ts'
+import { secrecy } from './scenarios/secrecy.ts'
 import { soak } from './scenarios/soak.ts'
 import { sse } from './scenarios/sse.ts'
 import { stages } from './scenarios/stages.ts'
@@ -19,7 +20,18 @@ import { stopAll } from './support/children.ts'
 import { commitOf, loadNow, machineOf, type Provenance, ROOT } from './support/machine.ts'
 import { holds, type RunOptions, type Scenario } from './support/scenario.ts'
 
-const SCENARIOS: readonly Scenario[] = [path, stages, policy, sse, soak, insert, freshness, runs, answers]
+const SCENARIOS: readonly Scenario[] = [
+  path,
+  stages,
+  policy,
+  secrecy,
+  sse,
+  soak,
+  insert,
+  freshness,
+  runs,
+  answers,
+]
 
 const USAGE = `usage: npm run bench -- [--quick] [--gate] [--seed n] [--data folder] [scenario...]
 

@@ -109,6 +109,7 @@ const OWNERS: Record<string, RegExp> = {
   'oidc-provider': /^test\//,
   undici: /^(proxy\/(upstream|roof)\/|bench\/|test\/)/,
   ioredis: /^(supervisor\/limits\/fleet\.ts|test\/|bench\/)/,
+  'rate-limiter-flexible': /^bench\//,
   chdb: /^(store\/engine\.ts|test\/store\/)/,
   fastify: /^(collector\/|admin\/|test\/)/,
   '@fastify/swagger': /^admin\/api\.ts$/,

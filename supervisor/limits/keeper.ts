@@ -94,6 +94,7 @@ export class Keeper {
           log,
           entryOf: (key) => this.#entries.get(entryIdOf(key)) ?? null,
           held: () => this.#allHeld(),
+          stoodIn: () => this.#fallback?.rates(clock()) ?? [],
           // Anew each time: what was taken while it was away has been told to it.
           onChange: () => {
             this.#fallback = null
