@@ -98,6 +98,23 @@ test('what follows an initialize without a session is of its run, though it does
   expect(put('0', { method: 'tools/list', client_name: 'other' }).run_id).not.toBe(begun.run_id)
 })
 
+test('where no clue is to be read, an introduction begins no run', () => {
+  const runs = new InferredRuns()
+  const rules = runRules(parseConfig('runs: { evidence: [] }\n', 'weir.yaml').config, 1)
+  const put = (id: string, method: string): string => {
+    const call = makeCall({}, undefined, { id, kind: 'request', method })
+    traceCall(call, 'parent', rules, runs)
+    call.inferred!.by.end(call.inferred!, 1)
+    return call.run_id
+  }
+  const first = put('0', 'tools/call')
+  expect([put('9', 'server/discover'), put('0', 'tools/list'), put('5', 'tools/call')]).toEqual([
+    first,
+    first,
+    first,
+  ])
+})
+
 test('_meta wins over the header when it is valid, and the header is linked', () => {
   const call = traced({ traceparent: `00-${OTHER}-${SPAN}-01` }, { traceparent: `00-${TRACE}-${SPAN}-01` })
   expect([call.trace_id, call.trace_source, call.link_trace_id]).toEqual([TRACE, 'meta', OTHER])
