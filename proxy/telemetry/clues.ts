@@ -45,6 +45,7 @@ const RESULT_HANDLES_MAX = 48
 const SEQUENCE = /^"?([^\d"\\]{0,32})(\d{1,12})"?$/
 /** Results of these are one agent's own; lists are everybody's. */
 const HOLDING = new Set(['tools/call', 'prompts/get', 'resources/read', 'tasks/get'])
+const INTRODUCTIONS = new Set(['initialize', 'server/discover'])
 const NO_HANDLES: readonly number[] = []
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '')
@@ -82,7 +83,7 @@ export function clueOf(call: Call, rules: RunRules): Clue {
     sequence: rules.isReadingIds ? sequenceOf(call) : null,
     connection: rules.isReadingConnections ? connectionOf(call) : null,
     isToolCall: call.method === 'tools/call',
-    isIntroduction: call.method === 'initialize' || call.method === 'server/discover',
+    isIntroduction: rules.isReadingIds && INTRODUCTIONS.has(call.method),
     isNotification: call.kind === 'notification',
     handles: () => {
       if (!rules.isReadingHandles) return NO_HANDLES

@@ -193,6 +193,15 @@ describe('what was guessed wrong', () => {
     expect(list(runs, 'q').trace_id).toBe(a.trace_id)
   })
 
+  test('is given back where the number could as well come early for the one whose connection it is', () => {
+    const runs = new InferredRuns()
+    const [a, b] = [call(runs, { id: 0, on: 'x' }), call(runs, { id: 0, on: 'y' }, 6e6)]
+    call(runs, { id: 1, on: 'p' })
+    expect(call(runs, { id: 2, on: 'y' }).trace_id).toBe(b.trace_id)
+    expect(call(runs, { id: 1, on: 'q' }).trace_id).toBe(a.trace_id)
+    expect(call(runs, { id: 2, on: 'x' }).trace_id).toBe(a.trace_id)
+  })
+
   test('makes room for the beginning of the one whose connection it is', () => {
     const runs = new InferredRuns()
     const [a, b] = [hello(runs, 'x'), hello(runs, 'y')]
@@ -217,7 +226,7 @@ describe('what was guessed wrong', () => {
     expect(call(runs, { id: 4 }).trace_id).toBe(b.trace_id)
   })
 
-  test('a handle from a later number of the same client is no proof against the numbers', () => {
+  test('a handle from a later number of another client is no proof against the numbers', () => {
     const runs = new InferredRuns()
     const [a, b] = [call(runs, { id: 0, on: 'x' }), call(runs, { id: 0, on: 'y' }, 6e6)]
     for (let id = 1; id <= 6; id++) call(runs, { id, on: 'x' })
@@ -229,14 +238,12 @@ describe('what was guessed wrong', () => {
 
 test('calls at once are of one agent', () => {
   const runs = new InferredRuns()
-  const [a, b] = [call(runs, { id: 0, on: 'x' }), call(runs, { id: 0, on: 'y' }, 6e6)]
-  for (let id = 1; id <= 2; id++) for (const on of ['x', 'y']) call(runs, { id, on })
-  call(runs, { id: 3, on: 'x' })
-  call(runs, { id: 4, on: 'y' }, 1)
-  // Both have come to 4; y has just begun a call.
-  expect(call(runs, { id: 3, on: 'y' }, 1e6).trace_id).toBe(b.trace_id)
-  expect(call(runs, { id: 5, on: 'new' }, 1000).trace_id).toBe(b.trace_id)
-  expect(call(runs, { id: 4, on: 'x' }).trace_id).toBe(a.trace_id)
+  const [a, b] = [call(runs, { id: 0 }), call(runs, { id: 0 }, 6e6)]
+  for (let id = 1; id <= 2; id++) expect(call(runs, { id }).trace_id).toBe(a.trace_id)
+  for (let id = 1; id <= 2; id++) expect(call(runs, { id }).trace_id).toBe(b.trace_id)
+  // Both have come to 3, and a has waited longer; b has just begun a call.
+  expect(call(runs, { id: 3 }, 1_000).trace_id).toBe(b.trace_id)
+  expect(call(runs, { id: 3 }).trace_id).toBe(a.trace_id)
 })
 
 test('how sure it is falls with the number of those who could be meant, and rises again', () => {
