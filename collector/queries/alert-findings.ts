@@ -32,6 +32,8 @@ export type BudgetState = {
   scope: string
   value: string
   period: string
+  /** When the running period began. */
+  start_ms: number
   amount_nano: number
   spent_nano: number
   forecast_nano: number
@@ -39,7 +41,7 @@ export type BudgetState = {
   unpriced: number
 }
 
-export const budgetsSql = `SELECT b.budget_id AS budget_id, b.scope AS scope, b.value AS value, b.period AS period,
+export const budgetsSql = `SELECT b.budget_id AS budget_id, b.scope AS scope, b.value AS value, b.period AS period, toUnixTimestamp(toDateTime(b.period_start, 'UTC')) * 1000 AS start_ms,
   toFloat64(b.amount_nano) AS amount_nano, toFloat64(b.spent_nano) AS spent_nano, toFloat64(b.forecast_nano) AS forecast_nano, b.unpriced AS unpriced
 FROM v_budgets AS b ORDER BY b.budget_id LIMIT 10000`
 

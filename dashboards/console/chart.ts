@@ -107,6 +107,13 @@ function drawMarks(u: uPlot, palette: Palette, marks: readonly Mark[]): void {
   ctx.restore()
 }
 
+/** A value between two steps without one has no line: it is drawn as a point. */
+function alone(values: readonly (number | null)[]): uPlot.Series.Points {
+  const isValue = (i: number): boolean => (values[i] ?? null) !== null
+  const lone = values.flatMap((_, i) => (isValue(i) && !isValue(i - 1) && !isValue(i + 1) ? [i] : []))
+  return { show: lone.length > 0, size: 4, filter: () => lone }
+}
+
 function options(
   props: ChartProps,
   drawn: readonly Series[],
@@ -149,7 +156,7 @@ function options(
           ...(one.dash ? { dash: [5, 4] } : {}),
           ...(kind === 'line' ? {} : { fill: kind === 'bars' ? `${stroke}cc` : stroke }),
           ...(isBars ? { paths: uPlot.paths.bars!({ size: [0.8, 24], align: 1 }) } : {}),
-          points: { show: kind === 'line' && one.values.filter((v) => v !== null).length < 3 },
+          points: kind === 'line' ? alone(one.values) : { show: false },
           spanGaps: false,
         }
       }),

@@ -157,7 +157,7 @@ describe.skipIf(!CHROMIUM)('runs and alerts (needs Chromium)', () => {
     const [standing] = await rows<{ n: number }>(
       "SELECT count() AS n FROM v_alerts WHERE state IN ('firing', 'pending', 'nodata')",
     )
-    expect(await panel.locator('.note').textContent()).toBe(`${standing!.n} alerts, 1 findings`)
+    expect(await panel.locator('.note').textContent()).toBe(`${standing!.n} alerts, 1 finding`)
     expect(await panel.textContent()).toContain(`rm-agent called ${EVIL} 41 times`)
     await first.page.click('summary:text("mark")')
     expect(await first.page.textContent('main')).toContain('configuration taken over: servers.news.url')

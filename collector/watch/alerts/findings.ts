@@ -50,6 +50,7 @@ export async function budgetSamples(rule: BudgetRule, look: Look, once: Once): P
       summary: `${figureText(share * 100)} % of the budget of ${scope} ${value} per ${period} ${rule.by === 'spent' ? 'is spent' : 'will be spent'}: ${figureText(used_nano / 1e9)} of ${figureText(amount_nano / 1e9)} USD${unpricedText(budget.unpriced)}`,
       view: 'cost',
       window_s: 86_400,
+      panel_from_ms: budget.start_ms,
       series: of,
       evidence: `SELECT * FROM v_budgets WHERE budget_id = ${literal(budget_id)}`,
       heading: isShipped(rule.name) ? rule.name : 'BudgetSpent',

@@ -14,6 +14,8 @@ export type Shown = {
   view: View
   /** How far back the panel shows, before the alert. */
   window_s: number
+  /** Where the panel begins instead. */
+  panel_from_ms?: number
   series: Partial<Series & { project: string; agent: string }>
   evidence: string
   /** Heading in the runbook; default: the rule's name, or its figure's. */
@@ -55,7 +57,7 @@ async function annotate(rule: Rule, look: Look, shown: Shown): Promise<Annotatio
   const [worst] = found
   const { server = '', tool = '', team = '', caller = '', project = '', agent = '' } = series
   const panel = consoleUrl(shown.view, {
-    from: from_ms - PANEL_BEFORE_MS,
+    from: shown.panel_from_ms ?? from_ms - PANEL_BEFORE_MS,
     to: look.now_ms,
     server,
     tool,

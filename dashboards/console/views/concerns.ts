@@ -10,6 +10,7 @@ import { ago, momentMs } from '../time.ts'
 import { AlertState, isStanding, Severity } from './alert-details.ts'
 
 const SHOWN = 4
+const counted = (n: number, what: string): string => `${count(n)} ${what}${n === 1 ? '' : 's'}`
 
 export function Concerns() {
   const alerts = useAnswer<AlertRow[]>('alerts', { limit: 200 })
@@ -18,7 +19,7 @@ export function Concerns() {
   const open = findings.rows ?? []
   const newest = standing.toSorted((a, b) => b.starts_ms - a.starts_ms).slice(0, SHOWN)
   const answer = alerts.error ? alerts : findings.error ? findings : alerts.rows === null ? alerts : findings
-  const all = html`<a href=${to('/alerts')}>${count(standing.length)} alerts</a>, <a href=${to('/alerts', { show: 'findings' })}>${count(open.length)} findings</a>`
+  const all = html`<a href=${to('/alerts')}>${counted(standing.length, 'alert')}</a>, <a href=${to('/alerts', { show: 'findings' })}>${counted(open.length, 'finding')}</a>`
   return html`<${Panel} title="Open findings and alerts" note=${all} answer=${{ ...answer, csv: '' }} isEmpty=${standing.length + open.length === 0}
     empty=${html`<span>Nothing is wrong by the <a href=${to('/alerts', { show: 'rules' })}>rules in force</a>, and nothing is unusual.</span>`}>
     <ul class="sentences">

@@ -1,69 +1,39 @@
 /** Against the real Alertmanager of Debian: fires there, can be silenced there, goes on while it is sent again, and ends. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Message, Told } from '../../../../collector/watch/alerts/groups.ts'
 import { targetOf } from '../../../../collector/watch/alerts/receivers/receivers.ts'
 import { post } from '../../../../collector/watch/alerts/receivers/request.ts'
 import { configSchema } from '../../../../config/schema.ts'
-import { stablePort } from '../../../support/ports.ts'
 import { waitFor } from '../../../support/wait.ts'
 import { scratchFolder } from '../../support/processes.ts'
+import { type Alertmanager, HAS_ALERTMANAGER, type Seen, startAlertmanager } from './alertmanager.ts'
 import { type Listener, listen } from './listener.ts'
 
-const PROGRAM = 'prometheus-alertmanager'
-const isThere = spawnSync(PROGRAM, ['--version']).status === 0
-if (!isThere) process.stderr.write(`skipped: there is no ${PROGRAM} here; apt-get install ${PROGRAM}\n`)
-
 const folder = scratchFolder()
-const url = `http://127.0.0.1:${stablePort()}`
-let child: ChildProcess
+let manager: Alertmanager
 let hook: Listener
 
 beforeAll(async () => {
-  if (!isThere) return
+  if (!HAS_ALERTMANAGER) return
   hook = await listen()
-  const config = join(folder.path, 'alertmanager.yml')
-  writeFileSync(
-    config,
-    `route: { receiver: hook, group_by: [alertname], group_wait: 100ms, group_interval: 200ms, repeat_interval: 1h }\nreceivers: [{ name: hook, webhook_configs: [{ url: "${hook.url}", send_resolved: true }] }]\n`,
-  )
-  child = spawn(
-    PROGRAM,
-    [
-      `--config.file=${config}`,
-      `--storage.path=${folder.path}/data`,
-      `--web.listen-address=${new URL(url).host}`,
-      '--cluster.listen-address=',
-    ],
-    { stdio: process.env.WEIR_TEST_LOG ? 'inherit' : 'ignore' },
-  )
-  await waitFor('Alertmanager is ready', async () => (await fetch(`${url}/-/ready`)).ok)
+  manager = await startAlertmanager(folder.path, hook.url)
 }, 60_000)
 afterAll(async () => {
-  if (child) {
-    const ended = new Promise((resolve) => child.once('exit', resolve))
-    child.kill('SIGKILL')
-    await ended
-  }
+  await manager?.close()
   await hook?.close()
   folder.remove()
 })
 
-type Seen = {
-  labels: Record<string, string>
-  annotations: Record<string, string>
-  endsAt: string
-  generatorURL: string
-  status: { state: string; silencedBy: string[] }
-}
-const alerts = async (): Promise<Seen[]> => (await (await fetch(`${url}/api/v2/alerts`)).json()) as Seen[]
+const alerts = (): Promise<Seen[]> => manager.alerts()
 const target = () =>
-  targetOf(configSchema.parse({ alerts: { to: [{ alertmanager: { url, resend_s: 0.5 } }] } }).alerts.to[0]!, {
-    instance: 'i',
-    console_url: 'https://c.example',
-  })
+  targetOf(
+    configSchema.parse({ alerts: { to: [{ alertmanager: { url: manager.url, resend_s: 0.5 } }] } }).alerts
+      .to[0]!,
+    {
+      instance: 'i',
+      console_url: 'https://c.example',
+    },
+  )
 const told = (more: Partial<Told>): Told => ({
   status: 'firing',
   fingerprint: 'f',
@@ -96,7 +66,7 @@ const hooked = (status: string, name: string): boolean =>
     ),
   )
 
-describe.skipIf(!isThere)('Alertmanager', () => {
+describe.skipIf(!HAS_ALERTMANAGER)('Alertmanager', () => {
   test('what fires appears with labels and link, and what ends is told as ended', async () => {
     await send([told({})])
     const [seen] = await waitFor('it is there', async () => (await alerts()).length === 1 && alerts())
@@ -126,7 +96,7 @@ describe.skipIf(!isThere)('Alertmanager', () => {
 
   test('it can be silenced there', async () => {
     const labels = { alertname: 'Quiet' }
-    const response = await fetch(`${url}/api/v2/silences`, {
+    const response = await fetch(`${manager.url}/api/v2/silences`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({

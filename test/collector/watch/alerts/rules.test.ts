@@ -376,6 +376,9 @@ test('budgets fire at their shares', async () => {
   expect(found!.annotations.summary).toBe(
     '85 % of the budget of team research per month is spent: 85 of 100 USD',
   )
+  const month = Date.parse(`${new Date(t0).toISOString().slice(0, 7)}-01`)
+  const { searchParams } = new URL(found!.annotations.panel!, 'http://console')
+  expect(Object.fromEntries(searchParams)).toMatchObject({ from: String(month), period: 'range' })
 })
 
 describe('objectives', () => {
