@@ -196,13 +196,12 @@ export class CallerRules {
   /** `later`: what is not settled now, because it is not known of the target. */
   forTarget(target: Target, later: Unknown | null = null): TargetRules {
     const { kind, server, name } = target
+    // A method of which nothing is known has no name: it takes a scope of the whole server.
     const isTemplate = kind === 'template'
     const isInScope =
       this.#scope === null ||
       this.#scope.some(
-        (one) =>
-          fits(one.server, server) &&
-          (isTemplate ? mayFit(one.name, name) : kind === 'other' || fits(one.name, name)),
+        (one) => fits(one.server, server) && (isTemplate ? mayFit(one.name, name) : fits(one.name, name)),
       )
     if (!isInScope) return new TargetRules(this.#caller, target, OUT_OF_SCOPE, [], this.#defaults)
     const own = this.#rules.filter((rule) => concerns(rule, target))

@@ -38,6 +38,7 @@ const HOUSEKEEPING = new Set([
   'tasks/list',
   'tasks/get',
   'tasks/result',
+  'tasks/update',
   'tasks/cancel',
 ])
 
