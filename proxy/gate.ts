@@ -39,6 +39,7 @@ const HOUSEKEEPING = new Set([
   'tasks/list',
   'tasks/get',
   'tasks/result',
+  'tasks/update',
   'tasks/cancel',
 ])
 
