@@ -17,10 +17,6 @@ export class Standing {
   readonly #open = new Map<Call, (why: WeirError) => void>()
   #timer: NodeJS.Timeout | null = null
 
-  get size(): number {
-    return this.#open.size
-  }
-
   /** `close` ends the stream; call what this returns once it has ended, whatever ended it. */
   hold(call: Call, close: (why: WeirError) => void): () => void {
     this.#open.set(call, close)
