@@ -10,6 +10,9 @@ export type ConfigMeta = {
   example?: unknown
 }
 
+/** A day, or a moment of one. */
+export const moment = z.union([z.iso.date(), z.iso.datetime({ offset: true })])
+
 export const restart = { reload: false } as const
 export const meta = (
   description: string,

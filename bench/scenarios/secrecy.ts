@@ -137,7 +137,7 @@ async function run({ quick, seed, say }: RunOptions): Promise<Findings> {
     session.id = (await ask('initialize', info)).session
     for (const { what, method, params } of WHAT) {
       const times: Record<(typeof NAMES)[number], number[]> = { hidden: [], absent: [], openly: [] }
-      for (let i = -100; i < calls; i++)
+      for (let i = -calls / 2; i < calls; i++)
         for (const name of NAMES.toSorted(() => random() - 0.5)) {
           const { us, text } = await ask(method, params(name, prefix))
           if ((name === 'openly') !== text.includes('"result"')) throw new Error(`${name}: ${text}`)

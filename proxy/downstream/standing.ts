@@ -26,10 +26,6 @@ export class Standing {
   readonly #open = new Map<Call, Open>()
   #timer: NodeJS.Timeout | null = null
 
-  get size(): number {
-    return this.#open.size
-  }
-
   /** `heard`: servers that it is to hear of. `close` ends the stream; call what this returns once it has ended, whatever ended it. */
   hold(call: Call, heard: readonly string[], close: (why: WeirError) => void): () => void {
     this.#open.set(call, { close, heard })

@@ -68,15 +68,14 @@ export function identify(
   certificates: CertificateRing | null = null,
 ): Stage {
   const shown = new WeakMap<Socket, Shown>()
-  const isOpen = ring.isOpen && rules === null
   const keyOf = (call: Call, authorization: string | undefined, now_ms: number): Identity | null =>
-    isOpen || !ring.isOpen ? identifyKey(ring, authorization, isLoopback(call.peer_address), now_ms) : null
+    identifyKey(ring, authorization, isLoopback(call.peer_address), now_ms)
 
   /** By what the header holds: a key of ours, or a token. */
   function byHeader(call: Call, authorization: string): void | Promise<void> {
     const now_ms = Date.now()
     const keep = (identity: Identity, grant: Grant | null): void => {
-      if (!isOpen) shown.set(call.req.socket, { authorization, identity, grant })
+      if (!ring.isOpen) shown.set(call.req.socket, { authorization, identity, grant })
     }
     const identity = keyOf(call, authorization, now_ms)
     if (identity) {
