@@ -15,6 +15,7 @@ import { quantile, seeded } from '../support/spread.ts'
 const KEY = 'weir_bench'
 const RULES = `rules:
   - { deny: hidden, tools: hidden, prompts: hidden, resources: "x://hidden/*" }
+  - { allow: openly, tools: openly, prompts: openly, resources: "x://openly/*" }
 `
 const LISTS: Record<string, object> = {
   'tools/list': { tools: ['openly', 'hidden'].map((name) => ({ name, inputSchema: { type: 'object' } })) },
