@@ -18,7 +18,7 @@ export type Listener = {
 }
 type Env = Readonly<Record<string, string | undefined>>
 
-const SECRET_KEYS = /^(bearer|password|reader_password|token|secret|authorization|x-api-key)$/i
+const SECRET_KEYS = /^(bearer|password|reader_password|token|secret|client_secret|authorization|x-api-key)$/i
 const OTHERS = 0o077
 
 export type References = {

@@ -201,8 +201,7 @@ export class CallerRules {
     const isInScope =
       this.#scope === null ||
       this.#scope.some(
-        (one) =>
-          fits(one.server, server) && (isTemplate ? mayFit(one.name, name) : fits(one.name, name)),
+        (one) => fits(one.server, server) && (isTemplate ? mayFit(one.name, name) : fits(one.name, name)),
       )
     if (!isInScope) return new TargetRules(this.#caller, target, OUT_OF_SCOPE, [], this.#defaults)
     const own = this.#rules.filter((rule) => concerns(rule, target))
