@@ -97,12 +97,15 @@ export class Follower {
       if (direction === 0 || this.open.has(key)) continue
       if (this.#isOfParent(j, parents)) continue
       if (parents.get(key) === false) continue
-      const isAlone = !this.#isShared(j, children)
+      const { isCertain, isSilent, minutes } = j.verdict
+      const silent_s = isSilent ? minutes * 60 : 0
+      // Silence of ten minutes is two buckets already.
+      const isEnough = isCertain && (silent_s > BUCKET_S || !this.#isShared(j, children))
       const stoodOut = this.#recent.filter((f) => f.directions.get(key) === direction)
-      if (stoodOut.length < CONFIRM && !(j.verdict.isCertain && isAlone)) continue
+      if (stoodOut.length < CONFIRM && !isEnough) continue
       step.opened.push({
         ...withoutVerdict(j),
-        started: stoodOut[0]!.t,
+        started: Math.min(stoodOut[0]!.t, t + BUCKET_S - silent_s),
         last: t,
         direction,
         verdict: j.verdict,

@@ -24,7 +24,7 @@ export type Verdict = {
   upper: number
   /** Calls in the time that decided. */
   n: number
-  /** Minutes that decided: 5, 15, 30 or 60. */
+  /** Minutes that decided: 5, 15, 30 or 60; of silence those without a call. */
   minutes: number
   /** No call in the last ten minutes, where that is far from usual. */
   isSilent: boolean
@@ -159,6 +159,7 @@ function silenceIn(series: Series, t: number, limits: Limits): Verdict | null {
     isCertain: true,
     isCalm: false,
     ...told(series, usual, now.v, length),
+    minutes: (empty * BUCKET_S) / 60,
     n: 0,
     isSilent: true,
   }

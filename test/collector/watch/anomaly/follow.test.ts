@@ -63,6 +63,12 @@ test('one bucket is enough when it is certain, unless it may be the change of a 
   expect(opened(...calls)).toEqual([])
 })
 
+test('silence began with its first empty bucket', () => {
+  const silent = on('s/t', -1, { kind: 'silence' })
+  const judged = { ...silent, verdict: { ...silent.verdict, isSilent: true, isCertain: true, minutes: 10 } }
+  expect(new Follower([], FAMILY).step(900, [judged]).opened[0]).toMatchObject({ started: 600, last: 900 })
+})
+
 test('it begins with the first bucket that stood out and ends after three calm ones', () => {
   const follower = new Follower([], FAMILY)
   expect(walk([0, 1, 1, 1, 0, 0, 0, 0], follower)).toEqual(['open 2', 'end 6'])
