@@ -14,6 +14,7 @@ const LONG = [
   'reliability/spool',
   'e2e/peers',
   'e2e/faults',
+  'e2e/injected-faults',
 ]
 const placeOf = ({ moduleId }: TestSpecification): number => {
   const place = LONG.findIndex((part) => moduleId.includes(part))

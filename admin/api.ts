@@ -3,18 +3,21 @@
  * config/. Invariant: every route but the document passes the door before its body is read.
  */
 import swagger from '@fastify/swagger'
-import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
+import { type FastifyInstance, type FastifyRequest, type FastifyServerFactory, fastify } from 'fastify'
 import type { AdminConfig } from '../config/admin.ts'
 import type { Log } from '../event/log.ts'
 import { type Admitted, admit } from './door.ts'
 import type { Editing } from './editing.ts'
 import { AdminError, asAdminError, sendError } from './errors.ts'
+import type { KeyUse } from './options.ts'
 import { callerRoutes } from './routes-callers.ts'
 import { configRoutes } from './routes-config.ts'
 import { entryRoutes } from './routes-entries.ts'
 
 export type AdminParts = {
   readonly editing: Editing
+  /** Rejects when the store cannot be asked. */
+  keyUse(): Promise<readonly KeyUse[]>
   whoAsks(request: FastifyRequest): Admitted
   /** Milliseconds since 1970. */
   now(): number
@@ -22,13 +25,19 @@ export type AdminParts = {
 
 export type ApiOptions = {
   readonly editing: Editing
+  keyUse(): Promise<readonly KeyUse[]>
   /** host:port as configured. */
   readonly listen: string
   /** The settings in force. */
   admin(): AdminConfig
   readonly log: Log
   readonly version: string
+  /** Makes the server; not set: one that speaks plain HTTP. */
+  readonly serverFactory?: FastifyServerFactory | undefined
 }
+
+/** How long a request may take to arrive. */
+export const REQUEST_MAX_MS = 60_000
 
 const BODY_MAX = 1024 * 1024
 const DOCUMENT = '/openapi.json'
@@ -40,14 +49,17 @@ configuration, written to weir.yaml with its comments, taken over by every proce
 
 export async function buildApi({
   editing,
+  keyUse,
   listen,
   admin,
   log,
   version,
+  serverFactory,
 }: ApiOptions): Promise<FastifyInstance> {
   const app = fastify({
     bodyLimit: BODY_MAX,
-    requestTimeout: 60_000,
+    requestTimeout: REQUEST_MAX_MS,
+    ...(serverFactory ? { serverFactory } : {}),
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: NAME_MAX },
   })
@@ -87,6 +99,7 @@ export async function buildApi({
   })
   const parts: AdminParts = {
     editing,
+    keyUse,
     now: Date.now,
     whoAsks(request) {
       const who = asking.get(request)

@@ -55,6 +55,12 @@ export const KEY: Schema = object(
   {
     id: text('Name of the key among those of its caller'),
     state: { type: 'string', enum: ['valid', 'expired'] },
+    last_used: {
+      type: ['string', 'null'],
+      examples: ['2026-11-21T09:30:00.000Z'],
+      description:
+        'Its last call among those that are kept; null: none of them, or not known (`last_used_known` of the caller)',
+    },
     created: moment('When it was made'),
     expires: moment('From when it is refused'),
     scope: { type: 'array', items: { type: 'string' }, description: 'server/tool patterns it is limited to' },
@@ -62,7 +68,7 @@ export const KEY: Schema = object(
     app: text('Which application it stands for'),
     note: text('What it is for'),
   },
-  ['id', 'state'],
+  ['id', 'state', 'last_used'],
 )
 
 export const KEY_WISH: Schema = {
@@ -109,9 +115,14 @@ export const CALLER: Schema = object(
     project: text(''),
     roles: { type: 'array', items: { type: 'string' } },
     tags: { type: 'object', additionalProperties: { type: 'string' } },
+    last_used_known: {
+      type: 'boolean',
+      description:
+        'Whether the store could be asked when its keys were last used; false: every `last_used` is null',
+    },
     keys: { type: 'array', items: KEY },
   },
-  ['name', 'keys'],
+  ['name', 'last_used_known', 'keys'],
 )
 
 /** Of a caller, what is set with PUT: everything of its entry but its keys. */

@@ -20,6 +20,12 @@ export type Reloaded = {
   /** SHA-256 of the text that was refused, '' for none. */
   refused_sha256: string
 }
-/** The question, and how long its answer may take: every process is told. */
+/** Principal (`caller#id`) and the moment of its last call, milliseconds since 1970. */
+export type KeyUse = { readonly principal: string; readonly last_ms: number }
+/** When keys were last used: the question, and how long a list of keys waits for its answer. */
+export const KEY_USE_QUESTION = 'key_use'
+export const KEY_USE_MAX_MS = 3_000
+
+/** To take over what the file says: the question, and how long its answer may take, for every process is told. */
 export const RELOAD_QUESTION = 'reload_config'
 export const RELOAD_MAX_MS = 15_000

@@ -25,16 +25,25 @@ const KEY_FIELDS = ['id', 'expires', 'scope', 'user', 'app', 'note']
 type Named = { Params: { name: string } }
 type OfKey = { Params: { name: string; id: string } }
 
-function shown(name: string, caller: CallerConfig, now_ms: number): object {
+/** Principal → milliseconds of its last call; null when the store cannot be asked. */
+type LastUse = ReadonlyMap<string, number> | null
+
+function shown(name: string, caller: CallerConfig, lastUse: LastUse, now_ms: number): object {
   const { keys, ...rest } = caller
   return {
     name,
     ...rest,
-    keys: keys.map(({ sha256, ...key }) => ({
-      ...key,
-      id: keyId({ id: key.id, sha256 }),
-      state: expiryMs(key) <= now_ms ? 'expired' : 'valid',
-    })),
+    last_used_known: lastUse !== null,
+    keys: keys.map(({ sha256, ...key }) => {
+      const id = keyId({ id: key.id, sha256 })
+      const last_ms = lastUse?.get(`${name}#${id}`)
+      return {
+        ...key,
+        id,
+        state: expiryMs(key) <= now_ms ? 'expired' : 'valid',
+        last_used: last_ms === undefined ? null : new Date(last_ms).toISOString(),
+      }
+    }),
   }
 }
 
@@ -70,8 +79,13 @@ function putCaller(
   return [{ op: 'set', path: ['callers', name], value }]
 }
 
-export function callerRoutes(app: FastifyInstance, { editing, whoAsks, now }: AdminParts): void {
+export function callerRoutes(app: FastifyInstance, { editing, keyUse, whoAsks, now }: AdminParts): void {
   const tags = ['callers and keys']
+  const lastUse = (): Promise<LastUse> =>
+    keyUse().then(
+      (rows) => new Map(rows.map(({ principal, last_ms }) => [principal, last_ms])),
+      () => null,
+    )
   const answer = (reply: FastifyReply, changed: Changed, body: object, ok: number): FastifyReply =>
     withTag(reply, changed.sha256).code(statusOf(changed, ok)).send(body)
 
@@ -86,8 +100,9 @@ export function callerRoutes(app: FastifyInstance, { editing, whoAsks, now }: Ad
     },
     async (_request, reply) => {
       const { config, sha256 } = editing.current()
+      const uses = await lastUse()
       return withTag(reply, sha256).send(
-        Object.entries(config.callers).map(([name, caller]) => shown(name, caller, now())),
+        Object.entries(config.callers).map(([name, caller]) => shown(name, caller, uses, now())),
       )
     },
   )
@@ -97,7 +112,8 @@ export function callerRoutes(app: FastifyInstance, { editing, whoAsks, now }: Ad
     async (request, reply) => {
       const { config, sha256 } = editing.current()
       const { name } = request.params
-      return withTag(reply, sha256).send(shown(name, callerIn(config, name), now()))
+      const caller = callerIn(config, name)
+      return withTag(reply, sha256).send(shown(name, caller, await lastUse(), now()))
     },
   )
   app.put<Named>(
@@ -114,11 +130,12 @@ export function callerRoutes(app: FastifyInstance, { editing, whoAsks, now }: Ad
     async (request, reply) => {
       const { name } = request.params
       const body = bodyOf(request, null)
-      const { callers } = editing.current().written as { callers?: Record<string, unknown> | null }
-      const written = callers && Object.hasOwn(callers, name) ? callers[name] : undefined
-      const changed = await editing.change(editRequest(request, whoAsks(request)), (config) =>
-        putCaller(config, written, name, body),
-      )
+      const changed = await editing.change(editRequest(request, whoAsks(request)), (config) => {
+        // Read when it is this change's turn: a key that was revoked meanwhile must not come back.
+        const { callers } = editing.current().written as { callers?: Record<string, unknown> | null }
+        const written = callers && Object.hasOwn(callers, name) ? callers[name] : undefined
+        return putCaller(config, written, name, body)
+      })
       return answer(reply, changed, changed, 200)
     },
   )

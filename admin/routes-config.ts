@@ -59,14 +59,15 @@ export function configRoutes(app: FastifyInstance, { editing, whoAsks }: AdminPa
       if (typeof text !== 'string' || text === '')
         throw new AdminError(400, 'body_malformed', 'there is no text', 'send the file as application/yaml')
       const there = readFileSync(editing.file, 'utf8')
-      // A text of others must not make us read files or variables that the file does not read already.
+      // A text of others must not make us read files or variables that the file does not read already, nor put what they hold
+      // where a problem would tell it.
       const known = referencesOf(there)
       const isStrange = [...referencesOf(text)].some((reference) => !known.has(reference))
       if (isStrange)
         throw new AdminError(
           422,
           'value_refused',
-          'the text refers to variables or files that weir.yaml does not refer to',
+          'the text refers to variables or files at settings where weir.yaml does not',
           'check it with `weir check` on the machine',
         )
       try {

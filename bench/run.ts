@@ -3,7 +3,7 @@
  * and bench/results/summary.md. With --gate the exit code is 1 when a `must` does not hold.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { answers } from './scenarios/answers.ts'
 import { freshness } from './scenarios/freshness.ts'
@@ -11,33 +11,47 @@ import { insert } from './scenarios/insert.ts'
 import { path } from './scenarios/path.ts'
 import { policy } from './scenarios/policy.ts'
 import { runs } from './scenarios/runs.ts'
+import { secrecy } from './scenarios/secrecy.ts'
 import { soak } from './scenarios/soak.ts'
 import { sse } from './scenarios/sse.ts'
 import { stages } from './scenarios/stages.ts'
 import { writeSummary } from './summary.ts'
 import { stopAll } from './support/children.ts'
 import { commitOf, loadNow, machineOf, type Provenance, ROOT } from './support/machine.ts'
-import { holds, type Scenario } from './support/scenario.ts'
+import { holds, type RunOptions, type Scenario } from './support/scenario.ts'
 
-const SCENARIOS: readonly Scenario[] = [path, stages, policy, sse, soak, insert, freshness, runs, answers]
+const SCENARIOS: readonly Scenario[] = [
+  path,
+  stages,
+  policy,
+  secrecy,
+  sse,
+  soak,
+  insert,
+  freshness,
+  runs,
+  answers,
+]
 
-const USAGE = `usage: npm run bench -- [--quick] [--gate] [--seed n] [scenario...]
+const USAGE = `usage: npm run bench -- [--quick] [--gate] [--seed n] [--data folder] [scenario...]
 
 ${SCENARIOS.map((s) => `  ${s.name.padEnd(10)} ${s.about}`).join('\n')}
 
 --quick   few short windows, into bench/results/quick/: to see that it works, not to quote
 --gate    exit code 1 when a gate does not hold
+--data    where \`answers\` keeps its month of calls: made once, asked again in later runs of the same seed and size
 `
 
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`)
 }
 
-async function runOne(scenario: Scenario, quick: boolean, seed: number): Promise<boolean> {
+async function runOne(scenario: Scenario, options: Omit<RunOptions, 'say'>): Promise<boolean> {
+  const { quick, seed } = options
   const before = loadNow()
   say(`${scenario.name}: ${scenario.about} (load average ${before.join(' ')})`)
   const date = new Date().toISOString()
-  const findings = await scenario.run({ quick, seed, say })
+  const findings = await scenario.run({ ...options, say })
   const provenance: Provenance = {
     scenario: scenario.name,
     machine: machineOf(),
@@ -76,6 +90,7 @@ async function main(): Promise<number> {
       quick: { type: 'boolean', default: false },
       gate: { type: 'boolean', default: false },
       seed: { type: 'string', default: '1' },
+      data: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   })
@@ -85,10 +100,15 @@ async function main(): Promise<number> {
     return values.help ? 0 : 2
   }
   const chosen = positionals.length > 0 ? SCENARIOS.filter((s) => positionals.includes(s.name)) : SCENARIOS
+  const options = {
+    quick: values.quick,
+    seed: Number(values.seed),
+    data: values.data && resolve(values.data),
+  }
   let isGood = true
   for (const scenario of chosen) {
     try {
-      isGood = (await runOne(scenario, values.quick, Number(values.seed))) && isGood
+      isGood = (await runOne(scenario, options)) && isGood
     } finally {
       await stopAll()
     }

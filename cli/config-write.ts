@@ -8,7 +8,7 @@ import { type Edited, editConfig } from '../config/edit.ts'
 import type { Config } from '../config/schema.ts'
 import { type Edit, EditRefused } from '../config/splice.ts'
 import { readNote } from '../supervisor/data-folder.ts'
-import { loadForAsking, PLACEHOLDER } from './installation.ts'
+import { withoutVariables } from './installation.ts'
 import { clean } from './terminal.ts'
 import { CliError } from './verb.ts'
 
@@ -32,10 +32,8 @@ export function whoAmI(): string {
 
 /** Edits the config file of a command. Throws CliError, ConfigError. */
 export function write(file: string, make: (config: Config) => readonly Edit[]): Edited {
-  const { unset } = loadForAsking(file)
-  const env = { ...process.env, ...Object.fromEntries(unset.map((name) => [name, PLACEHOLDER])) }
   try {
-    return editConfig(file, make, { who: whoAmI(), via: 'command', env })
+    return withoutVariables((env) => editConfig(file, make, { who: whoAmI(), via: 'command', env }))
   } catch (error) {
     if (error instanceof EditRefused) throw new CliError(clean(error.message), clean(error.fix))
     throw error

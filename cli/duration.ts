@@ -1,4 +1,5 @@
 /** Durations and moments as people type them. */
+import { isoSeconds } from '../config/key-text.ts'
 import { clean } from './terminal.ts'
 import { CliError } from './verb.ts'
 
@@ -24,5 +25,5 @@ export function momentFrom(text: string, option: string, now_ms: number): string
     )
   if (at_ms <= now_ms)
     throw new CliError(`${option} ${clean(text)} is over already`, 'name a later moment', 2)
-  return isDay ? text : `${new Date(at_ms).toISOString().slice(0, 19)}Z`
+  return isDay ? text : isoSeconds(at_ms)
 }

@@ -18,7 +18,7 @@ export type Listener = {
 }
 type Env = Readonly<Record<string, string | undefined>>
 
-const SECRET_KEYS = /^(bearer|password|reader_password|token|secret|authorization|x-api-key)$/i
+const SECRET_KEYS = /^(bearer|password|reader_password|token|secret|client_secret|authorization|x-api-key)$/i
 const OTHERS = 0o077
 
 export type References = {
@@ -164,6 +164,7 @@ export async function listenersOf(config: Config, pid: number): Promise<Listener
     ...config.listen.map(({ address }, i): [string, string] => [listenSetting(config, i), address]),
     ['console.listen', config.console.listen],
     ...(config.store.url === undefined ? [['store.listen', config.store.listen] as [string, string]] : []),
+    ...(config.admin.listen === undefined ? [] : [['admin.listen', config.admin.listen] as [string, string]]),
   ]
   return Promise.all(
     places.map(async ([setting, address]): Promise<Listener> => {

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { ConfigError, loadConfig } from '../config/load.ts'
+import { ConfigError, type Env, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { type RunNote, readNote } from '../supervisor/data-folder.ts'
 import { CliError } from './verb.ts'
@@ -44,12 +44,15 @@ type Values = {
 }
 
 /** Stands in for a variable that is not set: long enough for any secret, and nothing a server would take. */
-export const PLACEHOLDER = 'not-set-in-this-shell'
+const PLACEHOLDER = 'not-set-in-this-shell'
 
-/** Reads a config although variables are missing. Throws ConfigError for everything else. */
-export function loadForAsking(file: string): { config: Config; unset: string[] } {
+/**
+ * Does something with a config although variables are missing. `work` is tried again with what stands in for them, whose names are
+ * in `unset`; every other ConfigError is thrown, and the first one when the second try finds more.
+ */
+export function withoutVariables<T>(work: (env: Env, unset: readonly string[]) => T): T {
   try {
-    return { config: loadConfig(file).config, unset: [] }
+    return work(process.env, [])
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     const unset = error.problems.map(
@@ -58,13 +61,16 @@ export function loadForAsking(file: string): { config: Config; unset: string[] }
     if (unset.length === 0 || unset.some((name) => name === undefined)) throw error
     const names = [...new Set(unset as string[])]
     try {
-      const env = { ...process.env, ...Object.fromEntries(names.map((name) => [name, PLACEHOLDER])) }
-      return { config: loadConfig(file, env).config, unset: names }
-    } catch {
-      throw error
+      return work({ ...process.env, ...Object.fromEntries(names.map((name) => [name, PLACEHOLDER])) }, names)
+    } catch (again) {
+      throw again instanceof ConfigError ? error : again
     }
   }
 }
+
+/** Reads a config although variables are missing. Throws ConfigError for everything else. */
+export const loadForAsking = (file: string): { config: Config; unset: readonly string[] } =>
+  withoutVariables((env, unset) => ({ config: loadConfig(file, env).config, unset }))
 
 /** 0.0.0.0 and [::] are where one listens, not where one calls. */
 export function dialable(url: string): string {
@@ -92,7 +98,7 @@ function checkUrl(url: string): string {
 export function findInstallation(values: Values): Installation {
   const file = resolve(values.config ?? 'weir.yaml')
   const url = values.url === undefined ? undefined : checkUrl(values.url)
-  let loaded: { config: Config; unset: string[] } | null = null
+  let loaded: ReturnType<typeof loadForAsking> | null = null
   if (values.config === undefined && !existsSync(file)) {
     if (url === undefined)
       throw new CliError(

@@ -13,7 +13,7 @@ import {
   revokeKey,
   rotateKey,
 } from '../config/key-edits.ts'
-import { expiryMs, keyId, kindOfKey, makeKey, sha256Hex } from '../config/key-text.ts'
+import { expiryMs, isoSeconds, keyId, kindOfKey, makeKey, sha256Hex } from '../config/key-text.ts'
 import type { Config } from '../config/schema.ts'
 import type { Edit } from '../config/splice.ts'
 import { isInForce, takenText, untilTaken, write } from './config-write.ts'
@@ -161,7 +161,7 @@ async function rotate(file: string, words: readonly string[], given: Given): Pro
     given,
     (before) => {
       const old = before.callers[caller]!.keys.find((one) => keyId(one) === id)!
-      const until = new Date(Math.min(expiryMs(old), now_ms + overlap_ms)).toISOString().slice(0, 19)
+      const until = isoSeconds(Math.min(expiryMs(old), now_ms + overlap_ms))
       return {
         json: {
           caller,
@@ -169,9 +169,9 @@ async function rotate(file: string, words: readonly string[], given: Given): Pro
           key: key.text,
           expires,
           old_id: id,
-          old_expires: `${until}Z`,
+          old_expires: until,
         },
-        text: `${key.text}\n\nkey ${clean(`${caller}#${given.id ?? key.id}`)}, shown this once; ${clean(id)} is refused from ${until}Z`,
+        text: `${key.text}\n\nkey ${clean(`${caller}#${given.id ?? key.id}`)}, shown this once; ${clean(id)} is refused from ${until}`,
       }
     },
   )

@@ -22,6 +22,7 @@ serveChild<CollectorOptions>({
   answer(question, argument) {
     if (question === 'metrics') return collector?.metrics()
     if (question === 'limit_note') return collector?.noteLimit(argument as LimitNote)
+    if (question === 'key_use') return collector?.keyUse(argument as number)
     if (question === 'spent') return collector?.spent(argument as number)
   },
 })

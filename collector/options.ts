@@ -7,6 +7,7 @@ import type { AnomalyOptions } from '../config/anomalies.ts'
 import type { ContextConfig } from '../config/context.ts'
 import type { MoneyOptions } from '../config/price-book.ts'
 import type { LogLevel } from '../event/log.ts'
+import type { LoginOptions } from './login/entry.ts'
 import type { AlertOptions } from './watch/alerts/options.ts'
 
 /** How to fork the collector: what strips the types off the console's sources is still called experimental. */
@@ -59,6 +60,8 @@ export type CollectorOptions = {
   key_expiries?: Readonly<Record<string, number>>
   /** Whether there are callers, keys or not: then OTLP needs a key, also on this machine. Default: whether there are keys. */
   has_callers?: boolean
+  /** Who may log in to the console by the word of an issuer; default: nobody. */
+  login?: LoginOptions
   /** Host names in the Host header besides localhost and the address itself; empty on a non-loopback listener: any. */
   allowed_hosts: readonly string[]
   /** Origins of browser clients besides loopback ones on a loopback listener. */

@@ -12,11 +12,13 @@ import { readConsole } from './console/assets.ts'
 import { openSpanExport } from './export/otlp.ts'
 import { openBatchIntake } from './intake/batches.ts'
 import { type Log, openLog, reasonOf } from './log.ts'
+import { openIssuerLogins } from './login/issuer-logins.ts'
 import { measuredStore, openMetrics } from './metrics.ts'
 import { openMoney } from './money/money.ts'
 import type { CollectorOptions, StoreOptions } from './options.ts'
 import { openOtlpIntake } from './otlp/receive.ts'
 import { openConsoleReader, openReader } from './queries/client.ts'
+import { run as askKeyUse, type KeyUseRow } from './queries/key-use.ts'
 import { run as askSpent } from './queries/spent.ts'
 import { SchemaError } from './schema/columns.ts'
 import { migrate } from './schema/migrate.ts'
@@ -32,6 +34,8 @@ export type Collector = {
   metrics(): Promise<string>
   /** What calls have cost since a day. Rejects while the store is away. */
   spent(from_ms: number): Promise<SpentRow[]>
+  /** When each API key was last used, among calls since a moment. Rejects while the store is away. */
+  keyUse(from_ms: number): Promise<KeyUseRow[]>
   /** Puts a moment of a limit on the charts. Rejects while the store is away. */
   noteLimit(note: LimitNote): Promise<void>
   /** Takes over who may talk to it and what the watch does. Everything else needs a restart. */
@@ -66,6 +70,7 @@ export async function openCollector(
   }
   let inForce = options
   const guard: Guard = openGuard(options)
+  const issuerLogins = openIssuerLogins(options.login)
   const money = openMoney(options.money, metrics, log)
   const app = buildApi({
     guard,
@@ -88,6 +93,7 @@ export async function openCollector(
     console: consoleFiles,
     reader,
     silences: { reader: watchReader, alerts: () => inForce.alerts },
+    issuerLogins,
   })
   let address: string
   try {
@@ -98,6 +104,7 @@ export async function openCollector(
     metrics.close()
     throw error
   }
+  issuerLogins.listens(address)
   log('info', 'collector listens', { address })
   const watch = openWatch({
     store,
@@ -123,10 +130,15 @@ export async function openCollector(
       if (!isReady()) throw new Error('the schema is not ready')
       return askSpent(watchReader, from_ms)
     },
+    keyUse: async (from_ms) => {
+      if (!isReady()) throw new Error('the schema is not ready')
+      return askKeyUse(watchReader, { from_ms })
+    },
     noteLimit: (note) => writeLimitNote(store, options.instance, note),
     reload(next) {
       inForce = next
       money.reload(next.money)
+      issuerLogins.reload(next.login)
       Object.assign(guard, openGuard({ ...next, listen: options.listen }))
     },
     async drain() {

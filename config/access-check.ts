@@ -1,29 +1,32 @@
-/** What `auth`, `listen[].tls` and `callers.<name>.certificates` cannot tell each alone. */
+/** What `auth`, `console.public_url`, `listen[].tls` and `callers.<name>.certificates` cannot tell each alone. */
 import { hostOf, isLoopback } from './address.ts'
+import type { Auth, Issuer } from './oauth.ts'
 import type { Config } from './schema.ts'
 
 type Add = (path: PropertyKey[], message: string, fix: string) => void
 
 /** Whether anybody is known by name: then whoever is not, is refused. */
 export const knowsCallers = ({ callers, auth }: Pick<Config, 'callers' | 'auth'>): boolean =>
-  Object.keys(callers).length > 0 || auth.oauth.length > 0
+  Object.keys(callers).length > 0 || tokenIssuers(auth).length > 0
 
 /** Returns warnings; problems go to `add`. */
 export function checkAccess(config: Config, add: Add): string[] {
   const { auth, callers, listen } = config
   const warnings: string[] = []
   const seen = new Set<string>()
-  auth.oauth.forEach(({ issuer, audience }, i) => {
+  auth.oauth.forEach((server, i) => {
+    const { issuer, audience } = server
     if (seen.has(issuer))
       add(['auth', 'oauth', i, 'issuer'], `${issuer} is listed twice`, 'list each authorization server once')
     seen.add(issuer)
-    if (audience === undefined && auth.public_url === undefined)
+    if (audience === undefined && auth.public_url === undefined && !isForLoginsAlone(server))
       add(
         ['auth', 'oauth', i],
         'it is not said what its tokens for Weir name as audience',
         'set auth.public_url, or audience of this server',
       )
   })
+  checkLogins(config, add)
   if (auth.oauth.length === 0 && Object.keys(auth.scopes).length > 0)
     warnings.push('auth.scopes has no effect: no authorization server is configured in auth.oauth')
   const owners = new Map<string, string>()
@@ -48,6 +51,46 @@ export function checkAccess(config: Config, add: Add): string[] {
       'access tokens come to a listener without TLS: set listen[].tls, or auth.public_url when TLS ends before Weir',
     )
   return warnings
+}
+
+/** Whether no token of this server opens a call: it is there for logins to the console. */
+const isForLoginsAlone = ({ callers, console: login }: Issuer): boolean =>
+  callers.length === 0 && login !== undefined
+
+/** The servers whose tokens open calls. */
+export const tokenIssuers = ({ oauth }: Pick<Auth, 'oauth'>): Issuer[] =>
+  oauth.filter((server) => !isForLoginsAlone(server))
+
+/** Logins to the console: each at an address of its own, which browsers reach, and for somebody. */
+function checkLogins({ auth, callers, console: own }: Config, add: Add): void {
+  const ids = new Map<string, string>()
+  auth.oauth.forEach((server, i) => {
+    const { issuer, console: login } = server
+    if (login === undefined) return
+    const at = ['auth', 'oauth', i, 'console']
+    const other = ids.get(login.id)
+    if (other !== undefined)
+      add(
+        [...at, 'id'],
+        `the login at ${other} is called ${login.id}, too`,
+        'give each an id of its own, for example id: partners',
+      )
+    ids.set(login.id, issuer)
+    if (own.public_url === undefined && !isLoopback(hostOf(own.listen)))
+      add(
+        at,
+        'it is not said where browsers reach the console, to which the login leads back',
+        'set console.public_url, for example https://weir.example.com',
+      )
+    if (login.callers === undefined && (Object.keys(callers).length === 0 || isForLoginsAlone(server)))
+      add(
+        at,
+        'nobody may log in',
+        isForLoginsAlone(server)
+          ? 'say who with `callers` of this login, for example callers: ["*@example.com"]'
+          : 'say who with `callers` of this login, for example callers: ["*@example.com"], or add callers to this file',
+      )
+  })
 }
 
 /** A subject alternative name as it is compared: host names know no case, addresses have one form. */

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { hostOf, isLoopback } from './address.ts'
 import { adminToken } from './caller-keys.ts'
 import { address, meta, restart } from './leaves.ts'
+import { listenerTls } from './tls.ts'
 
 export const admin = z
   .strictObject({
@@ -12,6 +13,13 @@ export const admin = z
         example: '127.0.0.1:7335',
       }),
     ),
+    tls: listenerTls
+      .optional()
+      .meta(
+        meta(
+          'TLS of the admin API; turning it on or off needs a restart, its files are read again when they change',
+        ),
+      ),
     tokens: z
       .array(adminToken)
       .default([])
@@ -31,11 +39,11 @@ export const admin = z
 export type AdminConfig = z.output<typeof admin>
 type Add = (path: PropertyKey[], message: string, fix: string) => void
 
-/** What one setting alone cannot tell: nobody is let in by accident. */
+/** What one setting alone cannot tell: nobody is let in by accident. Returns warnings; problems go to `add`. */
 export function checkAdmin(
-  { admin: { listen, tokens, open_on_loopback } }: { admin: AdminConfig },
+  { admin: { listen, tls, tokens, open_on_loopback } }: { admin: AdminConfig },
   add: Add,
-): void {
+): string[] {
   const names = new Map<string, number>()
   const digests = new Map<string, string>()
   tokens.forEach(({ name, sha256 }, i) => {
@@ -51,7 +59,13 @@ export function checkAdmin(
       )
     digests.set(sha256, name)
   })
-  if (listen === undefined) return
+  if (tls?.client_auth === 'optional')
+    add(
+      ['admin', 'tls', 'client_auth'],
+      'optional lets in whoever shows no certificate, and the admin API knows nobody by one',
+      'write client_auth: required, or leave it out',
+    )
+  if (listen === undefined) return []
   const isLocal = isLoopback(hostOf(listen))
   if (open_on_loopback && !isLocal)
     add(
@@ -67,4 +81,9 @@ export function checkAdmin(
         ? 'make one with `weir key create --admin <name>`, or set admin.open_on_loopback: true'
         : 'make one with `weir key create --admin <name>`',
     )
+  return isLocal || tls
+    ? []
+    : [
+        `admin.listen ${listen} is beyond this machine and without TLS: admin tokens travel in the clear, and whoever reads one on the way can change who may call. Set admin.tls, or listen on 127.0.0.1 behind a proxy with TLS`,
+      ]
 }

@@ -192,7 +192,9 @@ export const alertsSchema = z.strictObject({
   maintenance: z.array(maintenance).max(100).default([]).meta(meta('Times in which nobody is told')),
   console_url: httpUrl
     .optional()
-    .meta(meta('Base of links to the console; default: the address of console.listen')),
+    .meta(
+      meta('Base of links to the console; default: console.public_url, or the address of console.listen'),
+    ),
   runbook_url: z
     .string()
     .max(500)

@@ -52,9 +52,12 @@ export const anomalies = z
       .max(100_000)
       .default(20)
       .meta(
-        meta('Calls a series needs within 15 minutes to be judged; with fewer it says nothing', {
-          unit: 'calls',
-        }),
+        meta(
+          'Calls a series needs within 5 to 60 minutes to be judged; with fewer in an hour it says nothing',
+          {
+            unit: 'calls',
+          },
+        ),
       ),
     series_max: z
       .number()

@@ -4,13 +4,12 @@
  */
 import { z } from 'zod'
 import { keyId } from './key-text.ts'
-import { meta } from './leaves.ts'
+import { meta, moment } from './leaves.ts'
 
 export const KEY_ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$/
 /** `server/tool`, each with * as wildcard. */
 export const SCOPE_PATTERN = /^[A-Za-z0-9*][A-Za-z0-9*-]{0,39}\/[^\s/][^\s]{0,199}$/
 
-const moment = z.union([z.iso.date(), z.iso.datetime({ offset: true })])
 const sha256 = z
   .string()
   .regex(

@@ -22,9 +22,10 @@ import { DatabaseSync } from 'node:sqlite'
 import { changedPaths } from './changes.ts'
 import { addNote, type EditNote } from './edit-notes.ts'
 import { sha256Hex } from './key-text.ts'
-import { type Env, parseConfig, resolvedValues } from './load.ts'
+import { configOf, type Env } from './load.ts'
 import type { Config } from './schema.ts'
 import { type Edit, EditRefused, splice } from './splice.ts'
+import { readYaml, type YamlText } from './yaml-text.ts'
 
 const LOCK_WAIT_MS = 5_000
 
@@ -58,17 +59,18 @@ export function editConfig(
   make: (config: Config) => readonly Edit[],
   options: EditOptions,
 ): Edited {
-  const seen = read(file, options.env)
+  const seen = seenIn(readFileSync(file, 'utf8'), file, options.env)
   return options.dry_run
     ? edit(file, seen, make, options)
     : withLock(seen.config.data, () => edit(file, seen, make, options))
 }
 
-type Seen = { readonly text: string; readonly config: Config }
+type Seen = { readonly yaml: YamlText; readonly config: Config; readonly values: unknown }
 
-const read = (file: string, env: Env | undefined): Seen => {
-  const text = readFileSync(file, 'utf8')
-  return { text, config: parseConfig(text, file, env).config }
+const seenIn = (text: string, file: string, env: Env | undefined): Seen => {
+  const yaml = readYaml(text)
+  const { loaded, values } = configOf(yaml, file, env)
+  return { yaml, config: loaded.config, values }
 }
 
 function edit(
@@ -87,11 +89,11 @@ function edit(
       'the file has changed since it was read',
       'read it again, then change it',
     )
-  const config = text === seen.text ? seen.config : parseConfig(text, file, env).config
+  const { yaml, config, values } = text === seen.yaml.text ? seen : seenIn(text, file, env)
   if (!dry_run) checkWritable(file)
   const edits = make(config)
-  const made = splice(text, edits, resolvedValues(text, file, env))
-  const next = parseConfig(made, file, env).config
+  const made = splice(yaml, edits, values)
+  const next = configOf(made, file, env).loaded.config
   const changed = changedPaths(config, next)
   for (const path of changed)
     if (!edits.some((one) => isWithin(path, one.path)))
@@ -100,13 +102,13 @@ function edit(
         `${path} would change along, which nobody asked for`,
         'edit the file by hand',
       )
-  const edited: Edited = { config: next, before: config, sha256: sha256Hex(made), changed }
+  const edited: Edited = { config: next, before: config, sha256: sha256Hex(made.text), changed }
   options.check?.(edited)
   if (!dry_run && edited.sha256 !== before) {
     const { who, via } = options
     const paths = edits.map((one) => one.path)
     addNote(config.data, { before, after: edited.sha256, at_ms: Date.now(), who, via, paths })
-    replace(realpathSync(file), made)
+    replace(realpathSync(file), made.text)
   }
   return edited
 }

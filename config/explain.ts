@@ -35,8 +35,6 @@ function branchMeant({ errors }: Extract<Issue, { code: 'invalid_union' }>): Iss
 
 export function explainYaml({ code, message }: YAMLParseError): { message: string; fix: string } {
   switch (code) {
-    case 'DUPLICATE_KEY':
-      return { message: 'this name is there twice', fix: 'give each entry its own name' }
     case 'MULTIPLE_DOCS':
       return { message: 'a second document begins here', fix: 'keep one document: remove the line ---' }
     case 'TAB_AS_INDENT':

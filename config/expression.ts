@@ -191,12 +191,13 @@ function treeOf(text: string, node: ASTNode): Condition {
   return leafOf(text.slice(node.range.start, node.range.end))
 }
 
-type Found = { uses: Set<Variable>; args: Set<string>; looks: number; nodes: number }
+/** `named`: where only the name or server of the tool is asked for. */
+type Found = { uses: Set<Variable>; args: Set<string>; named: Set<ASTNode>; looks: number; nodes: number }
 
 /** A CEL expression with its functions put in the place of the library's. Throws ExpressionError. */
 function leafOf(text: string): Leaf {
   const program = ENVIRONMENT.parse(text)
-  const found: Found = { uses: new Set(), args: new Set(), looks: 0, nodes: 0 }
+  const found: Found = { uses: new Set(), args: new Set(), named: new Set(), looks: 0, nodes: 0 }
   prepare(program.ast, found, 0)
   const checked = program.check()
   if (!checked.valid)
@@ -303,12 +304,13 @@ function noteUse(node: ASTNode, found: Found): void {
     const name = String(node.args)
     if ((VARIABLES as readonly string[]).includes(name)) found.uses.add(name as Variable)
     if (name === 'args') found.looks++
-    if (name === 'tool') found.uses.add('tool')
+    // In whatever way the rest of it is looked at: they are what the server lists.
+    if (name === 'tool' && !found.named.has(node)) found.uses.add('annotations')
     return
   }
   if (node.op !== '.' && node.op !== '[]') return
   const [of, step] = node.args as [ASTNode, unknown]
-  if (of.op === 'id' && of.args === 'tool' && step === 'annotations') found.uses.add('annotations')
+  if (of.op === 'id' && of.args === 'tool' && (step === 'name' || step === 'server')) found.named.add(of)
   if (of.op === 'id' && of.args === 'args') {
     const name =
       typeof step === 'string' ? step : isNode(step) && step.op === 'value' ? String(step.args) : '[…]'

@@ -4,7 +4,7 @@
  * and whoever shows no key is refused as before.
  */
 import type { CallerKey } from './caller-keys.ts'
-import { expiryMs, keyId, type NewKey } from './key-text.ts'
+import { expiryMs, isoSeconds, keyId, type NewKey } from './key-text.ts'
 import type { Config } from './schema.ts'
 import { type Edit, EditRefused } from './splice.ts'
 
@@ -31,7 +31,7 @@ const RESERVED = new Set(['__proto__', 'constructor', 'prototype'])
 const entryOf = (key: NewKey, wish: KeyWish, now_ms: number): Record<string, unknown> => ({
   sha256: key.sha256,
   id: wish.id ?? key.id,
-  created: new Date(now_ms).toISOString().slice(0, 19).concat('Z'),
+  created: isoSeconds(now_ms),
   ...given({ expires: wish.expires, scope: wish.scope, user: wish.user, app: wish.app, note: wish.note }),
 })
 
@@ -110,7 +110,7 @@ export function rotateKey(
         : {
             op: 'set',
             path: [...path, index, 'expires'],
-            value: `${new Date(until_ms).toISOString().slice(0, 19)}Z`,
+            value: isoSeconds(until_ms),
           }
   return [end, { op: 'append', path, value: entry }]
 }
@@ -159,7 +159,7 @@ export function createAdminToken(
     sha256: key.sha256,
     name: wish.name,
     may: wish.may,
-    created: `${new Date(now_ms).toISOString().slice(0, 19)}Z`,
+    created: isoSeconds(now_ms),
     ...given({ expires: wish.expires, note: wish.note }),
   }
   return [{ op: 'append', path: ['admin', 'tokens'], value }]

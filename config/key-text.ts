@@ -30,6 +30,9 @@ function base62(value: bigint, chars: number): string {
 
 const checkOf = (text: string): string => base62(BigInt(crc32(text)), CHECK_CHARS)
 
+/** A moment to the second, as files and commands have it. */
+export const isoSeconds = (at_ms: number): string => `${new Date(at_ms).toISOString().slice(0, 19)}Z`
+
 export const sha256Hex = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 export type NewKey = {

@@ -10,6 +10,9 @@ export type ConfigMeta = {
   example?: unknown
 }
 
+/** A day, or a moment of one. */
+export const moment = z.union([z.iso.date(), z.iso.datetime({ offset: true })])
+
 export const restart = { reload: false } as const
 export const meta = (
   description: string,
@@ -67,3 +70,11 @@ export const byteCount = (
     .min(min)
     .default(fallback)
     .meta(meta(description, { unit: 'bytes', ...more }))
+
+/** What a caller or a team may be called: names are shown, compared and put into keys of counts. */
+export const plainName = z
+  .string()
+  .regex(
+    /^(?!\s)[^\p{Cc}]{1,100}(?<!\s)$/u,
+    'expected a name of up to 100 characters on one line, without space around it, for example rm-agent',
+  )

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, isAbsolute, resolve } from 'node:path'
-import { isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml'
+import { type Document, isMap, isNode, isScalar, type Scalar, visit } from 'yaml'
 import { checkAccess, knowsCallers } from './access-check.ts'
 import { hostOf, isLoopback } from './address.ts'
 import { checkAdmin } from './admin.ts'
@@ -18,6 +18,7 @@ import { checkMoney } from './price-book.ts'
 import { checkRules } from './rules.ts'
 import { type Config, configSchema } from './schema.ts'
 import { pathText } from './setting-path.ts'
+import { readYaml, type YamlText } from './yaml-text.ts'
 
 /** One problem of a config file. `line` and `column` count from 1. */
 export type Problem = {
@@ -68,8 +69,16 @@ export function loadConfig(file: string, env: Env = process.env): Loaded {
 
 /** As loadConfig, from text. `file` names it in problems and is what relative paths start from. */
 export function parseConfig(text: string, file: string, env: Env = process.env): Loaded {
-  const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false })
+  return configOf(readYaml(text), file, env).loaded
+}
+
+/** As parseConfig, of a text that was read, which stays as it is; with its values, references replaced, before the schema. */
+export function configOf(
+  read: YamlText,
+  file: string,
+  env: Env = process.env,
+): { loaded: Loaded; values: unknown } {
+  const { text, document, lines } = read
   const problems: Problem[] = []
   const add = (offset: number, path: string, message: string, fix: string): void => {
     const { line, col } = lines.linePos(offset)
@@ -79,8 +88,15 @@ export function parseConfig(text: string, file: string, env: Env = process.env):
     const { message, fix } = explainYaml(error)
     add(error.pos[0], '', message, fix)
   }
-  // The library finds these only when it resolves them, and then without a place.
+  for (const key of read.repeated)
+    add(key.range[0], '', 'this name is there twice', 'give each entry its own name')
+  // What the library finds only when it resolves it, and then without a place, or not at all.
   visit(document, {
+    Pair(_key, { key }) {
+      // Objects know it already: what it names would be left out without a word.
+      if (isScalar(key) && key.value === '__proto__')
+        add(key.range?.[0] ?? 0, '__proto__', 'is no name for anything', 'choose another name')
+    },
     Alias(_key, node) {
       if (node.resolve(document) === undefined)
         add(
@@ -93,10 +109,10 @@ export function parseConfig(text: string, file: string, env: Env = process.env):
   })
   if (problems.length > 0) throw new ConfigError(problems)
   const folder = dirname(resolve(file))
-  substitute(document, folder, env, add)
+  const values = substituted(document, folder, env, add)
   if (problems.length > 0) throw new ConfigError(problems)
 
-  const parsed = configSchema.safeParse(document.toJS() ?? {}, { reportInput: true })
+  const parsed = configSchema.safeParse(values ?? {}, { reportInput: true })
   if (!parsed.success) {
     for (const issue of flatten(parsed.error.issues)) {
       const unknownKey = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined
@@ -121,25 +137,18 @@ export function parseConfig(text: string, file: string, env: Env = process.env):
   config.data = isAbsolute(config.data) ? config.data : resolve(folder, config.data)
   for (const server of Object.values(config.servers))
     if (server.command !== undefined) server.cwd = resolve(folder, server.cwd ?? '.')
-  for (const { tls } of config.listen)
+  for (const { tls } of [...config.listen, config.admin])
     if (tls)
       for (const file of ['cert', 'key', 'client_ca', 'client_crl'] as const)
         if (tls[file] !== undefined) tls[file] = resolve(folder, tls[file])
-  return { config: deepFreeze(config), folder, warnings, sha256: sha256Hex(text) }
+  return { loaded: { config: deepFreeze(config), folder, warnings, sha256: sha256Hex(text) }, values }
 }
 
-/** The values of a file that loads, references replaced, before the schema: what an edit is compared with. */
-export function resolvedValues(text: string, file: string, env: Env = process.env): unknown {
-  const document = parseDocument(text, { uniqueKeys: true, prettyErrors: false })
-  substitute(document, dirname(resolve(file)), env, () => {})
-  return document.toJS() as unknown
-}
-
-type Document = ReturnType<typeof parseDocument>
 type Add = (offset: number, path: string, message: string, fix: string) => void
 
-/** Replaces ${NAME}, ${NAME:-default} and whole values `file:path` in every string value. */
-function substitute(document: Document, folder: string, env: Env, add: Add): void {
+/** The values with ${NAME}, ${NAME:-default} and whole values `file:path` replaced in every string value. */
+function substituted(document: Document.Parsed, folder: string, env: Env, add: Add): unknown {
+  const written = new Map<Scalar, string>()
   visit(document, {
     Scalar(key, node) {
       if (key === 'key' || typeof node.value !== 'string') return
@@ -171,13 +180,22 @@ function substitute(document: Document, folder: string, env: Env, add: Add): voi
           )
         }
       }
+      if (text === node.value) return
+      written.set(node, node.value)
       node.value = text
     },
   })
+  try {
+    return document.toJS()
+  } catch {
+    add(0, '', 'its aliases (*name) stand for more than can be read', 'write out what they stand for')
+  } finally {
+    for (const [node, value] of written) node.value = value
+  }
 }
 
 /** Offset of the node at `path`, or of the nearest one above it. `key` asks for the key rather than its value. */
-function offsetOf(document: Document, path: readonly PropertyKey[], key: boolean): number {
+function offsetOf(document: Document.Parsed, path: readonly PropertyKey[], key: boolean): number {
   for (let length = path.length; length > 0; length--) {
     const parent = length === 1 ? document.contents : document.getIn(path.slice(0, length - 1), true)
     const last = path[length - 1]
@@ -215,7 +233,7 @@ function crossCheck(
     for (const [name, server] of Object.entries(config.servers))
       if (server.memory_max_bytes !== undefined)
         warnings.push(`servers.${name}.memory_max_bytes has no effect here: memory is watched on Linux only`)
-  checkAdmin(config, add)
+  warnings.push(...checkAdmin(config, add))
   checkListeners(config, add)
   if (config.store.url && config.store.database !== 'weir' && !/^\w+$/.test(config.store.database))
     add(['store', 'database'], 'is not an identifier', 'use letters, digits and _')

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { ATTO_DIGITS, amountProblem, NANO_DIGITS } from './decimal.ts'
 import { compileFormula, FormulaError } from './formula.ts'
-import { meta } from './leaves.ts'
+import { meta, moment } from './leaves.ts'
 import { enforce } from './limits.ts'
 
 export const BILL_ON = ['ok', 'executed', 'all'] as const
@@ -107,8 +107,6 @@ export const serverPrice = z
   .superRefine(refuseEmpty)
   .meta(meta('What calls of this server cost; for one tool, or from a day on, see `prices`'))
 
-const day = z.union([z.iso.date(), z.iso.datetime({ offset: true })])
-
 export const priceEntry = z
   .strictObject({
     server: z.string().min(1).default('*').meta(meta('Which servers, with * as wildcard')),
@@ -117,10 +115,10 @@ export const priceEntry = z
       .min(1)
       .default('*')
       .meta(meta("Which tools by the server's own names, with * as wildcard")),
-    valid_from: day
+    valid_from: moment
       .optional()
       .meta(meta('First day or moment (UTC) of the price; default: ever', { example: '2026-10-01' })),
-    valid_to: day
+    valid_to: moment
       .optional()
       .meta(
         meta('First day or moment at which it no longer holds; default: never', { example: '2027-01-01' }),

@@ -36,6 +36,11 @@ const trustedUrl = z.string().refine((text) => {
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(bareHost(url.hostname)))
 }, 'expected an https:// URL without user, query and fragment (http:// on loopback only), for example https://login.example.com')
 
+/** Of a listener of ours: an origin. */
+export const publicUrl = trustedUrl
+  .refine((text) => parsed(text)?.pathname === '/', 'expected no path, for example https://weir.example.com')
+  .transform((text) => new URL(text).origin)
+
 const scope = z
   .string()
   .regex(
@@ -46,6 +51,8 @@ const scope = z
     (s) => s !== 'offline_access',
     'offline_access is between client and authorization server, for example bank.read',
   )
+
+const loginScope = scope.refine((s) => s !== 'openid', 'openid is always asked for, for example email')
 
 const claim = (fallback: string[], description: string, example?: string) =>
   z
@@ -62,6 +69,65 @@ const seconds = (fallback: number, max: number, description: string) =>
     .max(max)
     .default(fallback)
     .meta(meta(description, { unit: 's' }))
+
+/** Login of people to the console at this issuer (OpenID Connect, authorization code with PKCE). */
+const consoleLogin = z.strictObject({
+  id: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'expected lower-case letters, digits and "-", for example sso')
+    .default('sso')
+    .meta(
+      meta('Name of this login in addresses; its redirect URI is `<console.public_url>/login/<id>/callback`'),
+    ),
+  name: z
+    .string()
+    .min(1)
+    .max(60)
+    .optional()
+    .meta(meta('What the button says after "Sign in with"; default: the host of the issuer')),
+  client_id: z
+    .string()
+    .min(1)
+    .max(500)
+    .meta(meta('Client that the console is at the issuer', { example: 'weir-console' })),
+  client_secret: z
+    .string()
+    .min(1)
+    .max(2000)
+    .optional()
+    .meta(meta('Its secret, use ${ENV} or file:; not set: a public client, with PKCE alone')),
+  client_auth: z
+    .enum(['client_secret_basic', 'client_secret_post'])
+    .default('client_secret_basic')
+    .meta(meta('How the secret is shown to the issuer')),
+  scopes: z
+    .array(loginScope)
+    .max(20)
+    .default([])
+    .meta(meta('Scopes to ask for besides openid', { example: '[email, groups]' })),
+  caller: claim(['sub'], 'Claims that name the person as a caller; the first that is there counts', 'email'),
+  callers: z
+    .array(z.string().min(1).max(100))
+    .min(1, 'would let nobody in: leave it out for the callers of this file, for example ["*@example.com"]')
+    .max(1000)
+    .optional()
+    .meta(
+      meta(
+        'Callers that may log in, with * as wildcard; default: those of this file, as far as the issuer may name them',
+        { example: '["*@example.com"]' },
+      ),
+    ),
+  roles: z
+    .array(z.string().min(1).max(100))
+    .min(1, 'would let nobody in: leave it out when no role is asked for, for example [weir-viewer]')
+    .max(100)
+    .optional()
+    .meta(
+      meta('Roles, one of which a person must have besides (`claims.roles`, and those of the caller)', {
+        example: '[weir-viewer]',
+      }),
+    ),
+})
 
 const issuer = z.strictObject({
   issuer: trustedUrl.meta(
@@ -135,23 +201,21 @@ const issuer = z.strictObject({
   callers: z
     .array(z.string().min(1).max(100))
     .default(['*'])
-    .meta(meta('Callers this server may name, with * as wildcard', { example: '[agent-*]' })),
+    .meta(
+      meta('Callers this server may name, with * as wildcard; []: it is for logins to the console alone', {
+        example: '[agent-*]',
+      }),
+    ),
+  console: consoleLogin.optional().meta(meta('Login to the console at this server; not set: it offers none')),
 })
 
 export const auth = z
   .strictObject({
-    public_url: trustedUrl
-      .refine(
-        (text) => parsed(text)?.pathname === '/',
-        'expected no path, for example https://weir.example.com',
-      )
-      .transform((text) => new URL(text).origin)
-      .optional()
-      .meta(
-        meta('Where clients reach Weir; default: the scheme of the listener and the Host of the request', {
-          example: 'https://weir.example.com',
-        }),
-      ),
+    public_url: publicUrl.optional().meta(
+      meta('Where clients reach Weir; default: the scheme of the listener and the Host of the request', {
+        example: 'https://weir.example.com',
+      }),
+    ),
     oauth: z.array(issuer).max(20).default([]).meta(meta('Authorization servers whose tokens are accepted')),
     scopes: z
       .record(
@@ -183,3 +247,4 @@ export const auth = z
 
 export type Auth = z.output<typeof auth>
 export type Issuer = Auth['oauth'][number]
+export type ConsoleLogin = NonNullable<Issuer['console']>

@@ -48,6 +48,8 @@ const BEYOND_SERVER: Unknown = new Set<Variable>([
   'client',
 ])
 const BEYOND_SERVER_AND_TIME: Unknown = new Set<Variable>([...BEYOND_SERVER, 'now'])
+/** Of a prompt that nobody has named. It has no annotations, and the name of no tool. */
+const BEYOND_PROMPT: Unknown = new Set<Variable>(['method', 'prompt', 'args', 'client', 'now'])
 /** Still open once the caller is known, and once the target is known too. */
 const BEYOND_CALLER: Unknown = new Set<Variable>([...BEYOND_SERVER_AND_TIME, 'server'])
 const BEYOND_TARGET: Unknown = new Set<Variable>(['args', 'client', 'now'])
@@ -128,6 +130,8 @@ export class CallerRules {
   readonly #defaults: Defaults
   /** By server: the config names them. */
   readonly #reach = new Map<string, Reach>()
+  /** By server. */
+  readonly #promptRefusals = new Map<string, boolean>()
 
   constructor(
     caller: CallerFacts,
@@ -154,6 +158,27 @@ export class CallerRules {
   isFree(server: string): boolean {
     if (this.#scope !== null || this.#defaults.hasAllow || this.#defaults.hasShadowAllow) return false
     return !this.#rules.some((rule) => anyFits(rule.servers, server))
+  }
+
+  /** Whether a prompt of the server could be refused, as far as one can tell without knowing which. */
+  mayRefusePrompts(server: string): boolean {
+    let found = this.#promptRefusals.get(server)
+    if (found === undefined) {
+      found = this.#mayRefusePrompts(server)
+      this.#promptRefusals.set(server, found)
+    }
+    return found
+  }
+
+  #mayRefusePrompts(server: string): boolean {
+    if (this.#scope !== null || this.#defaults.hasAllow) return true
+    const facts = factsOf(this.#caller, { ...NO_TARGET, kind: 'prompt', server }, NOTHING)
+    return this.#rules.some((rule) => {
+      const isAbout = rule.isOfAll || rule.prompts !== null
+      if (rule.isAllow || rule.isShadow || !isAbout || !anyFits(rule.servers, server)) return false
+      fillPurse(WORK_MAX)
+      return ask(rule.condition, facts, BEYOND_PROMPT) !== false
+    })
   }
 
   /** Whether any call to the server may be let pass, as far as one can tell without knowing which. */
@@ -196,13 +221,12 @@ export class CallerRules {
   /** `later`: what is not settled now, because it is not known of the target. */
   forTarget(target: Target, later: Unknown | null = null): TargetRules {
     const { kind, server, name } = target
+    // A method of which nothing is known has no name: it takes a scope of the whole server.
     const isTemplate = kind === 'template'
     const isInScope =
       this.#scope === null ||
       this.#scope.some(
-        (one) =>
-          fits(one.server, server) &&
-          (isTemplate ? mayFit(one.name, name) : kind === 'other' || fits(one.name, name)),
+        (one) => fits(one.server, server) && (isTemplate ? mayFit(one.name, name) : fits(one.name, name)),
       )
     if (!isInScope) return new TargetRules(this.#caller, target, OUT_OF_SCOPE, [], this.#defaults)
     const own = this.#rules.filter((rule) => concerns(rule, target))

@@ -11,7 +11,7 @@ export const runs = z
       .default([...RUN_EVIDENCE])
       .meta(
         meta(
-          'What tells agents of one caller apart, besides `trace.run_gap_ms`, when they bring neither label, session nor trace: how a client counts its request ids, its connection (leave it out behind a proxy that shares connections between clients), handles that a result held and later arguments use. Empty: the pause alone',
+          'What tells agents of one caller apart, besides `trace.run_gap_ms`, when they bring neither label, session nor trace: how a client introduces itself and counts its request ids, its connection (leave it out behind a proxy that shares connections between clients), handles that a result held and later arguments use. Empty: the pause alone',
         ),
       ),
   })

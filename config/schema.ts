@@ -8,11 +8,11 @@ import { alertsSchema, slosSchema } from './alerts.ts'
 import { anomalies } from './anomalies.ts'
 import { context } from './context.ts'
 import { caller, captureRule, labelSource, server, serverName } from './entries.ts'
-import { address, byteCount, httpUrl, meta, ms, restart } from './leaves.ts'
+import { address, byteCount, httpUrl, meta, ms, plainName, restart } from './leaves.ts'
 import { limit, limitsStore } from './limits.ts'
 import { INCOMING, LISTENERS, LISTENERS_MAX, listenerEntry, listenersOf } from './listeners.ts'
 import { budget, priceEntry, team } from './money.ts'
-import { auth } from './oauth.ts'
+import { auth, publicUrl } from './oauth.ts'
 import { rules } from './rules.ts'
 import { runs } from './runs.ts'
 import { validation } from './validation.ts'
@@ -49,14 +49,11 @@ export const configSchema = z.strictObject({
   workers: z.number().int().min(1).max(64).default(1).meta(meta('Proxy worker processes', restart)),
   servers: z.record(serverName, server).default({}).meta(meta('MCP servers behind Weir, by name')),
   callers: z
-    .record(z.string().min(1).max(100), caller)
+    .record(plainName, caller)
     .default({})
     .meta(meta('Who may call; empty, and no `auth.oauth`: everyone on loopback is `local`')),
   auth,
-  teams: z
-    .record(z.string().min(1).max(100), team)
-    .default({})
-    .meta(meta('Teams of callers: their budgets and tags')),
+  teams: z.record(plainName, team).default({}).meta(meta('Teams of callers: their budgets and tags')),
   prices: z
     .array(priceEntry)
     .default([])
@@ -239,6 +236,11 @@ export const configSchema = z.strictObject({
       listen: address
         .default('127.0.0.1:7333')
         .meta(meta('Where the collector serves the console, intake, OTLP, /metrics and health', restart)),
+      public_url: publicUrl.optional().meta(
+        meta('Where browsers reach the console; default: http:// and the address of `listen`', {
+          example: 'https://weir.example.com',
+        }),
+      ),
     })
     .prefault({})
     .meta(meta('The collector and its console')),

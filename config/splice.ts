@@ -1,23 +1,26 @@
 /**
- * A change to the text of weir.yaml: what is not changed keeps its bytes as far as can be, and every comment stays. The changed
- * document is printed whole by the YAML library, and only the part that changed is taken from there. Pure.
+ * A change to the text of weir.yaml: what is not changed keeps its bytes as far as can be, and every comment stays. The part
+ * that changed is printed by the YAML library; the whole document only where a part does not do. Pure.
  * Invariant: what comes out reads as the changed document does, whatever was spliced; else it is not used.
  */
 import { isDeepStrictEqual } from 'node:util'
 import {
   type Alias,
-  type Document,
+  Document,
   isAlias,
   isMap,
+  isPair,
   isScalar,
   isSeq,
   Lexer,
-  type Pair,
+  Pair,
   type ParsedNode,
-  parseDocument,
+  type ToStringOptions,
   visit,
+  YAMLMap,
 } from 'yaml'
 import { pathText } from './setting-path.ts'
+import { isSound, readYaml, type YamlText } from './yaml-text.ts'
 
 export type EditPath = readonly (string | number)[]
 
@@ -42,6 +45,9 @@ export class EditRefused extends Error {
 const REFERENCE = /\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[^}]*)?\}|^file:/
 const isReference = (value: unknown): boolean => typeof value === 'string' && REFERENCE.test(value)
 
+/** No setting is nested as deep. */
+const DEPTH_MAX = 64
+
 /** Whoever may write settings may not make Weir read its environment or any file: that would show them. */
 function refuseReferences(value: unknown, path: EditPath): void {
   if (isReference(value))
@@ -51,6 +57,8 @@ function refuseReferences(value: unknown, path: EditPath): void {
       'write the value itself, or edit the file',
     )
   if (typeof value !== 'object' || value === null) return
+  if (path.length > DEPTH_MAX)
+    throw new EditRefused('value', 'the value is nested too deep', 'write it as weir.yaml has it')
   for (const [key, inner] of Object.entries(value))
     refuseReferences(inner, [...path, Array.isArray(value) ? Number(key) : key])
 }
@@ -190,26 +198,28 @@ function apply(edited: Edited, edits: readonly Edit[]): void {
   }
 }
 
-/** Every reference of a text, as written. */
+/** Every reference of a text with the setting it stands at, or is led to by an alias; its place in a list does not count. */
 export function referencesOf(text: string): Set<string> {
   const found = new Set<string>()
-  visit(parse(text), {
-    Scalar(key, node) {
-      if (key !== 'key' && isReference(node.value)) found.add(String(node.value))
+  const { document } = readYaml(text)
+  const add = (above: readonly unknown[], value: unknown): void => {
+    const at = above.flatMap((node) => (isPair(node) ? [isScalar(node.key) ? node.key.value : ''] : []))
+    if (isReference(value)) found.add(JSON.stringify([at, value]))
+  }
+  visit(document, {
+    Scalar(key, node, above) {
+      if (key !== 'key') add(above, node.value)
+    },
+    Alias(_key, alias, above) {
+      const target = alias.resolve(document)
+      if (target) visit(target, { Scalar: (_inner, node) => add(above, node.value) })
     },
   })
   return found
 }
 
 /** The values of a text as written: references are not replaced. */
-export const writtenValues = (text: string): unknown => parse(text).toJS() as unknown
-
-const parse = (text: string): Document.Parsed =>
-  parseDocument(text, { uniqueKeys: true, prettyErrors: false, keepSourceTokens: false })
-
-/** A text and what it says: read once, for reading is most of the work with a long file. */
-type Read = { readonly text: string; readonly document: Document.Parsed }
-const readOf = (text: string): Read => ({ text, document: parse(text) })
+export const writtenValues = (text: string): unknown => readYaml(text).document.toJS() as unknown
 
 function commentsOf(text: string): string[] {
   const found: string[] = []
@@ -217,15 +227,19 @@ function commentsOf(text: string): string[] {
   return found.sort()
 }
 
-const pairAt = (document: Document.Parsed, path: EditPath): Pair<ParsedNode, ParsedNode | null> | null => {
+type AnyPair = Pair<ParsedNode, ParsedNode | null>
+function pairAt(document: Document.Parsed, path: EditPath): AnyPair | null {
   const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)
   if (!isMap(parent)) return null
-  return (parent.items.find((pair) => isScalar(pair.key) && String(pair.key.value) === String(path.at(-1))) ??
-    null) as Pair<ParsedNode, ParsedNode | null> | null
+  const found = parent.items.find(
+    ({ key }) => String(isScalar(key) ? key.value : key) === String(path.at(-1)),
+  )
+  return (found ?? null) as AnyPair | null
 }
 
+type Range = readonly [number, number]
 /** From the first byte of a pair's key to the last of its value; what follows on its line is not part of it. */
-function rangeOf({ text, document }: Read, path: EditPath): [number, number] | null {
+function rangeOf({ text, document }: YamlText, path: EditPath): Range | null {
   const pair = pairAt(document, path)
   const from = pair?.key?.range?.[0]
   const to = (pair?.value ?? pair?.key)?.range?.[1]
@@ -233,19 +247,42 @@ function rangeOf({ text, document }: Read, path: EditPath): [number, number] | n
   return [from, from + text.slice(from, to).trimEnd().length]
 }
 
-/** The text with one pair taken from the printed document, or the pair added at the end of a text whose root is a block. */
-function withPair(old: Read, printed: Read, path: EditPath): string | null {
-  const to = rangeOf(printed, path)
-  const from = rangeOf(old, path)
-  const { contents } = old.document
-  const pair = to && printed.text.slice(to[0], to[1])
-  if (from && pair !== null) return old.text.slice(0, from[0]) + pair + old.text.slice(from[1])
-  if (pair !== null && path.length === 1 && isMap(contents) && !contents.flow)
-    return `${old.text.trimEnd()}\n\n${pair}\n`
-  if (pair === null && from && path.length === 1)
-    return `${old.text.slice(0, from[0])}${old.text.slice(from[1]).replace(/^[^\n]*\n/, '')}`
-  return null
+/** The pair at `path` as it is printed where it stands, alone in the collections above it. Null when there is none, or it needs others. */
+function printedPair(document: Document.Parsed, path: EditPath, options: ToStringOptions): string | null {
+  const alone = new Document()
+  let into: YAMLMap | null = null
+  for (let length = 1; length <= path.length; length++) {
+    const pair = pairAt(document, path.slice(0, length))
+    if (!pair) return null
+    const above: unknown =
+      length === 1 ? document.contents : pairAt(document, path.slice(0, length - 1))!.value
+    const map = new YAMLMap()
+    map.flow = isMap(above) && above.flow === true
+    if (into) (into.items[0] as Pair).value = map
+    else alone.contents = map as unknown as typeof alone.contents
+    map.items.push(length === path.length ? pair : new Pair(pair.key, null))
+    into = map
+  }
+  try {
+    const printed = readYaml(alone.toString(options))
+    const range = rangeOf(printed, path)
+    return range && printed.text.slice(...range)
+  } catch {
+    // An alias of something elsewhere.
+    return null
+  }
 }
+
+/** The text with a pair in the place of what stood there, or added at its end. Null when it can be neither. */
+function withPair(text: string, at: Range | null, pair: string | null, mayAdd: boolean): string | null {
+  if (pair === null) return null
+  if (at) return text.slice(0, at[0]) + pair + text.slice(at[1])
+  return mayAdd ? `${text.trimEnd()}\n\n${pair}\n` : null
+}
+
+/** The text without what stood there, and without the rest of its line. */
+const without = (text: string, at: Range): string =>
+  text.slice(0, at[0]) + text.slice(at[1]).replace(/^[^\n]*\n/, '')
 
 /** Spaces of the first indented line; two when there is none. */
 const indentOf = (text: string): number =>
@@ -272,12 +309,19 @@ function isJson(text: string): boolean {
 }
 
 /**
- * The text with `edits` made. Throws EditRefused when they cannot be; the text has to be one that reads without errors.
- * `resolved`: its values with references replaced, so that a value that is what a reference stands for keeps the reference.
+ * The text with `edits` made. Throws EditRefused when they cannot be; the text has to be one that reads without errors, and its
+ * reading is used up. `resolved`: its values with references replaced, so that a value that is what a reference stands for keeps
+ * the reference.
  */
-export function splice(text: string, edits: readonly Edit[], resolved: unknown = null): string {
-  if (edits.length === 0) return text
-  const document = parse(text)
+export function splice(old: YamlText, edits: readonly Edit[], resolved: unknown = null): YamlText {
+  if (edits.length === 0) return old
+  const { text, document } = old
+  const before: unknown = document.toJS()
+  const common = commonPath(edits)
+  // Found before anything moves.
+  const places = [common.slice(0, 2), common.slice(0, 1)]
+    .filter((path) => path.length > 0)
+    .map((path) => ({ path, range: rangeOf(old, path) }))
   apply({ document: document as Document, resolved }, edits)
   let wanted: unknown
   try {
@@ -289,23 +333,26 @@ export function splice(text: string, edits: readonly Edit[], resolved: unknown =
       'edit the file by hand',
     )
   }
-  const old = readOf(text)
-  if (isDeepStrictEqual(wanted, old.document.toJS())) return text
-  if (isJson(text)) return `${JSON.stringify(wanted, null, indentOf(text))}\n`
+  if (isDeepStrictEqual(wanted, before)) return readYaml(text)
+  if (isJson(text)) return readYaml(`${JSON.stringify(wanted, null, indentOf(text))}\n`)
   const isFlow = isMap(document.contents) && document.contents.flow === true
-  const printed = readOf(document.toString({ lineWidth: isFlow ? 100 : 0, indent: indentOf(text) }))
-  const comments = commentsOf(text)
+  const options = { lineWidth: isFlow ? 100 : 0, indent: indentOf(text) }
   const isRemoval = edits.some(({ op }) => op === 'remove')
-  const common = commonPath(edits)
-  const tries = [common.slice(0, 2), common.slice(0, 1)]
-    .filter((path) => path.length > 0)
-    .map((path) => withPair(old, printed, path))
-  for (const made of [...tries, printed.text]) {
+  function* candidates(): Generator<string | null> {
+    for (const { path, range } of places) {
+      const isGone = pairAt(document, path) === null
+      if (!isGone)
+        yield withPair(text, range, printedPair(document, path, options), path.length === 1 && !isFlow)
+      else if (range && path.length === 1) yield without(text, range)
+    }
+    yield document.toString(options)
+  }
+  for (const made of candidates()) {
     if (made === null) continue
-    const { document: read } = made === printed.text ? printed : readOf(made)
-    if (read.errors.length > 0 || !isDeepStrictEqual(read.toJS(), wanted)) continue
+    const read = readYaml(made)
+    if (!isSound(read) || !isDeepStrictEqual(read.document.toJS(), wanted)) continue
     // What is removed may take its comments along.
-    if (isRemoval || isDeepStrictEqual(commentsOf(made), comments)) return made
+    if (isRemoval || isDeepStrictEqual(commentsOf(made), commentsOf(text))) return read
   }
   throw new EditRefused(
     'conflict',

@@ -76,7 +76,7 @@ export const ERRORS = {
     outcome: 'invalid',
     owner: 'client',
     retry: 'changed',
-    text: 'The message can be read in two ways: a key is there twice or in another case, or a request has no id',
+    text: 'The message can be read in two ways: a key is there twice, a key or method is in another case, or a request has no id',
     fix: 'Send each key once, as the MCP specification writes it, and an id with every request',
   },
   params_invalid: {
@@ -140,7 +140,7 @@ export const ERRORS = {
     owner: 'client',
     retry: 'changed',
     text: 'The content type must be application/json',
-    fix: 'Send Content-Type: application/json',
+    fix: 'Send Content-Type: application/json, in UTF-8 and not compressed',
   },
   not_acceptable: {
     http: 406,

@@ -108,7 +108,7 @@ export const FIELDS = [
     'run_confidence',
     'integer',
     'UInt8',
-    'How sure it is that the call belongs to this run, in percent: label 100; session 90; trace of `_meta` 95, of a header 80; inferred: by run_evidence, from 90 to 65 (docs/runs.md); 0: refused before it was understood',
+    'How sure it is that the call belongs to this run, in percent: label 100; session 90; trace of `_meta` 95, of a header 80; inferred: how likely it is beside the other runs it could be of, from 95 to 40 (docs/runs.md); 0: refused before it was understood',
     { otel: 'weir.run.confidence' },
   ),
   field(

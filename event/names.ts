@@ -57,6 +57,7 @@ export type MetricName = {
     | 'calls'
     | 'rows'
     | 'runs'
+    | 'logins'
     | 'spans'
     | 'batches'
     | 'requests'
@@ -187,6 +188,13 @@ export const COLLECTOR_METRICS = [
     'counter',
     'calls',
     'Calls whose price formula gave no amount (an argument was missing, or the result was none): they are unpriced',
+  ),
+  metric(
+    'weir_console_logins_total',
+    'counter',
+    'logins',
+    'Logins to the console by way (key, issuer) and result: ok, unknown_key, issuer_unavailable, login_refused, login_invalid, login_expired, client_refused, user_unknown, user_not_allowed',
+    ['way', 'result'],
   ),
   metric(
     'weir_watch_runs_total',

@@ -114,6 +114,12 @@ export class Bank {
     for (const one of this.#buckets) if (one[1].entry.period !== '') yield one
   }
 
+  /** Rates of which something is taken and not refilled yet. */
+  *rates(now: Now): Generator<[key: string, units: number]> {
+    for (const [key, bucket] of this.#buckets)
+      if (bucket.entry.kind === 'rate' && bucket.taken(now) > 0) yield [key, bucket.taken(now)]
+  }
+
   entry(key: string): LimitEntry | null {
     return this.#entries.get(entryIdOf(key)) ?? null
   }

@@ -8,10 +8,13 @@ import type { LimitEntry, LimitPer, MatchField } from '../config/limit-book.ts'
 /** What of a call its limits depend on. `key`: the credential. */
 export type Subject = { readonly [P in LimitPer]: string } & { readonly roles: readonly string[] }
 export type Line = { readonly key: string; readonly entry: LimitEntry }
+/** Whether something of a limit is to be told when the call ends: what comes back of concurrency, what money was spent. */
+export const hasEnd = ({ kind }: Pick<LimitEntry, 'kind'>): boolean =>
+  kind === 'concurrency' || kind === 'spend'
 export type Plan = {
   readonly enforced: readonly Line[]
   readonly shadow: readonly Line[]
-  /** Whether something is to be told when the call ends: concurrency, money. */
+  /** Of any of them. */
   readonly hasEnd: boolean
   readonly hasSpend: boolean
   /** Nothing but rates and quotas that refuse. */
@@ -85,7 +88,7 @@ export function selector(entries: readonly LimitEntry[]): ((subject: Subject) =>
     return {
       enforced: lines.filter(({ entry }) => entry.mode === 'enforce'),
       shadow: lines.filter(({ entry }) => entry.mode === 'shadow'),
-      hasEnd: lines.some(({ entry }) => entry.kind === 'concurrency' || entry.kind === 'spend'),
+      hasEnd: lines.some(({ entry }) => hasEnd(entry)),
       isPlain: lines.every(
         ({ entry: { kind, mode } }) => mode === 'enforce' && (kind === 'rate' || kind === 'quota'),
       ),

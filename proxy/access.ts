@@ -2,16 +2,16 @@
  * Puts together, from a config, who may come in at each listener and with which scopes. Keys of authorization servers are kept
  * over reloads: a changed config must not depend on a server that is away just then.
  */
-import { knowsCallers } from '../config/access-check.ts'
+import { knowsCallers, tokenIssuers } from '../config/access-check.ts'
 import type { Issuer } from '../config/oauth.ts'
 import type { Config } from '../config/schema.ts'
 import type { Log } from '../event/log.ts'
+import { makeFetchJson } from '../net/issuer-fetch.ts'
 import type { Call } from './call.ts'
 import { CertificateRing } from './identity/certificate.ts'
 import { type Origin, resourceMetadata } from './identity/challenge.ts'
 import { makeKeyRing } from './identity/identity.ts'
 import { IssuerKeys } from './identity/issuer-keys.ts'
-import { makeFetchJson } from './identity/metadata-fetch.ts'
 import { ScopePolicy } from './identity/scopes.ts'
 import { TokenGate } from './identity/tokens.ts'
 import type { Stage } from './pipeline.ts'
@@ -39,7 +39,8 @@ export class Access {
   }
 
   wire(config: Config): AccessWiring {
-    const { auth, callers, teams, listen } = config
+    const { callers, teams, listen } = config
+    const auth = { ...config.auth, oauth: tokenIssuers(config.auth) }
     const ring = { ...makeKeyRing(callers, teams), isOpen: !knowsCallers(config) }
     const certificates = new CertificateRing(callers, teams)
     const origins: Origin[] = listen.map(({ address, tls }) => ({
@@ -57,7 +58,7 @@ export class Access {
     const before = this.#keys
     this.#keys = new Map()
     const gate = new TokenGate(
-      config,
+      { callers, teams, auth },
       scopes,
       (issuer) => this.#keysOf(issuer, before),
       (result) => this.#metrics.add('weir_tokens_total', 1, [result]),

@@ -10,6 +10,7 @@ import { type AnnotationFacts, annotationsOf } from '../config/rule-facts.ts'
 import { LIST_TOOLS_MAX } from '../event/catalogue.ts'
 import type { Call, Message } from './call.ts'
 import { digestOf } from './catalogue.ts'
+import { type Fetch, Freshness } from './freshness.ts'
 import { isRecord } from './mcp/json.ts'
 import { locate } from './mcp/splice.ts'
 import { LEGACY_VERSIONS, MODERN_VERSIONS } from './mcp/versions.ts'
@@ -36,11 +37,6 @@ export type Definition = {
 /** One answer to `tools/list` put together from its pages. */
 export type ToolsRead = { readonly tools: readonly unknown[]; readonly ttl_ms: number }
 
-/** An old list is used while a new one is fetched. Servers may ask for longer, not for less. */
-const FRESH_MIN_MS = 60_000
-const FRESH_MAX_MS = 3_600_000
-/** A tool that is not listed, arguments that do not fit, a list that could not be had: not asked again sooner. */
-const AGAIN_MS = 5_000
 const VIEWS_MAX = 2_000
 const KEPT_MAX_CHARS = 67_108_864
 const SCHEMA_MAX_CHARS = 262_144
@@ -54,11 +50,7 @@ type View = {
   readonly tools: Map<string, Kept>
   /** Hash of the page that was read last: the same text is not read again. */
   page: string
-  fresh_until_ms: number
-  /** When it was last asked for, and by which session in vain; that one is not made to wait again. */
-  asked_ms: number
-  failed_session: string | null
-  asking: Promise<void> | null
+  readonly freshness: Freshness
 }
 
 export class Definitions {
@@ -93,31 +85,29 @@ export class Definitions {
   of(call: Call): Definition | null | Promise<Definition | null> {
     const view = this.#view(call)
     const known = view.tools.get(call.tool)?.definition ?? null
-    const now = this.#now()
+    const { freshness } = view
     if (known) {
-      if (now >= view.fresh_until_ms && now - view.asked_ms >= AGAIN_MS) void this.#ask(view, call)
+      if (!freshness.isFresh) freshness.use(call.upstream_session, this.#fetch(view, call))
       return known
     }
-    const failed = view.failed_session
-    if (failed === null && now - view.asked_ms < AGAIN_MS && !view.asking) return null
-    if (failed !== null && failed === call.upstream_session) {
-      if (now - view.asked_ms >= AGAIN_MS) void this.#ask(view, call)
-      return null
-    }
-    return this.#askFor(view, call)
+    return this.#found(view, call, freshness.seek(call.upstream_session, this.#fetch(view, call)))
   }
 
   /** Whether the whole list of a call's server is known. */
   knowsList(call: Call): boolean {
-    const view = this.#views.get(keyOf(call))
-    return view !== undefined && view.failed_session === null && view.fresh_until_ms > 0
+    return this.#views.get(keyOf(call))?.freshness.isWhole ?? false
+  }
+
+  /** Waits as `of` does for a tool that is not listed. */
+  seek(call: Call): Promise<void> | null {
+    const view = this.#view(call)
+    return view.freshness.seek(call.upstream_session, this.#fetch(view, call))
   }
 
   /** As `of`, from a list that was asked for after this call, unless one was asked for just now. */
   fresh(call: Call): Definition | null | Promise<Definition | null> {
     const view = this.#view(call)
-    if (this.#now() - view.asked_ms < AGAIN_MS && !view.asking) return this.get(call)
-    return this.#askFor(view, call)
+    return this.#found(view, call, view.freshness.again(call.upstream_session, this.#fetch(view, call)))
   }
 
   /** A page of tools as `server` gave it on behalf of the call. `version`: the revision spoken with that server. */
@@ -139,7 +129,7 @@ export class Definitions {
     if (span === null) return
     const view = this.#view(call)
     const page = digest(text.slice(span.start, span.end))
-    if (page === view.page && this.#now() < view.fresh_until_ms) return
+    if (page === view.page && view.freshness.isFresh) return
     try {
       const { result } = JSON.parse(text) as { result: unknown }
       if (isRecord(result)) this.#page(view, call, page, result)
@@ -151,7 +141,11 @@ export class Definitions {
   /** A message of a server on any stream; when it says that its tools changed, they are asked for at the next call. */
   heard(server: string, json: string): void {
     if (!this.isWanted || !json.includes('notifications/tools/list_changed')) return
-    for (const view of this.#views.values()) if (view.server === server) stale(view)
+    for (const view of this.#views.values()) {
+      if (view.server !== server) continue
+      view.freshness.stale()
+      view.page = ''
+    }
   }
 
   /** Forgets what is known of servers that were changed or removed. */
@@ -173,38 +167,23 @@ export class Definitions {
       server,
       tools: new Map(),
       page: '',
-      fresh_until_ms: 0,
-      asked_ms: Number.NEGATIVE_INFINITY,
-      failed_session: null,
-      asking: null,
+      freshness: new Freshness(this.#now),
     }
     this.#views.set(key, view)
     return view
   }
 
-  async #askFor(view: View, call: Call): Promise<Definition | null> {
-    const tool = call.tool
-    // What another session asks for in vain says nothing of this one.
-    const others = view.asking
-    if (others) await others
-    const failed = view.failed_session
-    if (!others || (failed !== null && failed !== call.upstream_session)) await this.#ask(view, call)
-    return view.tools.get(tool)?.definition ?? null
+  #fetch(view: View, call: Call): Fetch {
+    return async () => this.#replace(view, await this.#read(call))
   }
 
-  #ask(view: View, call: Call): Promise<void> {
-    view.asked_ms = this.#now()
-    view.asking ??= this.#read(call)
-      .then(
-        (read) => this.#replace(view, read),
-        () => {
-          view.failed_session = call.upstream_session
-        },
-      )
-      .finally(() => {
-        view.asking = null
-      })
-    return view.asking
+  #found(
+    view: View,
+    { tool }: Call,
+    asked: Promise<void> | null,
+  ): Definition | null | Promise<Definition | null> {
+    const found = (): Definition | null => view.tools.get(tool)?.definition ?? null
+    return asked ? asked.then(found) : found()
   }
 
   #replace(view: View, { tools, ttl_ms }: ToolsRead): void {
@@ -215,8 +194,7 @@ export class Definitions {
     this.#learn(view, tools)
     for (const kept of before) this.#release(kept)
     view.page = ''
-    view.failed_session = null
-    this.#refresh(view, ttl_ms)
+    view.freshness.told(ttl_ms)
   }
 
   /** Parts of a list are added to what is known; only a whole one makes it fresh. */
@@ -225,12 +203,7 @@ export class Definitions {
     if (page !== view.page) this.#learn(view, result.tools)
     view.page = page
     const isWhole = call.message?.params?.cursor === undefined && result.nextCursor === undefined
-    if (isWhole) this.#refresh(view, result.ttlMs)
-  }
-
-  #refresh(view: View, ttl_ms: unknown): void {
-    const wanted_ms = typeof ttl_ms === 'number' ? ttl_ms : 0
-    view.fresh_until_ms = this.#now() + Math.min(FRESH_MAX_MS, Math.max(FRESH_MIN_MS, wanted_ms))
+    if (isWhole) view.freshness.told(result.ttlMs)
   }
 
   #learn(view: View, tools: readonly unknown[]): void {
@@ -293,12 +266,6 @@ export class Definitions {
   #dropOldest(): void {
     for (const view of this.#views.values()) return this.#drop(view)
   }
-}
-
-function stale(view: View): void {
-  view.fresh_until_ms = 0
-  view.asked_ms = Number.NEGATIVE_INFINITY
-  view.page = ''
 }
 
 function schemaOf(value: unknown): { schema: Schema | null; chars: number } {

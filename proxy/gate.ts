@@ -17,6 +17,7 @@ import type { Call } from './call.ts'
 import { decide, noteShadow } from './decision.ts'
 import type { Definitions } from './definitions.ts'
 import type { Identity } from './identity/identity.ts'
+import type { ListedPrompts } from './listed-prompts.ts'
 import { isRecord } from './mcp/json.ts'
 
 /** Targets remembered of all callers together. */
@@ -38,6 +39,7 @@ const HOUSEKEEPING = new Set([
   'tasks/list',
   'tasks/get',
   'tasks/result',
+  'tasks/update',
   'tasks/cancel',
 ])
 
@@ -65,13 +67,21 @@ function aimOf(call: Call): { kind: Kind; name: string } {
     case 'completion/complete': {
       const ref = params?.ref as { type?: unknown; name?: unknown; uri?: unknown } | undefined
       if (ref?.type === 'ref/prompt') return { kind: 'prompt', name: call.tool || textOf(ref.name) }
-      if (ref?.type === 'ref/resource')
-        return { kind: textOf(ref.uri).includes('{') ? 'template' : 'resource', name: textOf(ref.uri) }
+      if (ref?.type === 'ref/resource') return resourceTarget(call, call.server, ref.uri)
       return { kind: 'other', name: '' }
     }
     default:
       return { kind: 'other', name: '' }
   }
+}
+
+/** A resource as a call means it. To hear of one is to subscribe to it, on whatever stream. `uri`: as it was written. */
+export function resourceTarget(call: Call, server: string, uri: unknown): Omit<Target, 'annotations'> {
+  const name = textOf(uri)
+  const isCompleting = call.method === 'completion/complete'
+  const kind = isCompleting && name.includes('{') ? 'template' : 'resource'
+  const names = isCompleting || call.method.startsWith('resources/')
+  return { kind, method: names ? call.method : 'resources/subscribe', server, name }
 }
 
 /** How entries of a list are judged: as the call that would use them. */
@@ -90,17 +100,24 @@ const bits = ({ read_only, destructive, idempotent, open_world }: AnnotationFact
 export class Gate {
   readonly #rules: RuleSet
   readonly definitions: Definitions
+  readonly prompts: ListedPrompts
   #callers = new WeakMap<Identity, Known>()
   #kept = 0
 
-  constructor(rules: RuleSet, definitions: Definitions) {
+  constructor(rules: RuleSet, definitions: Definitions, prompts: ListedPrompts) {
     this.#rules = rules
     this.definitions = definitions
+    this.prompts = prompts
   }
 
   /** Whether nothing could ever refuse this caller a call to the server. */
   isFree(identity: Identity, server: string): boolean {
     return this.#of(identity).rules.isFree(server)
+  }
+
+  /** Whether a prompt of the server could be refused this caller. */
+  mayRefusePrompts(identity: Identity, server: string): boolean {
+    return this.#of(identity).rules.mayRefusePrompts(server)
   }
 
   /** Whether a server is there at all for a caller. */
@@ -114,11 +131,15 @@ export class Gate {
     return rules.constant ?? rules.judge(this.#particulars(call))
   }
 
-  /** What they say of hearing of a resource on a listen stream. `uri`: as the client wrote it. */
-  judgeSubscription(call: Call, server: string, uri: unknown): Judgement {
-    const name = textOf(uri)
-    const method = 'resources/subscribe'
-    return this.judge(call, { kind: 'resource', method, server, name, annotations: UNANNOTATED })
+  /** What they say of a resource that the call names. */
+  judgeResource(call: Call, server: string, uri: unknown): Judgement {
+    return this.judge(call, { ...resourceTarget(call, server, uri), annotations: UNANNOTATED })
+  }
+
+  /** Whether news of a resource may be heard on the stream of a call. */
+  mayHearOf(call: Call, server: string, uri: unknown): boolean {
+    const target = { kind: 'resource', method: 'resources/subscribe', server, name: textOf(uri) } as const
+    return this.judge(call, { ...target, annotations: UNANNOTATED }).verdict === 'allow'
   }
 
   /** Whether an entry of a server's list is shown: unless no arguments could get past the rules. */
@@ -132,7 +153,10 @@ export class Gate {
       kind === 'tool' && this.usesAnnotations ? annotationsOf(given.annotations) : UNANNOTATED
     const rules = this.#target(call.identity!, { kind, method, server, name, annotations })
     const { verdict } = rules.constant ?? rules.judge(this.#particulars(call), ARGUMENTS_UNKNOWN)
-    return verdict !== 'deny'
+    if (verdict === 'deny') return false
+    if (kind === 'prompt' && this.mayRefusePrompts(call.identity!, server))
+      this.prompts.note(call, server, name)
+    return true
   }
 
   #of(identity: Identity): Known {

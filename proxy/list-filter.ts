@@ -43,6 +43,28 @@ function without(json: string, list: string, kept: readonly boolean[]): string {
   return replaceAt(json, span, `[${texts.join(',')}]`)
 }
 
+/** News that names a resource, or tells that a server has some; JSON lets a slash be written with a backslash. */
+const NEWS = /resources\\?\/updated|list_changed|\\u/
+
+/** Whether a message of a server may be heard: not of a resource that the caller may not use, nor of a server it may not. */
+export function mayHear(gate: Gate, call: Call, server: string, json: string): boolean {
+  if (!NEWS.test(json)) return true
+  let message: unknown
+  try {
+    message = JSON.parse(json)
+  } catch {
+    return false
+  }
+  return (Array.isArray(message) ? message : [message]).every((one) => {
+    const method = isRecord(one) ? one.method : null
+    if (typeof method !== 'string') return true
+    if (method.endsWith('/list_changed')) return gate.reaches(call.identity!, server)
+    if (method !== 'notifications/resources/updated') return true
+    const params = isRecord(one) && isRecord(one.params) ? one.params : {}
+    return gate.mayHearOf(call, server, params.uri)
+  })
+}
+
 /** The same of a list that was read already, for the answers that Weir puts together. */
 export function shownEntries<R extends Record<string, unknown>>(
   gate: Gate,

@@ -12,7 +12,6 @@ import type { Recorder } from './record.ts'
 import { listed, type Wrong } from './schema/explain.ts'
 import type { Written } from './spool/writer.ts'
 import { nowUs, wallUs } from './telemetry/clock.ts'
-import { endOfInferred } from './telemetry/inferred-runs.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 import { newEventId, newSpanId, newTraceId } from './telemetry/random.ts'
 
@@ -151,7 +150,7 @@ export class Server {
         ])
       return false
     }
-    if (call.inferred) endOfInferred(call.inferred, nowUs())
+    call.inferred?.by.end(call.inferred, nowUs())
     if (this.isCutting && call.outcome === 'cancelled')
       call.refail('unavailable', 'weir', 'draining', 'cut at the end of the drain')
     call.event_id ||= newEventId(wallUs(call.received_us) / 1000)

@@ -22,13 +22,15 @@ import { Gate } from './gate.ts'
 import { SessionSeal } from './identity/session-id.ts'
 import { Limiting } from './limits/limiting.ts'
 import type { KeeperLink } from './limits/purses.ts'
-import { readReportedCost } from './mcp/reported-cost.ts'
+import { mayHear } from './list-filter.ts'
+import { ListedPrompts } from './listed-prompts.ts'
 import { type Cancelled, cancelledBy, OpenCalls } from './open-calls.ts'
 import { localSocket, type WorkerOptions, workerSocket } from './options.ts'
 import { plainPages } from './pages.ts'
 import { runStages, type Stage } from './pipeline.ts'
 import { type News, Questions } from './questions.ts'
 import { Recorder } from './record.ts'
+import { ReportedCosts } from './reported-costs.ts'
 import { Roof } from './roof/roof.ts'
 import { memberHeaders, RoofSessions } from './roof/session.ts'
 import type { RoofSurroundings } from './roof/surroundings.ts'
@@ -55,7 +57,7 @@ import { ProcessFigures } from './telemetry/process-figures.ts'
 import { makeRedactor } from './telemetry/redact.ts'
 import { gatherNews } from './telemetry/run-news.ts'
 import { Deadlines } from './upstream/deadline.ts'
-import { readToolList } from './upstream/tool-list.ts'
+import { readPromptList, readToolList } from './upstream/lists.ts'
 import { Upstream } from './upstream/upstream.ts'
 
 const SWEEP_MS = 60_000
@@ -84,6 +86,9 @@ export class Worker {
   readonly #catalogue: Catalogue
   /** What servers say of their tools; kept over a reload for servers that stay. */
   readonly #definitions = new Definitions(readToolList)
+  readonly #prompts = new ListedPrompts(readPromptList)
+  /** What the rules in force let callers see; null without rules. */
+  #gate: Gate | null = null
   readonly #validators = new Validators()
   readonly #server: Server
   readonly #downstream: Downstream
@@ -97,8 +102,7 @@ export class Worker {
   readonly #sessions: RoofSessions
   readonly #access: Access
   readonly #sweep: NodeJS.Timeout
-  /** What was told once of servers that report no usable cost. */
-  readonly #toldCosts = new Set<string>()
+  readonly #costs: ReportedCosts
   readonly #limiting: Limiting
   #upstreams = new Map<string, Upstream>()
   #wiring: Wiring
@@ -136,13 +140,14 @@ export class Worker {
       this.#metrics,
       makeLog(`proxy/${options.slot}`, config.log.level),
     )
+    this.#costs = new ReportedCosts(this.#metrics, this.#server.log)
     this.#access = new Access(this.#server.log, this.#metrics)
     const { sessions_max, session_idle_ms, session_max_age_ms, sessions_per_caller_max } = config.http
     this.#seal = new SessionSeal(Buffer.from(options.secrets.session, 'hex'), session_max_age_ms)
     this.#sessions = new RoofSessions(sessions_max, session_idle_ms, sessions_per_caller_max)
     this.#questions = new Questions({
       record: (event) => this.#server.record(event),
-      sawMessage: (server, json) => this.#definitions.heard(server, json),
+      sawMessage: (server, json) => this.#sawMessage(server, json),
       capture: () => this.#recorder.capture,
       traceStream: (event) => streamTracer(this.config, this.#runs, this.#seed)(event),
       hasOthers: () => this.config.workers > 1,
@@ -261,10 +266,15 @@ export class Worker {
       const isSame = known && JSON.stringify(known.config) === JSON.stringify(server)
       upstreams.set(name, isSame ? known : new Upstream(name, server, this.#options.host_socket))
     }
-    this.#definitions.forget((name) => upstreams.get(name) === this.#upstreams.get(name))
+    const isSame = (name: string): boolean => upstreams.get(name) === this.#upstreams.get(name)
+    this.#definitions.forget(isSame)
+    this.#prompts.forget(isSame)
     this.#upstreams = upstreams
     const access = this.#access.wire(config)
-    const gate = hasRights(config) ? new Gate(new RuleSet(config.rules), this.#definitions) : null
+    const gate = hasRights(config)
+      ? new Gate(new RuleSet(config.rules), this.#definitions, this.#prompts)
+      : null
+    this.#gate = gate
     const { prices } = moneyOptions(config)
     const metering = meter(prices)
     const limiting = this.#limiting.stage(config, prices, metering)
@@ -302,6 +312,10 @@ export class Worker {
       streams_max: Math.max(1, Math.min(config.http.streams_max, streamsPossible())),
       sessions_per_caller_max: config.http.sessions_per_caller_max,
       page_headers: Object.values(config.labels).flatMap((label) => label.header?.toLowerCase() ?? []),
+      reached: ({ identity, endpoint: { server } }) =>
+        (server === '' ? [...upstreams.keys()] : [server]).filter(
+          (name) => gate?.reaches(identity!, name) ?? true,
+        ),
       resourceMetadata: access.resourceMetadata,
       plain: plainPages(upstreams, () => this.#downstream.isDraining),
     }
@@ -353,8 +367,8 @@ export class Worker {
       beginHash: () => recorder.capture.beginDigest(),
       sawResult: (call, text) => {
         if (recorder.capture.keeps(call).results) call.captured_result = recorder.capture.mask(text)
-        if (trusted.has(call.server)) this.#reportedCost(call, text)
-        if (call.inferred) holdHandles(call, text, rules, this.#runs)
+        if (trusted.has(call.server)) this.#costs.take(call, text)
+        if (call.inferred) holdHandles(call, text, rules)
         if (call.outcome === 'input_required') this.#questions.required(call, text)
         validation.saw(call, text)
         if (call.endpoint.server === '') return
@@ -374,28 +388,16 @@ export class Worker {
       },
       open: this.#open,
       gate,
+      mayHear: (call, from, json) => this.#gate === null || mayHear(this.#gate, call, from, json),
+      sawMessage: (from, json) => this.#sawMessage(from, json),
       questions: this.#questions,
       deadlines: this.#deadlines,
     }
   }
 
-  /** What a trusted server says a call cost. Another currency is not converted: the call is rated as if nothing was said. */
-  #reportedCost(call: Call, text: string): void {
-    if (call.method !== 'tools/call' || call.kind !== 'request' || call.result_read === 'none') return
-    const cost = readReportedCost(text)
-    if (cost === null) return
-    const result = typeof cost === 'string' ? cost : 'taken'
-    this.#metrics.add('weir_cost_reports_total', 1, [call.server, result])
-    if (typeof cost !== 'string') {
-      call.cost_reported = true
-      call.cost_reported_nano = cost.nano
-    } else if (!this.#toldCosts.has(`${call.server} ${cost}`)) {
-      this.#toldCosts.add(`${call.server} ${cost}`)
-      this.#server.log.warn('a reported cost is not taken: such calls are rated by their price', {
-        server: call.server,
-        why: cost === 'currency' ? 'its currency is not USD' : 'it is no amount',
-      })
-    }
+  #sawMessage(server: string, json: string): void {
+    this.#definitions.heard(server, json)
+    this.#prompts.heard(server, json)
   }
 
   /** A legacy server learns by a message that nobody waits any more; a modern one by the closed stream. */

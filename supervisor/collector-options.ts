@@ -1,6 +1,7 @@
 /** What the collector is told of a config. Pure: addresses and secrets come as arguments, for only the supervisor knows them. */
 import type { CollectorOptions } from '../collector/options.ts'
 import { expiryMs } from '../config/key-text.ts'
+import type { ConsoleLogin, Issuer } from '../config/oauth.ts'
 import { moneyOptions } from '../config/price-book.ts'
 import type { Config } from '../config/schema.ts'
 import { storeAccess } from './store-access.ts'
@@ -33,10 +34,29 @@ export function collectorOptions(config: Config, around: Surroundings): Collecto
         keys.filter(({ expires }) => expires !== undefined).map((key) => [key.sha256, expiryMs(key)]),
       ),
     ),
+    login: {
+      public_url: config.console.public_url ?? '',
+      issuers: config.auth.oauth.filter(offersLogin),
+      callers: Object.fromEntries(
+        Object.entries(callers).map(([name, { roles, keys }]) => [
+          name,
+          { roles, isNarrow: keys.length > 0 && keys.every(({ scope }) => scope !== undefined) },
+        ]),
+      ),
+    },
     allowed_hosts: http.allowed_hosts,
     allowed_origins: http.allowed_origins,
     log_level: log.level,
     money: moneyOptions(config),
-    alerts: around.alerts,
+    alerts: linked(around.alerts, config.console.public_url),
   }
 }
+
+const offersLogin = (issuer: Issuer): issuer is Issuer & { console: ConsoleLogin } =>
+  issuer.console !== undefined
+
+/** Links of alerts lead where browsers reach the console, unless they have a place of their own. */
+const linked = (alerts: CollectorOptions['alerts'], public_url: string | undefined) =>
+  public_url === undefined || alerts.alerts.console_url !== undefined
+    ? alerts
+    : { ...alerts, alerts: { ...alerts.alerts, console_url: public_url } }

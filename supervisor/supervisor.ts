@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { type AdminOptions, RELOAD_QUESTION } from '../admin/options.ts'
+import { type AdminOptions, KEY_USE_MAX_MS, KEY_USE_QUESTION, RELOAD_QUESTION } from '../admin/options.ts'
 import type { CollectorOptions } from '../collector/options.ts'
 import { pinned } from '../config/address.ts'
 import type { Config } from '../config/schema.ts'
@@ -43,6 +43,7 @@ export type Part = 'store' | 'collector' | 'proxy'
 
 const SHIP_FLUSH_MS = 10_000
 const STOP_MS = 15_000
+const DAY_MS = 86_400_000
 
 export class Supervisor {
   #config: Config
@@ -345,7 +346,16 @@ export class Supervisor {
     if (question === 'metrics') return this.#overview.snapshot()
     if (question === 'ready') return this.#overview.readiness()
     if (question === RELOAD_QUESTION) return this.takeOver.ask()
+    if (question === KEY_USE_QUESTION) return this.#keyUse()
     throw new Error(`unknown question ${question}`)
+  }
+
+  /** When keys were last used, among the calls that are kept. */
+  async #keyUse(): Promise<unknown> {
+    const from_ms = Date.now() - this.#config.retention.calls_days * DAY_MS
+    const rows = await this.#collector?.ask(KEY_USE_QUESTION, from_ms, KEY_USE_MAX_MS)
+    if (!rows) throw new Error('there is no collector to ask')
+    return rows
   }
 
   // --- reload and stop --------------------------------------------------------------------------------------------

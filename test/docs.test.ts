@@ -57,6 +57,6 @@ describe('the documentation', () => {
     )
     expect(examples.length).toBeGreaterThan(0)
     for (const { file, text } of [...examples, { file: 'sample', text: sampleConfig() }])
-      expect(() => parseConfig(text, file, { GITHUB_TOKEN: 't' })).not.toThrow()
+      expect(() => parseConfig(text, file, { GITHUB_TOKEN: 't', WEIR_CONSOLE_SECRET: 't' })).not.toThrow()
   })
 })

@@ -8,6 +8,7 @@ const ROOMS = [
   'event',
   'config',
   'limits',
+  'net',
   'supervisor',
   'proxy',
   'store',
@@ -51,6 +52,8 @@ const MAY_USE: Record<Room, readonly string[]> = {
   config: ['config/', 'event/'],
   // What is counted, and how: pure, for the keeper, the workers and whoever asks what would have been.
   limits: ['limits/', 'config/', 'event/'],
+  // What several processes need of the network. Knows no call and no login.
+  net: ['net/', 'config/', 'event/'],
   // The supervisor ships the spool, keeps counts and merges the metrics: it knows those two rooms of the proxy, and how each process is started.
   supervisor: [
     'supervisor/',
@@ -68,17 +71,18 @@ const MAY_USE: Record<Room, readonly string[]> = {
     'admin/options.ts',
   ],
   // It writes weir.yaml and asks the supervisor to take that over: no store, no calls.
-  admin: ['admin/', 'config/', 'event/', 'supervisor/link.ts'],
-  proxy: ['proxy/', 'config/', 'event/', 'limits/', 'supervisor/link.ts'],
+  admin: ['admin/', 'config/', 'event/', 'net/', 'supervisor/link.ts'],
+  proxy: ['proxy/', 'config/', 'event/', 'limits/', 'net/', 'supervisor/link.ts'],
   store: ['store/', 'event/', 'supervisor/link.ts'],
   // Of limits only what it is asked for: it enforces none.
-  collector: ['collector/', 'config/', 'event/', 'limits/messages.ts', 'supervisor/link.ts'],
+  collector: ['collector/', 'config/', 'event/', 'limits/messages.ts', 'net/', 'supervisor/link.ts'],
   // The backtest runs the detectors of the watch in a store of its own.
   cli: [
     'cli/',
     'config/',
     'event/',
     'limits/',
+    'net/',
     'supervisor/',
     'collector/queries/',
     'collector/sink/',
@@ -100,10 +104,12 @@ const MAY_USE: Record<Room, readonly string[]> = {
 /** The only places that may import a library. */
 const OWNERS: Record<string, RegExp> = {
   '@marcbachmann/cel-js': /^config\/(formula|expression|rule-functions|cel)\.ts$/,
-  jose: /^(proxy\/identity\/|test\/|bench\/)/,
+  jose: /^(proxy\/identity\/|collector\/login\/|test\/|bench\/)/,
+  'openid-client': /^collector\/login\//,
   'oidc-provider': /^test\//,
   undici: /^(proxy\/(upstream|roof)\/|bench\/|test\/)/,
   ioredis: /^(supervisor\/limits\/fleet\.ts|test\/|bench\/)/,
+  'rate-limiter-flexible': /^bench\//,
   chdb: /^(store\/engine\.ts|test\/store\/)/,
   fastify: /^(collector\/|admin\/|test\/)/,
   '@fastify/swagger': /^admin\/api\.ts$/,

@@ -81,12 +81,19 @@ class Agent {
   #pick(): [string, Record<string, unknown>] {
     const known = this.#found[Math.floor(this.#random() * this.#found.length)]
     const dice = this.#random()
-    if (known === undefined || dice < 0.35) return ['search', { query: `topic ${Math.floor(dice * 20)}` }]
+    if (known === undefined || dice < (this.#plan.fresh ?? 0.35))
+      return ['search', { query: `topic ${Math.floor(dice * 20)}` }]
     return dice < 0.9 ? ['read', { id: known }] : ['status', {}]
   }
 
+  /** Repeats a call that fails, without a thought in between. */
+  async #storm(client: ToolClient, times: number): Promise<void> {
+    for (let i = 0; i < times; i++) await this.#call(client, 'fail', {})
+  }
+
   async run(): Promise<void> {
-    const { steps, think_ms, start_ms, urls, pause, isClientPerCall } = this.#plan
+    const { steps, think_ms, start_ms, urls, pause, isClientPerCall, storm = 0 } = this.#plan
+    const { share, calls } = this.#plan.fanOut ?? { share: 0.2, calls: 3 }
     await sleep(start_ms)
     let clients: ToolClient[] = []
     if (!isClientPerCall) {
@@ -100,8 +107,9 @@ class Agent {
     }
     for (let step = 0; step < steps; ) {
       // Every now and then several at once.
-      const together = !isClientPerCall && this.#random() < 0.2 ? 3 : 1
+      const together = !isClientPerCall && this.#random() < share ? calls : 1
       await Promise.all(Array.from({ length: together }, (_, i) => use(step + i)))
+      if (storm > 0 && step % 3 === 0) await this.#storm(clients[0]!, storm)
       step += together
       if (pause && step >= pause.after && step < pause.after + together) {
         await sleep(pause.ms)

@@ -1,6 +1,6 @@
 /**
- * An MCP server of both eras whose tools hand out ids and take them back: search, read, status. Without sessions, at
- * /sessions with them. Beside it a forwarder that shares a few connections among all who come, as reverse proxies do.
+ * An MCP server of both eras whose tools hand out ids and take them back: search, read, status; and fail, which always does.
+ * Without sessions, at /sessions with them. Beside it a forwarder that shares a few connections among all who come, as reverse proxies do.
  */
 import { randomBytes } from 'node:crypto'
 import {
@@ -23,6 +23,7 @@ const TOOLS = [
   { name: 'search', inputSchema: { type: 'object', properties: { query: property } } },
   { name: 'read', inputSchema: { type: 'object', properties: { id: property } } },
   { name: 'status', inputSchema: { type: 'object' } },
+  { name: 'fail', inputSchema: { type: 'object' } },
 ]
 const newId = (): string => `item-${randomBytes(6).toString('hex')}`
 
@@ -44,6 +45,8 @@ function resultOf({ method, params }: Rpc): object | null {
     case 'tools/list':
       return { ...kept, tools: TOOLS }
     case 'tools/call':
+      if (params?.name === 'fail')
+        return { resultType: 'complete', isError: true, content: [{ type: 'text', text: 'try again' }] }
       return { resultType: 'complete', content: [{ type: 'text', text: textOf(params ?? {}) }] }
     default:
       return null

@@ -3,7 +3,7 @@
  * often were they one agent's (precision); of two calls of one agent, how often are they in one run (recall). Pure.
  */
 
-export type Labelled = { truth: string; run: string; evidence: string }
+export type Labelled = { truth: string; run: string; evidence: string; confidence: number }
 export type Score = {
   calls: number
   truths: number
@@ -34,10 +34,11 @@ export function scoreOf(calls: readonly Labelled[]): Score {
   return { calls: calls.length, truths: truths.size, runs: runs.size, precision, recall, f1 }
 }
 
-export type Calibrated = { evidence: string; calls: number; right: number }
+/** `stated`: the sum of the confidences, percent. */
+export type Calibrated = { key: string; calls: number; right: number; stated: number }
 
-/** By evidence: how many calls stand in a run that is mostly their own agent's, and hold most of what that agent did. */
-export function calibrate(calls: readonly Labelled[]): Calibrated[] {
+/** By `keyOf`: how many calls stand in a run that is mostly their own agent's, and how sure of it they were said to be. */
+export function calibrate(calls: readonly Labelled[], keyOf: (call: Labelled) => string): Calibrated[] {
   const both = countBy(calls, (c) => `${c.truth}\n${c.run}`)
   const best = new Map<string, { truth: string; n: number }>()
   for (const [key, n] of both) {
@@ -46,10 +47,12 @@ export function calibrate(calls: readonly Labelled[]): Calibrated[] {
   }
   const found = new Map<string, Calibrated>()
   for (const call of calls) {
-    const row = found.get(call.evidence) ?? { evidence: call.evidence, calls: 0, right: 0 }
+    const key = keyOf(call)
+    const row = found.get(key) ?? { key, calls: 0, right: 0, stated: 0 }
     row.calls++
+    row.stated += call.confidence
     if (best.get(call.run)!.truth === call.truth) row.right++
-    found.set(call.evidence, row)
+    found.set(key, row)
   }
   return [...found.values()].sort((a, b) => b.calls - a.calls)
 }

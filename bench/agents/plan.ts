@@ -13,6 +13,12 @@ export type AgentPlan = {
   start_ms: number
   /** Endpoints; several: a client for each, connected at once. */
   urls: string[]
+  /** Share of steps that are several calls at once, and how many those are; without it 0.2 and 3. */
+  fanOut?: { share: number; calls: number }
+  /** Share of calls that use nothing found before; without it 0.35. */
+  fresh?: number
+  /** So many times it makes a call that fails, at once after each failure, before it goes on. */
+  storm?: number
   /** After this many steps it is silent for so long; longer than the gap, what follows is another run. */
   pause?: { after: number; ms: number; isNewRun: boolean }
   /** A new client for every tool call, as some adapters do. */
@@ -31,6 +37,10 @@ export type Case = {
   way: Way
   /** Each list is a process. */
   processes: Omit<AgentPlan, 'urls'>[][]
+  /** Whether the inference was shaped without looking at it. */
+  isHeldOut: boolean
+  /** Whether the requests hold something that tells its agents apart, other than the moment they come. */
+  hasClue: boolean
   /** What is right does not depend on which of two agents comes first: a test may hold it to a floor. */
   isDeterministic: boolean
 }
@@ -61,7 +71,14 @@ export function cases(seed: number, steps: number): Case[] {
     name,
     way,
     processes,
+    isHeldOut: false,
+    hasClue: true,
     isDeterministic,
+  })
+  const heldOut = (name: string, processes: Omit<AgentPlan, 'urls'>[][], hasClue = true): Case => ({
+    ...own(name, processes, false),
+    isHeldOut: true,
+    hasClue,
   })
   const long = { after: 4, ms: GAP_MS * 1.7, isNewRun: true }
   const short = { after: 4, ms: GAP_MS * 0.5, isNewRun: false }
@@ -126,6 +143,34 @@ export function cases(seed: number, steps: number): Case[] {
       many(4, () => [agent('session', { sdk: 'v1' })]),
       true,
       'sessions',
+    ),
+    heldOut(
+      'three that fan out to five calls at a time',
+      many(3, () => [agent('fan', { fanOut: { share: 0.7, calls: 5 }, steps: 2 * steps })]),
+    ),
+    heldOut(
+      'three whose calls fail and are repeated at once',
+      many(3, () => [agent('storm', { storm: 4 })]),
+    ),
+    heldOut(
+      'three that think long',
+      many(3, () => [agent('slow', { think_ms: [GAP_MS / 10, GAP_MS / 2], steps: Math.ceil(steps / 2) })]),
+    ),
+    heldOut('two of unequal pace, started together', [
+      [agent('uneven', { start_ms: 0, think_ms: [10, 40], steps: 3 * steps })],
+      [agent('uneven', { start_ms: 0, think_ms: [400, 900] })],
+    ]),
+    heldOut(
+      'two after each other, own processes',
+      many(2, (i) => [agent('relay', { start_ms: i * (steps + 5) * 400 })]),
+    ),
+    heldOut('two in turn, one process, mostly with what they found', [
+      many(2, (i) => agent('turns', { start_ms: i * 400, think_ms: [700, 900], fresh: 0.1 })),
+    ]),
+    heldOut(
+      'two in turn, one process, nothing that they found',
+      [many(2, (i) => agent('blind', { start_ms: i * 400, think_ms: [700, 900], fresh: 1 }))],
+      false,
     ),
   ]
 }

@@ -3,6 +3,7 @@ import { parseConfig } from '../../config/load.ts'
 import { RuleSet } from '../../config/ruleset.ts'
 import { Definitions } from '../../proxy/definitions.ts'
 import { Gate } from '../../proxy/gate.ts'
+import { ListedPrompts } from '../../proxy/listed-prompts.ts'
 import { ambiguityIn } from '../../proxy/mcp/ambiguity.ts'
 import { authorize } from '../../proxy/stages/authorize.ts'
 import { reach } from '../../proxy/stages/reach.ts'
@@ -25,7 +26,11 @@ function gateOf(rules: readonly string[]): Gate {
   definitions.isWanted = true
   const tool = { name: call.tool, inputSchema: { type: 'object' } }
   definitions.listed(call, 'stub', call.protocol_version, { result: { tools: [tool] } })
-  return new Gate(new RuleSet(config.rules), definitions)
+  return new Gate(
+    new RuleSet(config.rules),
+    definitions,
+    new ListedPrompts(() => Promise.reject(new Error('asks nobody'))),
+  )
 }
 const many = (count: number, rule: (i: number) => string): string[] => [
   '{ allow: all }',

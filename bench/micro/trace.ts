@@ -4,7 +4,7 @@ import { withTraceparent } from '../../proxy/mcp/propagate.ts'
 import { trace } from '../../proxy/stages/trace.ts'
 import { understand } from '../../proxy/stages/understand.ts'
 import { handlesOf } from '../../proxy/telemetry/handles.ts'
-import { endOfInferred, InferredRuns } from '../../proxy/telemetry/inferred-runs.ts'
+import { InferredRuns } from '../../proxy/telemetry/inferred-runs.ts'
 import { newEventId, newSpanId } from '../../proxy/telemetry/random.ts'
 import { traceparent } from '../../proxy/telemetry/trace.ts'
 import { answerText, config, newCall, seal } from './fixtures.ts'
@@ -15,10 +15,11 @@ const understanding = understand(seal)
 for (const era of ['legacy', 'modern'] as const) {
   const call = newCall(era, 0)
   understanding.before(call)
-  // As a client counts them: without a session the numbers tell the runs apart.
-  const next = (i: number): void => {
-    call.id = String(i)
-    if (call.inferred) endOfInferred(call.inferred, call.received_us)
+  // As a client counts them, without a gap or a repeat: without a session the numbers tell the runs apart.
+  let id = 0
+  const next = (): void => {
+    call.id = String(id++)
+    call.inferred?.by.end(call.inferred, call.received_us)
     stage.before(call)
   }
   micro(`trace stage, ${era}: labels, ids, run`, next, {
@@ -41,6 +42,29 @@ for (const size of [787, 16_384]) {
   micro(`handles of an answer of ${size} bytes (only where a run is inferred)`, () =>
     handlesOf(answer, 1, 48),
   )
+}
+for (const agents of [2, 8, 64]) {
+  const runs = new InferredRuns()
+  const isOpen = (): boolean => true
+  const own = Array.from({ length: agents }, (_, i) => ({
+    n: 0,
+    connection: { name: `127.0.0.1:${i}`, isOpen },
+  }))
+  micro(`run of a call among ${agents} agents of one name`, (i) => {
+    const agent = own[i % agents]!
+    const clue = {
+      name: 'a',
+      endpoint: '/mcp',
+      sequence: { prefix: '', n: agent.n++ },
+      connection: agent.connection,
+      handles: () => [],
+      isToolCall: true,
+      isIntroduction: false,
+      isNotification: false,
+    }
+    const now_us = i * 100_000
+    runs.end(runs.assign(clue, now_us, 1e12), now_us + 5_000)
+  })
 }
 micro('newEventId', (i) => newEventId(1_790_000_000_000 + i))
 micro('newSpanId', () => newSpanId())

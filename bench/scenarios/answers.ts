@@ -2,6 +2,7 @@
  * How long people wait for an answer: the questions that dashboards and console ask, on a month of calls in the embedded store,
  * as its reader. And how many rows each has to read, which is what decides at ten times the size.
  */
+import { join } from 'node:path'
 import { DAYS, dayOfCalls } from '../support/history.ts'
 import type { Findings, Gate, RunOptions, Scenario } from '../support/scenario.ts'
 import { quantile, spreadOf } from '../support/spread.ts'
@@ -124,11 +125,18 @@ async function fill(weir: Weir, calls: number, seed: number, say: (line: string)
   }
 }
 
-async function run({ quick, seed, say }: RunOptions): Promise<Findings> {
+async function run({ quick, seed, data, say }: RunOptions): Promise<Findings> {
   const calls = quick ? CALLS.quick : CALLS.full
   const runs = quick ? RUNS.quick : RUNS.full
-  const weir = await startWeir({ servers: '  none: { url: "http://127.0.0.1:9/mcp" }' })
-  await fill(weir, calls, seed, say)
+  const weir = await startWeir({
+    servers: '  none: { url: "http://127.0.0.1:9/mcp" }',
+    home: data && join(data, `answers-${calls}-${seed}`),
+  })
+  const [kept] = await weir.sql<{ n: number }>('SELECT toUInt32(count()) AS n FROM weir.calls')
+  if (kept!.n === 0) await fill(weir, calls, seed, say)
+  else if (kept!.n < (calls * (DAYS - 1)) / DAYS)
+    throw new Error(`${weir.folder} holds ${kept!.n} calls, made by a run that did not end: remove it`)
+  else say(`  ${kept!.n} calls are there from an earlier run`)
   const [one] = await weir.sql<{ trace_id: string; session_id: string; n: number }>(
     'SELECT argMax(trace_id, ts) AS trace_id, argMax(session_id, ts) AS session_id, toUInt32(count()) AS n FROM weir.calls WHERE ts < now64(6) - toIntervalHour(30)',
   )

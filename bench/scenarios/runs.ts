@@ -42,7 +42,7 @@ async function measure(setting: Setting, all: readonly Case[]): Promise<Measured
     const failed = await driveCases(all, urls, { authorization: `Bearer ${weir.key}` })
     await weir.drained(DRAIN_MS)
     const calls = await weir.sql<Labelled>(
-      "SELECT labels['truth'] AS truth, run_id AS run, if(run_source = 'inferred', toString(run_evidence), toString(run_source)) AS evidence FROM calls WHERE kind = 'request' AND method != 'initialize' ORDER BY ts",
+      "SELECT labels['truth'] AS truth, run_id AS run, if(run_source = 'inferred', toString(run_evidence), toString(run_source)) AS evidence, run_confidence AS confidence FROM calls WHERE kind = 'request' AND method != 'initialize' ORDER BY ts",
     )
     const of = ({ processes }: Case): Labelled[] => {
       const own = new Set(processes.flat().map((a) => a.truth))
@@ -69,48 +69,90 @@ async function run({ quick, seed, say }: RunOptions): Promise<Findings> {
   const named = (name: string, workers: number): Measured =>
     measured.find((m) => m.name === name && m.workers === workers)!
   const cell = (s: Score): string => `${percent(s.precision)} / ${percent(s.recall)}`
-  const mean = (m: Measured, key: 'precision' | 'recall' | 'f1'): number =>
-    m.cases.reduce((sum, c) => sum + c[key], 0) / m.cases.length
-  const calibrated: Calibrated[] = calibrate(
-    measured
+  const by = (name: string, workers: number, one: Case): Score =>
+    named(name, workers).cases.find((c) => c.name === one.name)!
+  const mean = (m: Measured, of: readonly Case[], key: 'precision' | 'recall' | 'f1'): number =>
+    of.reduce((sum, c) => sum + by(m.name, m.workers, c)[key], 0) / of.length
+  const columns = [
+    'case',
+    'calls',
+    ...[1, 2].flatMap((w) => [`inferred, ${w} worker${w > 1 ? 's' : ''}`, `pause alone, ${w}`]),
+  ]
+  const rowsOf = (of: readonly Case[]): (string | number)[][] =>
+    of.map((c) => [
+      c.name,
+      by('all clues', 1, c).calls,
+      ...[1, 2].flatMap((w) => [cell(by('all clues', w, c)), cell(by('pause alone', w, c))]),
+    ])
+  const kept = all.filter((c) => !c.isHeldOut)
+  const heldOut = all.filter((c) => c.isHeldOut)
+  const parts: [string, Case[]][] = [
+    ['all', all],
+    ['looked at', kept],
+    ['held out', heldOut],
+    ['held out, with a clue', heldOut.filter((c) => c.hasClue)],
+  ]
+  const inferred = (of: readonly Case[]): Labelled[] => {
+    const own = new Set(of.flatMap((c) => c.processes.flat().map((a) => a.truth)))
+    return measured
       .filter((m) => m.evidence.length === ALL.length)
       .flatMap((m) =>
-        m.calls.map((c) => ({ ...c, run: `${m.workers} ${c.run}`, truth: `${m.workers} ${c.truth}` })),
+        m.calls
+          .filter(
+            (c) => own.has(c.truth.split(',')[0]!) && c.evidence !== 'trace' && c.evidence !== 'session',
+          )
+          .map((c) => ({ ...c, run: `${m.workers} ${c.run}`, truth: `${m.workers} ${c.truth}` })),
+      )
+  }
+  const byEvidence = calibrate(inferred(all), (c) => c.evidence)
+  const byConfidence = parts
+    .slice(1, 3)
+    .flatMap(([part, of]) =>
+      calibrate(
+        inferred(of),
+        (c) => `${part}, ${10 * Math.floor(c.confidence / 10)} to ${10 * Math.floor(c.confidence / 10) + 9}`,
       ),
-  )
+    )
+    .sort((a, b) => a.key.localeCompare(b.key))
+  const row = ({ key, calls, right, stated }: Calibrated): (string | number)[] => [
+    key,
+    calls,
+    (stated / calls).toFixed(1),
+    percent(right / calls),
+  ]
   const certain = new Set(all.filter((c) => c.isDeterministic).map((c) => c.name))
   return {
-    figures: { gap_ms: GAP_MS, settings: measured.map(({ calls: _calls, ...rest }) => rest), calibrated },
+    figures: {
+      gap_ms: GAP_MS,
+      settings: measured.map(({ calls: _calls, ...rest }) => rest),
+      byEvidence,
+      byConfidence,
+    },
     tables: [
+      { title: 'precision / recall in percent, by pairs of calls', columns, rows: rowsOf(kept) },
+      { title: 'the same, held out: cases the inference was shaped without', columns, rows: rowsOf(heldOut) },
       {
-        title: 'precision / recall in percent, by pairs of calls',
-        columns: [
-          'case',
-          'calls',
-          ...[1, 2].flatMap((w) => [`all clues, ${w} worker${w > 1 ? 's' : ''}`, `pause alone, ${w}`]),
-        ],
-        rows: all.map((c, i) => [
-          c.name,
-          named('all clues', 1).cases[i]!.calls,
-          ...[1, 2].flatMap((w) => [
-            cell(named('all clues', w).cases[i]!),
-            cell(named('pause alone', w).cases[i]!),
+        title: 'mean of the cases, percent, by what the inference may read',
+        columns: ['cases', 'clues', 'workers', 'precision', 'recall', 'F1'],
+        rows: parts.flatMap(([part, of]) =>
+          measured.map((m) => [
+            part,
+            m.name,
+            m.workers,
+            ...(['precision', 'recall', 'f1'] as const).map((key) => percent(mean(m, of, key))),
           ]),
-        ]),
+        ),
       },
       {
-        title: 'mean of all cases, percent, by what the inference may read',
-        columns: ['clues', 'workers', 'precision', 'recall', 'F1'],
-        rows: measured.map((m) => [
-          m.name,
-          m.workers,
-          ...(['precision', 'recall', 'f1'] as const).map((key) => percent(mean(m, key))),
-        ]),
+        title:
+          "confidence, and calls in a run that is mostly their own agent's, percent (all clues, both; label, session and trace left out)",
+        columns: ['confidence', 'calls', 'stated', 'right'],
+        rows: byConfidence.map(row),
       },
       {
-        title: 'calls in the right run by what decided (all clues, both)',
-        columns: ['evidence', 'calls', 'right, percent'],
-        rows: calibrated.map((c) => [c.evidence, c.calls, percent(c.right / c.calls)]),
+        title: 'the same by what decided',
+        columns: ['evidence', 'calls', 'stated', 'right'],
+        rows: byEvidence.map(row),
       },
     ],
     gates: [1, 2].flatMap((w) => {
@@ -124,7 +166,7 @@ async function run({ quick, seed, say }: RunOptions): Promise<Findings> {
       }))
     }),
     notes: [
-      `the gap is ${GAP_MS} ms here, thoughts are 30 to 250 ms; initialize is left out, its run is the session or begins one`,
+      `the gap is ${GAP_MS} ms here, thoughts are 30 to 250 ms where the name says nothing else; initialize is left out, its run is the session where there is one`,
     ],
   }
 }

@@ -21,7 +21,13 @@ export type Findings = {
   notes?: string[]
 }
 
-export type RunOptions = { quick: boolean; seed: number; say(line: string): void }
+export type RunOptions = {
+  quick: boolean
+  seed: number
+  /** A folder that outlives the run, for who has one to keep. */
+  data?: string | undefined
+  say(line: string): void
+}
 
 export type Scenario = {
   readonly name: string

@@ -1,6 +1,6 @@
 /** A whole installation of its own (`weir up`) in a temporary folder, with one caller and an API key. */
 import { createHash, randomBytes } from 'node:crypto'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { firstMatch, type Started, scratch, sleep, start } from './children.ts'
 import { ROOT } from './machine.ts'
@@ -28,12 +28,15 @@ export type WeirOptions = {
   workers?: number
   /** YAML put at the end of the config. */
   more?: string
+  /** Where it lives, and stays afterwards; else in a temporary folder. */
+  home?: string | undefined
 }
 
 const READY_MS = 120_000
 
-export async function startWeir({ servers, workers = 1, more = '' }: WeirOptions): Promise<Weir> {
-  const folder = scratch('weir')
+export async function startWeir({ servers, workers = 1, more = '', home }: WeirOptions): Promise<Weir> {
+  const folder = home ?? scratch('weir')
+  mkdirSync(folder, { recursive: true })
   const key = `weir_${randomBytes(24).toString('hex')}`
   const file = join(folder, 'weir.yaml')
   writeFileSync(

@@ -1,9 +1,8 @@
 /**
- * `GET /api/<question>`: parameters, rights, time limit, the answer as JSON or CSV; and the way in and out (login, logout).
+ * `GET /api/<question>`: parameters, rights, time limit, the answer as JSON or CSV.
  * Invariants: asks the store with a reader's rights only; a question whose asker left is cancelled in the store; what the
  * store says of an error goes to the log, never to the page.
  */
-import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { SECURITY_HEADERS } from '../console/pages.ts'
 import { type Log, reasonOf } from '../log.ts'
@@ -27,65 +26,14 @@ export type AskParts = {
 
 /** How long the store may work on one question, seconds. */
 const QUESTION_MAX_S = 55
-const LOGIN_BODY_MAX = 4096
 
 export function askRoutes(app: FastifyInstance, parts: AskParts): void {
   const { guard, logins } = parts
   const known = async (request: FastifyRequest): Promise<void> =>
-    guard.checkConsole(request, logins.keyOf(request.headers.cookie))
-  app.get('/api/session', async (request, reply) => {
-    reply.headers({ ...SECURITY_HEADERS, 'cache-control': 'no-store' })
-    const key = logins.keyOf(request.headers.cookie)
-    try {
-      guard.checkConsole(request, key)
-      return { open: true, logged_in: key !== null, questions: Object.keys(QUESTIONS).sort() }
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 401)
-        return { open: false, logged_in: false, questions: [] }
-      throw error
-    }
-  })
-  app.post('/api/login', { bodyLimit: LOGIN_BODY_MAX }, async (request, reply) => {
-    const key = keyIn(request)
-    if (!guard.isKnownKey(key))
-      throw new ApiError(
-        401,
-        'unauthenticated',
-        'no caller has this key',
-        'use the API key of a caller in weir.yaml',
-      )
-    const isSecure = request.headers['x-forwarded-proto'] === 'https'
-    const digest = createHash('sha256').update(key).digest('hex')
-    return reply
-      .headers({ ...SECURITY_HEADERS, 'cache-control': 'no-store' })
-      .header('set-cookie', logins.open(digest, isSecure))
-      .send({ open: true })
-  })
-  app.post('/api/logout', async (request, reply) =>
-    reply
-      .headers({ ...SECURITY_HEADERS, 'cache-control': 'no-store' })
-      .header('set-cookie', logins.close(request.headers.cookie))
-      .send({ open: false }),
-  )
+    guard.checkConsole(request, logins.holderOf(request.headers.cookie))
   app.get<{ Params: { question: string } }>('/api/:question', { onRequest: known }, async (request, reply) =>
     answer(parts, request, request.params.question, reply),
   )
-}
-
-/** The key in the body of a login. A form of another page cannot send JSON. */
-function keyIn(request: FastifyRequest): string {
-  const malformed = new ApiError(
-    400,
-    'body_malformed',
-    'the body is not {"key": "…"}',
-    'send JSON with the API key',
-  )
-  if (!/^application\/json\b/i.test(request.headers['content-type'] ?? '')) throw malformed
-  try {
-    const { key } = JSON.parse(String(request.body)) as { key?: unknown }
-    if (typeof key === 'string' && key !== '') return key
-  } catch {}
-  throw malformed
 }
 
 /** Parameters of the URL. Throws for one that comes twice or that the question does not know. */

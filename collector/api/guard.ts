@@ -5,7 +5,9 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
+import { type LoginOptions, NO_LOGIN, whyNot } from '../login/entry.ts'
 import { ApiError } from './errors.ts'
+import type { Holder } from './logins.ts'
 
 const LOOPBACK_NAMES = new Set(['localhost', '127.0.0.1', '[::1]'])
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest()
@@ -26,6 +28,7 @@ export type GuardOptions = {
   caller_keys: readonly string[]
   key_expiries?: Readonly<Record<string, number>>
   has_callers?: boolean
+  login?: LoginOptions
   allowed_hosts: readonly string[]
   allowed_origins: readonly string[]
 }
@@ -40,10 +43,10 @@ export type Guard = {
   /** /metrics: loopback, or a key. Throws ApiError 401. */
   checkReader(request: FastifyRequest): void
   /**
-   * The console: whoever sits at this machine, a key, or a session opened with `digest` (SHA-256 in hex, null for none) while
-   * that key is valid. Throws ApiError 401, and 403 for a page of another site.
+   * The console: whoever sits at this machine, a key, or a session while what it was opened with is good (null: no session).
+   * Throws ApiError 401, and 403 for a page of another site.
    */
-  checkConsole(request: FastifyRequest, digest: string | null): void
+  checkConsole(request: FastifyRequest, holder: Holder | null): void
   isKnownKey(secret: string): boolean
 }
 
@@ -60,6 +63,9 @@ export function openGuard(options: GuardOptions): Guard {
     listenHost,
     ...options.allowed_hosts.map((host) => host.toLowerCase()),
   ])
+  const login = options.login ?? NO_LOGIN
+  // Browsers come by that name, over a proxy it may be. It names us, and yet does not tell who sits at this machine.
+  const publicHost = login.public_url === '' ? '' : hostOf(new URL(login.public_url).host)
   const origins = new Set(options.allowed_origins.map((origin) => origin.toLowerCase()))
   // Behind a load balancer any name may be ours, unless the operator says which.
   const anyHost = !isLoopbackListener && options.allowed_hosts.length === 0
@@ -88,18 +94,21 @@ export function openGuard(options: GuardOptions): Guard {
   // A name that resolves to this machine but is none of ours may be another site's: it does not open the door.
   const isAtThisMachine = (request: FastifyRequest): boolean =>
     isLocalPeer(request) && hosts.has(hostOf(request.headers.host ?? ''))
-  const isValid = (digest: string): boolean =>
-    holds(digest) && keys.some((key) => key.toString('hex') === digest)
+  const isValid = (holder: Holder): boolean =>
+    'person' in holder
+      ? whyNot(holder.person, login) === null
+      : holds(holder.digest) && keys.some((key) => key.toString('hex') === holder.digest)
   const unauthenticated = (message: string, fix: string): ApiError =>
     new ApiError(401, 'unauthenticated', message, fix)
   return {
     checkOrigin(request) {
-      if (!anyHost && !hosts.has(hostOf(request.headers.host ?? '')))
+      const host = hostOf(request.headers.host ?? '')
+      if (!anyHost && !hosts.has(host) && (publicHost === '' || host !== publicHost))
         throw new ApiError(
           403,
           'host_unknown',
           'the Host header does not name this service',
-          'add the name to http.allowed_hosts',
+          'add the name to http.allowed_hosts, or set console.public_url',
         )
       const origin = request.headers.origin
       if (origin !== undefined && !isKnownOrigin(origin) && !isOwnPage(request, origin))
@@ -132,16 +141,16 @@ export function openGuard(options: GuardOptions): Guard {
           'send "Authorization: Bearer <key>"',
         )
     },
-    checkConsole(request, digest) {
+    checkConsole(request, holder) {
       if (request.headers['sec-fetch-site'] === 'cross-site')
         throw new ApiError(403, 'origin_unknown', 'a page of another site asks', 'open the console itself')
       if (isAtThisMachine(request) || isKnownKey(bearerOf(request))) return
-      if (digest !== null && isValid(digest)) return
+      if (holder !== null && isValid(holder)) return
       throw unauthenticated(
         'the console is for this machine or for holders of an API key',
-        keys.length === 0
+        keys.length === 0 && login.issuers.length === 0
           ? 'add a caller with a key to weir.yaml, or open the console on the machine Weir runs on'
-          : 'log in with the API key of a caller',
+          : 'log in',
       )
     },
     isKnownKey,

@@ -11,6 +11,7 @@ import type { BatchIntake } from '../intake/batches.ts'
 import { readChanges, writeChanges } from '../intake/config-changes.ts'
 import { readLosses, writeLosses } from '../intake/losses.ts'
 import { type Log, reasonOf } from '../log.ts'
+import type { IssuerLogins } from '../login/issuer-logins.ts'
 import type { Metrics } from '../metrics.ts'
 import type { OtlpIntake } from '../otlp/receive.ts'
 import type { ConsoleReader } from '../queries/client.ts'
@@ -20,6 +21,7 @@ import { BODY_MAX, inflate, OTLP_BODY_MAX } from './body.ts'
 import { ApiError, fromFramework, sendError, storeAway } from './errors.ts'
 import type { Guard } from './guard.ts'
 import type { Readiness } from './health.ts'
+import { loginRoutes } from './login-routes.ts'
 import { openLogins } from './logins.ts'
 import { type RatingParts, ratingRoutes } from './ratings.ts'
 import { type SilenceParts, silenceRoutes } from './silences.ts'
@@ -39,6 +41,7 @@ export type ApiParts = {
   console: Console
   reader: ConsoleReader
   silences: Pick<SilenceParts, 'reader' | 'alerts'>
+  issuerLogins: IssuerLogins
 } & RatingParts
 
 /** Bodies in memory at once, and requests that wait for such a place with their bytes still in the socket. */
@@ -96,6 +99,7 @@ export function buildApi(parts: ApiParts): FastifyInstance {
   ratingRoutes(app, parts)
   pageRoutes(app, parts.console)
   const logins = openLogins()
+  loginRoutes(app, { ...parts, logins, issuers: parts.issuerLogins })
   askRoutes(app, { ...parts, logins, around: { metrics: parts.metricsText } })
   silenceRoutes(app, { ...parts, ...parts.silences, logins })
   return app

@@ -126,7 +126,7 @@ export function readSilence(body: Buffer, labels: ReadonlySet<string>, now_ms: n
 }
 
 function checkSender({ guard, logins }: SilenceParts, request: FastifyRequest): void {
-  guard.checkConsole(request, logins.keyOf(request.headers.cookie))
+  guard.checkConsole(request, logins.holderOf(request.headers.cookie))
   const site = request.headers['sec-fetch-site']
   if (site !== undefined && site !== 'same-origin' && site !== 'none')
     throw new ApiError(

@@ -5,7 +5,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Asset, type Console, encodingFor } from './assets.ts'
 
-/** First words of the addresses of views (dashboards/console/views.ts). They must not collide with paths of the collector. */
+/** First words of the addresses of views (dashboards/console/views.ts), and the page to log in at. They must not collide with paths of the collector. */
 export const VIEW_PATHS = [
   '/',
   '/tools',
@@ -23,6 +23,7 @@ export const VIEW_PATHS = [
   '/policy',
   '/alerts',
   '/health',
+  '/login',
 ] as const
 
 /** What a page of the console may do: run and load its own files, ask its own origin, nothing else. */

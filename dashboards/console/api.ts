@@ -52,7 +52,9 @@ async function send<T>(path: string, init: RequestInit): Promise<T> {
 /** Throws Refused, or AbortError when `signal` ended it. */
 export const ask = <T>(path: string, signal: AbortSignal): Promise<T> => send<T>(path, { signal })
 
-export type Session = { open: boolean; logged_in: boolean; questions: string[] }
+/** A login by way of an issuer. */
+export type Offer = { id: string; name: string; href: string }
+export type Session = { open: boolean; logged_in: boolean; questions: string[]; offers: Offer[] }
 export const session = (): Promise<Session> => send<Session>('/api/session', {})
 const post = (path: string, body: unknown): Promise<unknown> =>
   send(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })

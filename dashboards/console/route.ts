@@ -83,7 +83,7 @@ export function followLinks(): void {
       return
     const link = (event.target as Element).closest?.('a[href]') as HTMLAnchorElement | null
     if (!link || link.target || link.hasAttribute('download') || link.origin !== location.origin) return
-    if (link.pathname.startsWith('/api/') || link.getAttribute('href')!.startsWith('#')) return
+    if (/^\/(?:api|login)\//.test(link.pathname) || link.getAttribute('href')!.startsWith('#')) return
     event.preventDefault()
     go(link.pathname + link.search)
   })

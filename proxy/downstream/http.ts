@@ -8,6 +8,7 @@ import type { ServerOptions } from 'node:https'
 import { isLoopback } from '../../config/address.ts'
 import type { Config } from '../../config/schema.ts'
 import type { ListenerTls } from '../../config/tls.ts'
+import { readTls, TlsListener, type WebServer } from '../../net/listener-tls.ts'
 import { Call, type Endpoint } from '../call.ts'
 import { isPreflight, preflightHeaders } from '../cors.ts'
 import { WeirError } from '../errors.ts'
@@ -18,9 +19,8 @@ import { HOP_LISTENER } from '../options.ts'
 import type { Route, Server } from '../serve.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import { BatchDoor, beginsArray } from './batch.ts'
-import { readTls, TlsListener, type WebServer } from './listener-tls.ts'
 import { SseDoor, ssePath } from './sse.ts'
-import { Standing } from './standing.ts'
+import { ownServer, Standing } from './standing.ts'
 import { WebSocketDoor } from './websocket.ts'
 import { HOP_CERTIFICATE, HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.ts'
 
@@ -28,6 +28,9 @@ import { HOP_CERTIFICATE, HOP_PEER, HOP_TRANSPORT, type Wiring } from './wiring.
 const KEEP_ALIVE_PROBE_MS = 30_000
 const ignore = (): void => {}
 const LOCAL_PEER = '127.0.0.1'
+const JSON_TYPE = /^application\/json\s*(?:;|$)/i
+/** The bytes are judged as UTF-8, and sent on with their type: a server must not read other words in them. */
+const OTHER_CHARSET = /charset\s*\*?\s*=(?!\s*"?utf-?8"?\s*(?:;|$))/i
 const NOWHERE: Endpoint = { path: '', server: '' }
 
 /**
@@ -203,27 +206,28 @@ export class Downstream {
     if (this.#streams.size >= wiring.streams_max) throw new WeirError('streams_exhausted')
     this.#streams.add(res)
     res.once('close', () => this.#streams.delete(res))
-    this.#stand(call)
+    this.#stand(call, wiring.reached(call))
   }
 
-  /** From now on the stream stands and falls with its credential. */
-  #stand(call: Call): void {
+  /** From now on the stream stands and falls with its credential, and with the servers it hears. */
+  #stand(call: Call, heard: readonly string[]): void {
     call.res.once(
       'close',
-      this.#standing.hold(call, (why) => this.#server.refuse(call, why)),
+      this.#standing.hold(call, heard, (why) => this.#server.refuse(call, why)),
     )
   }
 
-  /** A new config is in force: streams whose credential it does not know are closed. */
+  /** A new config is in force: streams that it would not let in, or not hear the same servers, are closed. */
   recheck(): Promise<void> {
-    return this.#standing.recheck((call) => this.#wiring().stages[call.listener]?.head ?? [])
+    const { stages, reached } = this.#wiring()
+    return this.#standing.recheck({ head: ({ listener }) => stages[listener]?.head ?? [], reached })
   }
 
   #readBody(call: Call, wiring: Wiring, then: () => void): void {
     const { req } = call
     const type = req.headers['content-type'] ?? ''
     if (this.isDraining) throw new WeirError('draining')
-    if (type !== 'application/json' && !/^application\/json\s*(?:;|$)/i.test(type))
+    if (type !== 'application/json' && (!JSON_TYPE.test(type) || OTHER_CHARSET.test(type)))
       throw new WeirError('content_type', type.slice(0, 100))
     if (req.headers['content-encoding'] !== undefined && req.headers['content-encoding'] !== 'identity')
       throw new WeirError('content_type', 'content-encoding is not supported')
@@ -286,7 +290,7 @@ export class Downstream {
       if (this.isDraining) throw new WeirError('draining')
       if (this.streams_open >= wiring.streams_max) throw new WeirError('streams_exhausted')
       this.#sse.open(call, at.endpoint, wiring.sessions_per_caller_max)
-      this.#stand(call)
+      this.#stand(call, ownServer(call))
     })
     return true
   }

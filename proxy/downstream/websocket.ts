@@ -7,6 +7,7 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { ErrorCode } from '../../event/error-table.ts'
+import type { WebServer } from '../../net/listener-tls.ts'
 import { Call } from '../call.ts'
 import { asWeirError, toHttpJson, tooManySessions, WeirError } from '../errors.ts'
 import { CallerCounts } from '../identity/caller-counts.ts'
@@ -16,8 +17,7 @@ import { runStages } from '../pipeline.ts'
 import type { Server } from '../serve.ts'
 import { nowUs } from '../telemetry/clock.ts'
 import { innerEndpoint } from './inner.ts'
-import type { WebServer } from './listener-tls.ts'
-import type { Standing } from './standing.ts'
+import { ownServer, type Standing } from './standing.ts'
 import type { Wiring } from './wiring.ts'
 
 const SUBPROTOCOL = 'mcp'
@@ -124,7 +124,7 @@ export class WebSocketDoor {
       sideOf(socket),
     )
     this.#sockets.set(socket, client)
-    const ended = this.#standing.hold(handshake, () => socket.close(POLICY_VIOLATION))
+    const ended = this.#standing.hold(handshake, ownServer(handshake), () => socket.close(POLICY_VIOLATION))
     let isAlive = true
     const alive = setInterval(() => {
       if (!isAlive) return socket.terminate()

@@ -14,6 +14,8 @@ export type Wiring = {
   readonly sessions_per_caller_max: number
   /** Headers that pages may send besides those of the protocol. */
   readonly page_headers: readonly string[]
+  /** Servers of a request's endpoint that its caller may use something of. */
+  reached(call: Call): readonly string[]
   /** Who makes tokens for a path of ours, as RFC 9728 has it; null where there is no such document. */
   resourceMetadata(call: Call): Record<string, unknown> | null
   /** Answers the paths that are not MCP; null when there is nothing at the path. */

@@ -56,9 +56,7 @@ export function tagsOf(
 export function makeKeyRing(callers: Config['callers'], teams: Config['teams'] = {}): KeyRing {
   const byDigest = new Map<string, Identity>()
   for (const [caller, { team, project, keys, roles, tags: own }] of Object.entries(callers)) {
-    const shared = tagsOf(teams, team, own) ?? {}
     for (const key of keys) {
-      const tags = { ...shared, ...labelsOf(key) }
       byDigest.set(key.sha256, {
         caller,
         team,
@@ -68,7 +66,7 @@ export function makeKeyRing(callers: Config['callers'], teams: Config['teams'] =
         roles: roles.length > 0 ? roles : NO_ROLES,
         scope: key.scope ?? null,
         expires_ms: expiryMs(key),
-        tags: Object.keys(tags).length > 0 ? tags : null,
+        tags: tagsOf(teams, team, { ...own, ...labelsOf(key) }),
       })
     }
   }

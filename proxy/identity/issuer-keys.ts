@@ -4,10 +4,9 @@
  * Invariant: after that time, and before a first answer, there are no keys. Source: RFC 7517, RFC 8414, OpenID Connect Discovery.
  */
 import { createLocalJWKSet, type JSONWebKeySet } from 'jose'
-import { bareHost, isLoopback } from '../../config/address.ts'
 import type { Issuer } from '../../config/oauth.ts'
-import type { FetchJson } from './metadata-fetch.ts'
-import type { Reach } from './networks.ts'
+import { type FetchJson, reachOf } from '../../net/issuer-fetch.ts'
+import type { Reach } from '../../net/networks.ts'
 
 const KEYS_MAX = 100
 /** Without any keys nobody can come in: then the server is asked again after this long at the latest. */
@@ -94,11 +93,7 @@ export class IssuerKeys {
 
   async #load(): Promise<JSONWebKeySet> {
     const { issuer, jwks_uri, private_network, keys } = this.#source
-    const reach: Reach = {
-      // Only a host that the config itself names may be this machine.
-      loopback: isLoopback(bareHost(new URL(jwks_uri ?? issuer).hostname)),
-      private: private_network,
-    }
+    const reach = reachOf(jwks_uri ?? issuer, private_network)
     const url = jwks_uri ?? (await this.#discover(reach))
     const { keys: listed } = await this.#fetch(url, reach, keys.timeout_ms)
     if (!Array.isArray(listed)) throw new Error('its key set has no keys')

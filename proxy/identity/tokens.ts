@@ -6,10 +6,11 @@
  */
 import { hash } from 'node:crypto'
 import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose'
+import { TokenRefused } from '../../config/claims.ts'
 import type { Issuer } from '../../config/oauth.ts'
 import type { Config } from '../../config/schema.ts'
 import { WeirError } from '../errors.ts'
-import { identityOf, scopesOf, TokenRefused } from './claims.ts'
+import { identityOf, scopesOf } from './claims.ts'
 import type { Identity } from './identity.ts'
 import type { IssuerKeys } from './issuer-keys.ts'
 import type { ScopePolicy } from './scopes.ts'
@@ -171,7 +172,7 @@ function boundTo(cnf: unknown): string {
   if (cnf === undefined) return ''
   const thumbprint =
     typeof cnf === 'object' && cnf !== null ? (cnf as Record<string, unknown>)['x5t#S256'] : null
-  if (typeof thumbprint !== 'string' || Object.keys(cnf as object).length !== 1)
+  if (typeof thumbprint !== 'string' || thumbprint === '' || Object.keys(cnf as object).length !== 1)
     throw new TokenRefused('The token is bound to a key that cannot be checked here')
   return thumbprint
 }

@@ -5,7 +5,7 @@
  */
 import { type Need, type Refusal, TIGHT_MS } from '../../limits/bank.ts'
 import type { Answer, Ask, Settled } from '../../limits/messages.ts'
-import type { Line } from '../../limits/select.ts'
+import { hasEnd, type Line } from '../../limits/select.ts'
 
 /** What a call holds until it ends. `units`: calls, or nano-dollars set aside. */
 export type Hold = { readonly line: Line; readonly units: number; readonly taken_ms: number }
@@ -37,8 +37,6 @@ type Purse = {
 const FLUSH_MS = 100
 /** How long what the keeper said of an empty quota is believed. */
 const DRY_MAX_MS = 100
-/** Rates and quotas are used up when taken; the others end with the call. */
-export const hasEnd = ({ entry }: Line): boolean => entry.kind === 'concurrency' || entry.kind === 'spend'
 
 type Waiting = { ask: Ask; resolve: (answer: Answer) => void; reject: (error: Error) => void }
 
@@ -229,7 +227,7 @@ export class Purses {
 
   #empty(purse: Purse): void {
     const { line, free, lent } = purse
-    const dropped = hasEnd(line) ? free : lent
+    const dropped = hasEnd(line.entry) ? free : lent
     if (dropped > 0 || free > 0) this.#outbox.push([line.key, dropped, free, purse.lent_ms || Date.now()])
     purse.free = purse.lent = purse.lent_ms = 0
   }

@@ -8,37 +8,46 @@ import { wallUs } from '../telemetry/clock.ts'
 const REMEMBERED_MAX = 5_000
 /** Weight of the newest call in what one is expected to cost. */
 const NEWEST = 0.3
-/** Set aside for a call whose price is known only when it is over. */
+/** Set aside for a call whose price is known only when it is over: so it counts then, and none passes where nothing is left. */
 const UNKNOWN_NANO = 1
 
 export class Spending {
   readonly #book: ReturnType<typeof compileBook>
+  /** Servers that say themselves what a call has cost. */
+  readonly #reporting: ReadonlySet<string>
   /** What calls of a tool have cost lately, nano-dollars. */
   readonly #recent = new Map<string, number>()
 
   constructor(prices: readonly PriceEntry[]) {
     this.#book = compileBook(prices)
+    this.#reporting = new Set(prices.filter(({ reported }) => reported).map(({ server }) => server))
   }
 
   /**
    * Nano-dollars to set aside before a call: what is certain (price of a call, of its arguments), or what calls of its tool
-   * have cost lately if that is more. 0: it costs nothing, or has no price.
+   * have cost lately if that is more. 0: it costs nothing, or has no price. A formula that its arguments make fail is a price.
    */
   expected(call: Call): number {
-    const rated = this.#book.rate({
-      ...this.#known(call),
-      outcome: 'ok',
-      attempts: 1,
-      tokens_out: 0,
-      response_bytes: 0,
-      upstream_us: 0,
-      cost_reported: false,
-      cost_reported_nano: 0,
-    })
+    let isOpen = this.#reporting.has(call.server)
+    const rated = this.#book.rate(
+      {
+        ...this.#known(call),
+        outcome: 'ok',
+        attempts: 1,
+        tokens_out: 0,
+        response_bytes: 0,
+        upstream_us: 0,
+        cost_reported: false,
+        cost_reported_nano: 0,
+      },
+      () => {
+        isOpen = true
+      },
+    )
     if (rated.cost_source === 'none') return 0
+    if (rated.cost_source === 'formula') isOpen = true
     const recent = this.#recent.get(toolKey(call.server, call.tool)) ?? 0
-    const isFormula = rated.cost_source === 'formula'
-    return Math.max(rated.cost_nano, Math.ceil(recent), isFormula ? UNKNOWN_NANO : 0)
+    return Math.max(rated.cost_nano, Math.ceil(recent), isOpen ? UNKNOWN_NANO : 0)
   }
 
   /** Nano-dollars that a call has cost, as the collector will rate it. */

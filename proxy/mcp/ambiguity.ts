@@ -1,19 +1,38 @@
 /**
- * JSON that two readers may read differently: a key twice (readers take the first or the last), or a key of the protocol in
+ * JSON that two readers may read differently: a key twice (readers take the first or the last), or a word of the protocol in
  * another case (some readers do not tell them apart). Where a message is judged by one reader and obeyed by another, such a message
  * says one thing to each. Pure. Works on text that JSON.parse has accepted.
  */
 import type { Message } from '../call.ts'
 import { isRecord } from './json.ts'
 
-const OF_MESSAGE = new Set(['jsonrpc', 'id', 'method', 'params', 'result', 'error'])
-const OF_PARAMS = new Set(['name', 'arguments', 'uri', 'ref', 'cursor', '_meta', 'notifications'])
+/** Words by their folded form. */
+const words = (...all: string[]): ReadonlyMap<string, string> =>
+  new Map(all.map((word) => [word.toLowerCase(), word]))
+const OF_MESSAGE = words('jsonrpc', 'id', 'method', 'params', 'result', 'error')
+const OF_PARAMS = words('name', 'arguments', 'uri', 'ref', 'cursor', '_meta', 'notifications')
+const OF_REF = words('type', 'name', 'uri')
+const OF_NOTIFICATIONS = words('resourceSubscriptions')
+/** Methods that are judged, or counted, by what they name. */
+const METHODS = words(
+  'tools/call',
+  'prompts/get',
+  'resources/read',
+  'resources/subscribe',
+  'resources/unsubscribe',
+  'completion/complete',
+  'subscriptions/listen',
+)
+const WORD_CHARS_MAX = 25
 
 /** What of a message is ambiguous, in words without values; null when all readers agree. */
 export function ambiguityIn(text: string, message: Message): string | null {
   const shape =
+    strayMethod(message.method) ??
     strayCase(message, OF_MESSAGE) ??
     strayCase(message.params, OF_PARAMS) ??
+    strayCase(message.params?.ref, OF_REF) ??
+    strayCase(message.params?.notifications, OF_NOTIFICATIONS) ??
     sameButCase(message.params?.arguments)
   if (shape !== null) return shape
   // Written out again it is the same text only when no key was there twice: by far the cheapest way to know.
@@ -29,11 +48,19 @@ function writtenOut(message: Message): string | null {
   }
 }
 
-function strayCase(value: unknown, known: ReadonlySet<string>): string | null {
+/** A method that is one of the protocol but for its case or space around it: judged as none, it may be obeyed as that one. */
+function strayMethod(method: unknown): string | null {
+  if (typeof method !== 'string' || METHODS.get(method) === method) return null
+  return METHODS.has(folded(method.trim())) ? 'a method of the protocol is in another case' : null
+}
+
+function strayCase(value: unknown, known: ReadonlyMap<string, string>): string | null {
   if (!isRecord(value)) return null
-  for (const key of Object.keys(value))
-    if (!known.has(key) && key.length < 20 && known.has(folded(key)))
-      return 'a key of the protocol is in another case'
+  for (const key of Object.keys(value)) {
+    if (known.get(key) === key || key.length > WORD_CHARS_MAX) continue
+    const meant = known.get(folded(key))
+    if (meant !== undefined && meant !== key) return 'a key of the protocol is in another case'
+  }
   return null
 }
 

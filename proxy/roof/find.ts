@@ -1,8 +1,11 @@
 /** Whose a name or a resource is, when nobody listed it in this worker yet: the servers' own lists tell. */
+import type { Call } from '../call.ts'
 import { WeirError } from '../errors.ts'
 import { ask } from '../upstream/ask.ts'
+import type { RelaySurroundings } from '../upstream/relay-surroundings.ts'
 import { mergeEntries } from './merge.ts'
 import type { Names, Resources } from './names.ts'
+import { noResource, ownerFor } from './reach.ts'
 import { memberHeaders, type RoofSession } from './session.ts'
 
 /** Most pages of one list that are read to find a name. */
@@ -11,6 +14,7 @@ const URI_MAX_CHARS = 8192
 
 /** Where what was learned goes. */
 export type Learned = { readonly names: Names; readonly resources: Resources }
+type Gated = Pick<RelaySurroundings, 'gate'>
 
 /** Reads a server's list to the end, so that the names it holds are known here. */
 export async function learn(
@@ -42,11 +46,17 @@ export async function learn(
   }
 }
 
-/** The server of a resource. Throws resource_unknown, or params_invalid for a URI that is none. */
-export async function resourceOwner(learned: Learned, roof: RoofSession, uri: unknown): Promise<string> {
+/** The server of a resource, for its caller. Throws resource_unknown, or params_invalid for a URI that is none. */
+export async function resourceOwner(
+  env: Gated,
+  call: Call,
+  learned: Learned,
+  roof: RoofSession,
+  uri: unknown,
+): Promise<string> {
   if (typeof uri !== 'string' || uri.length > URI_MAX_CHARS)
     throw new WeirError('params_invalid', 'uri is not a text')
-  const known = learned.resources.owner(uri)
+  const known = ownerFor(env, call, learned.resources.owner(uri), uri)
   if (known && roof.knows(known)) return known
   const members = (await roof.members()).filter((m) => 'resources' in m.capabilities)
   // Nobody listed it here yet: the lists tell.
@@ -64,7 +74,8 @@ export async function resourceOwner(learned: Learned, roof: RoofSession, uri: un
           mergeEntries(method, [{ server: m.upstream.name, result }], learned.names, learned.resources)
       }),
     )
-  const owner = learned.resources.owner(uri) ?? (members.length === 1 ? members[0]!.upstream.name : null)
-  if (!owner) throw new WeirError('resource_unknown')
+  const found = learned.resources.owner(uri)
+  const owner = ownerFor(env, call, found, uri) ?? (members.length === 1 ? members[0]!.upstream.name : null)
+  if (!owner) throw noResource(env, call, found, uri)
   return owner
 }

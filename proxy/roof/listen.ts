@@ -52,7 +52,8 @@ export function openRoofListen(
     if (silent.size === 0) acknowledge()
   }
   const hear = (server: string, json: string): void => {
-    env.definitions.heard(server, json)
+    env.sawMessage(server, json)
+    if (!env.mayHear(call, server, json)) return
     const { id, method, params } = read(json)
     // The end of one server's stream is not the end of this one.
     if (id !== undefined) return heardFrom(server)

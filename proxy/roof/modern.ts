@@ -32,7 +32,7 @@ import {
   nextPositions,
 } from './merge.ts'
 import type { Names, Resources } from './names.ts'
-import { maySubscribe, mustReach, reachable, shownTo } from './reach.ts'
+import { mustReach, noResource, ownerFor, reachable, shownTo } from './reach.ts'
 import type { RoofSurroundings } from './surroundings.ts'
 
 const TO_ONE_SERVER = new Set(['tools/call', 'prompts/get', 'resources/read', 'completion/complete'])
@@ -221,9 +221,7 @@ export class ModernRoof {
     )
     const servers: Listening[] = []
     const ways = reachable(this.#env, call, this.#upstreams).map(async (upstream) => {
-      const own = uris.filter(
-        (uri, i) => owners[i] === upstream.name && maySubscribe(this.#env, call, upstream.name, uri),
-      )
+      const own = uris.filter((_uri, i) => owners[i] === upstream.name)
       const filter = own.length > 0 ? { ...changes, resourceSubscriptions: own } : changes
       if (Object.keys(filter).length === 0) return
       const way = await upstream.modernWay()
@@ -238,7 +236,7 @@ export class ModernRoof {
   /** A name that looks cut and was not listed by this worker: the lists of the servers it may belong to are read first. */
   async #learnFor(call: Call, exposed: string, method: string): Promise<void> {
     const caller = call.identity!.caller
-    const servers = this.#names.toLearn(exposed, method, Date.now())
+    const servers = this.#names.toLearn(exposed, method, Date.now(), this.#env.gate !== null)
     if (servers.length === 0) return
     await Promise.allSettled(
       servers.map(async (server) => {
@@ -267,7 +265,7 @@ export class ModernRoof {
   async #resourceOwner(call: Call, uri: unknown): Promise<string> {
     if (typeof uri !== 'string' || uri.length > 8192)
       throw new WeirError('params_invalid', 'uri is not a text')
-    const known = this.#resources.owner(uri)
+    const known = ownerFor(this.#env, call, this.#resources.owner(uri), uri)
     if (known && this.#upstreams.has(known)) return known
     const caller = call.identity!.caller
     const meta = call.message!.params?._meta
@@ -286,8 +284,9 @@ export class ModernRoof {
         }),
       ),
     )
-    const owner = this.#resources.owner(uri)
-    if (!owner) throw new WeirError('resource_unknown')
+    const found = this.#resources.owner(uri)
+    const owner = ownerFor(this.#env, call, found, uri)
+    if (!owner) throw noResource(this.#env, call, found, uri)
     return owner
   }
 

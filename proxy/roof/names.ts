@@ -4,12 +4,12 @@
  * listed it yet (a new one, or one beside the one that did) must list first. Source: mcp.md section 8.
  */
 import { hash } from 'node:crypto'
+import { comesOf, type Literals, literalsOf, TEMPLATE_MAX_CHARS } from '../mcp/uri-template.ts'
 
 export type Owned = { server: string; name: string }
 
 const HASH_CHARS = 8
 const TABLE_MAX = 100_000
-const TEMPLATE_MAX_CHARS = 8192
 const HASHED = new RegExp(`-[0-9a-f]{${HASH_CHARS}}$`)
 /** How long the lists of a server are taken as known before a strange name has them read again. */
 const LEARNED_MS = 10_000
@@ -46,9 +46,10 @@ export class Names {
   /**
    * Servers whose lists may hold a name that looks cut and is not known here; none when the name can be resolved as it is.
    * Whoever asks reads those lists next: they are not named again for a while, or strangers could make us list for ever.
+   * `isGated`: also for a name that is known, which the caller may not be meant to know: it takes the way of any other.
    */
-  toLearn(exposed: string, method: string, now_ms: number): string[] {
-    if (!HASHED.test(exposed) || this.#table.has(exposed)) return []
+  toLearn(exposed: string, method: string, now_ms: number, isGated: boolean): string[] {
+    if (!HASHED.test(exposed) || (!isGated && this.#table.has(exposed))) return []
     const full = exposed.slice(0, -HASH_CHARS - 1)
     return this.#servers.filter((server) => {
       const start = `${server}${this.#separator}`
@@ -73,24 +74,7 @@ export class Names {
   }
 }
 
-/** The literal parts of a URI template (RFC 6570); an expression between two of them stands for any text. */
-type Template = { server: string; literals: readonly string[] }
-
-/** Linear in the URI, whatever the template: both may come from a stranger. */
-function matches(template: Template, uri: string): boolean {
-  const { literals } = template
-  const first = literals[0]!
-  const last = literals[literals.length - 1]!
-  if (!uri.startsWith(first) || !uri.endsWith(last)) return false
-  if (literals.length === 1) return uri === first
-  let at = first.length
-  for (let i = 1; i < literals.length - 1; i++) {
-    const found = uri.indexOf(literals[i]!, at)
-    if (found < 0) return false
-    at = found + literals[i]!.length
-  }
-  return at <= uri.length - last.length
-}
+type Template = { server: string; literals: Literals }
 
 /** Which server a resource URI belongs to, learned from lists. */
 export class Resources {
@@ -110,13 +94,13 @@ export class Resources {
   claimTemplate(template: string, server: string): void {
     if (template.length > TEMPLATE_MAX_CHARS) return
     if (this.#templates.size < TABLE_MAX)
-      this.#templates.set(`${server}\n${template}`, { server, literals: template.split(/\{[^{}]*\}/) })
+      this.#templates.set(`${server}\n${template}`, { server, literals: literalsOf(template) })
   }
 
   owner(uri: string): string | null {
     const exact = this.#owners.get(uri)
     if (exact !== undefined) return exact
-    for (const template of this.#templates.values()) if (matches(template, uri)) return template.server
+    for (const { server, literals } of this.#templates.values()) if (comesOf(literals, uri)) return server
     return null
   }
 }

@@ -5,7 +5,7 @@
 import type { ErrorCode } from '../../event/error-table.ts'
 import type { Call } from '../call.ts'
 import { WeirError } from '../errors.ts'
-import { recordOutOfReach } from '../gate.ts'
+import { record, recordOutOfReach } from '../gate.ts'
 import { shownEntries } from '../list-filter.ts'
 import type { RelaySurroundings } from '../upstream/relay-surroundings.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -13,15 +13,17 @@ import type { Heard } from './merge.ts'
 
 type Gated = Pick<RelaySurroundings, 'gate'>
 
+/** Whether a caller may use something of a server: what it cannot reach it neither hears nor tells, though a session is open. */
+export const reaches = ({ gate }: Gated, call: Call, server: string): boolean =>
+  gate === null || gate.reaches(call.identity!, server)
+
 /** The servers a caller may use something of. */
-export function reachable({ gate }: Gated, call: Call, upstreams: ReadonlyMap<string, Upstream>): Upstream[] {
-  const all = [...upstreams.values()]
-  return gate === null ? all : all.filter(({ name }) => gate.reaches(call.identity!, name))
-}
+export const reachable = (env: Gated, call: Call, upstreams: ReadonlyMap<string, Upstream>): Upstream[] =>
+  [...upstreams.values()].filter(({ name }) => reaches(env, call, name))
 
 /** Throws what an unknown name gives when the caller may use nothing of its server. */
-export function mustReach({ gate }: Gated, call: Call, server: string): void {
-  if (gate === null || gate.reaches(call.identity!, server)) return
+export function mustReach(env: Gated, call: Call, server: string): void {
+  if (reaches(env, call, server)) return
   recordOutOfReach(call, server, -32602)
   const { method } = call
   const isPrompt = method === 'prompts/get' || (method === 'completion/complete' && call.exposed_name !== '')
@@ -39,7 +41,21 @@ export const shownTo = ({ gate }: Gated, call: Call, heard: readonly Heard[]): r
         result: gate.isFree(call.identity!, server) ? result : shownEntries(gate, call, server, result),
       }))
 
-/** Whether a listen stream may tell of a resource. */
-export function maySubscribe({ gate }: Gated, call: Call, server: string, uri: unknown): boolean {
-  return gate === null || gate.judgeSubscription(call, server, uri).verdict === 'allow'
+/**
+ * The server that has a resource, as far as the caller may know: what is forbidden has none, and takes the way of what is unknown.
+ * `owner`: the server that listed it to anybody.
+ */
+export function ownerFor({ gate }: Gated, call: Call, owner: string | null, uri: unknown): string | null {
+  if (gate === null || owner === null) return owner
+  return gate.judgeResource(call, owner, uri).verdict === 'allow' ? owner : null
+}
+
+/** What an unknown resource gives; on the record is why it is none for the caller. */
+export function noResource({ gate }: Gated, call: Call, owner: string | null, uri: unknown): WeirError {
+  // A listen stream goes on without it.
+  if (gate !== null && owner !== null && call.method !== 'subscriptions/listen') {
+    call.server = owner
+    record(call, gate.judgeResource(call, owner, uri))
+  }
+  return new WeirError('resource_unknown')
 }

@@ -39,7 +39,7 @@ import {
 import { ModernRoof } from './modern.ts'
 import { Names, type Owned, Resources } from './names.ts'
 import { olderAnswer } from './older.ts'
-import { mustReach, reachable, shownTo } from './reach.ts'
+import { mustReach, reachable, reaches, shownTo } from './reach.ts'
 import {
   answeredQuestion,
   capabilitiesText,
@@ -101,7 +101,7 @@ export class Roof implements Route {
         return this.#toOwner(
           call,
           roof,
-          { server: await resourceOwner(this.#learned, roof, call.message!.params?.uri), name: '' },
+          { server: await this.#resourceOwner(call, roof, call.message!.params?.uri), name: '' },
           null,
         )
       case 'completion/complete':
@@ -119,7 +119,7 @@ export class Roof implements Route {
     if (call.res.destroyed) return
     if (roof.hasStream) throw new WeirError('stream_exists')
     call.http_status = 200
-    openRoofStream(call, roof, this.#env.questions)
+    openRoofStream(call, roof, this.#env)
   }
 
   async endSession(call: Call): Promise<void> {
@@ -153,6 +153,12 @@ export class Roof implements Route {
     const roof = new RoofSession(session, introductionOf(session), this.#upstreams, true)
     this.#env.sessions.add(roof)
     return roof
+  }
+
+  /** The sessions open now with servers that the caller may use something of. */
+  async #members(call: Call, roof: RoofSession): Promise<Member[]> {
+    const open = await roof.members()
+    return open.filter(({ upstream }) => reaches(this.#env, call, upstream.name))
   }
 
   async #initialize(call: Call): Promise<void> {
@@ -211,7 +217,7 @@ export class Roof implements Route {
   }
 
   async #notify(call: Call, roof: RoofSession): Promise<void> {
-    let members = await roof.members()
+    let members = await this.#members(call, roof)
     if (call.method === 'notifications/initialized') {
       roof.isInitialized = true
       await Promise.allSettled(members.map((m) => roof.tellInitialized(m)))
@@ -302,7 +308,7 @@ export class Roof implements Route {
   }
 
   async #setLevel(call: Call, roof: RoofSession): Promise<void> {
-    const members = (await roof.members()).filter((m) => 'logging' in m.capabilities)
+    const members = (await this.#members(call, roof)).filter((m) => 'logging' in m.capabilities)
     await askAll(
       call,
       members.map((m) => m.upstream),
@@ -322,7 +328,7 @@ export class Roof implements Route {
   // --- to one server ----------------------------------------------------------------------------------------------
 
   async #owner(call: Call, roof: RoofSession, list: 'tools/list' | 'prompts/list'): Promise<Owned> {
-    const unknown = this.#names.toLearn(call.exposed_name, list, Date.now())
+    const unknown = this.#names.toLearn(call.exposed_name, list, Date.now(), this.#env.gate !== null)
     if (unknown.length > 0)
       await Promise.allSettled(unknown.map((server) => learn(this.#learned, roof, server, list)))
     const owned = this.#names.resolve(call.exposed_name)
@@ -335,6 +341,10 @@ export class Roof implements Route {
     return owned
   }
 
+  #resourceOwner(call: Call, roof: RoofSession, uri: unknown): Promise<string> {
+    return resourceOwner(this.#env, call, this.#learned, roof, uri)
+  }
+
   async #complete(call: Call, roof: RoofSession): Promise<void> {
     const ref = call.message!.params?.ref as { type?: unknown; name?: unknown; uri?: unknown } | undefined
     if (ref?.type === 'ref/prompt' && typeof ref.name === 'string') {
@@ -343,7 +353,7 @@ export class Roof implements Route {
       return this.#toOwner(call, roof, owned, ['params', 'ref', 'name'])
     }
     if (ref?.type === 'ref/resource') {
-      const server = await resourceOwner(this.#learned, roof, ref.uri)
+      const server = await this.#resourceOwner(call, roof, ref.uri)
       return this.#toOwner(call, roof, { server, name: '' }, null)
     }
     throw new WeirError('params_invalid', 'ref is neither ref/prompt nor ref/resource')

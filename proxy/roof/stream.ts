@@ -7,7 +7,8 @@ import type { Dispatcher } from 'undici'
 import type { Call, Message } from '../call.ts'
 import { EVENT_STREAM, FrameSplitter, frameData, messageFrame } from '../mcp/frames.ts'
 import { replaceValue } from '../mcp/splice.ts'
-import type { Questions } from '../questions.ts'
+import type { RelaySurroundings } from '../upstream/relay-surroundings.ts'
+import { reaches } from './reach.ts'
 import { type Member, memberHeaders, questionId, type RoofSession } from './session.ts'
 
 const REOPEN_MS = 1000
@@ -169,7 +170,11 @@ export class MergedStream {
 }
 
 /** The GET stream of a legacy session. Questions of servers get ids that name their server. */
-export function openRoofStream(call: Call, roof: RoofSession, questions: Questions): void {
+export function openRoofStream(
+  call: Call,
+  roof: RoofSession,
+  { questions, gate, mayHear }: Pick<RelaySurroundings, 'questions' | 'gate' | 'mayHear'>,
+): void {
   const heard = new Map<string, Member>()
   const stream = new MergedStream(call, () => {
     roof.hasStream = false
@@ -178,6 +183,7 @@ export function openRoofStream(call: Call, roof: RoofSession, questions: Questio
   })
   const watch = (member: Member): void => {
     const { upstream } = member
+    if (!reaches({ gate }, call, upstream.name)) return
     // A session that took the place of another one: the old one has nothing more to say.
     if (heard.get(upstream.name) === member) return
     heard.set(upstream.name, member)
@@ -186,6 +192,7 @@ export function openRoofStream(call: Call, roof: RoofSession, questions: Questio
         upstream.send('GET', memberHeaders(upstream, roof.caller, member), null, handler, true),
       hear: (json) => {
         questions.heard(call, upstream, json)
+        if (!mayHear(call, upstream.name, json)) return
         stream.write(messageFrame(fromServer(upstream.name, json)))
       },
     })

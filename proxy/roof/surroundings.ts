@@ -14,6 +14,8 @@ export type RoofSurroundings = RelaySurroundings & {
   readonly sessions: RoofSessions
   readonly catalogue: Catalogue
   readonly definitions: Definitions
+  /** Told of every message of a server that comes by no relay: it may be news of its lists. */
+  sawMessage(server: string, json: string): void
   /** This worker's slot, and how to reach another's. */
   readonly slot: string
   hop(call: Call, owner: string): Promise<boolean>

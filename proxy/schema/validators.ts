@@ -11,7 +11,7 @@ import { checkDataTypes, DataType } from 'ajv/dist/compile/validate/dataType.js'
 import { canonicalText, isRecord } from '../mcp/json.ts'
 import { Budget, Spent } from './budget.ts'
 import { explain, type Misfit } from './explain.ts'
-import { compilePattern, type Pattern } from './pattern.ts'
+import { type Pattern, SchemaPatterns } from './pattern.ts'
 import { type Prepared, prepare, TOLL, TYPE, Unusable } from './prepare.ts'
 
 const VALIDATORS_MAX = 2_000
@@ -114,18 +114,17 @@ export class Validators {
       return { validator: unusable('its $schema is neither draft 2020-12 nor draft-07'), subschemas: 0 }
     let fault = ''
     let subschemas = 0
+    const patterns = new SchemaPatterns(this.#budget)
     for (const dialect of dialects)
       try {
-        const patterns = new Map<string, Pattern>()
-        const prepared = prepare(schema, (source) => {
-          if (!patterns.has(source)) patterns.set(source, compilePattern(source, this.#budget))
-        })
+        const prepared = prepare(schema, (source) => patterns.add(source))
         subschemas += prepared.tolled.size
-        return { validator: this.#validator(schema, dialect, prepared, patterns), subschemas }
+        const validator = this.#validator(schema, dialect, prepared, patterns.known)
+        return { validator, subschemas: subschemas + patterns.cost }
       } catch (error) {
         fault ||= error instanceof Unusable ? error.message : cannot(error)
       }
-    return { validator: unusable(fault), subschemas }
+    return { validator: unusable(fault), subschemas: subschemas + patterns.cost }
   }
 
   #validator(

@@ -1,7 +1,7 @@
 /**
  * Whether the caller may do what it asks for: the rules of the config and the scope of its credential. What is forbidden is
- * answered as what does not exist, byte for byte and by the same way: while there are rules about a server, Weir itself answers for
- * tools that the server does not list. Fails closed: without the server's list no tool of it is called.
+ * answered as what does not exist, byte for byte and by the same way: while rules could refuse a tool or a prompt of a server, Weir
+ * itself answers for those that the server does not list. Fails closed: without its list none of them is used.
  */
 
 import type { Target } from '../../config/rule.ts'
@@ -12,7 +12,6 @@ import type { Definition } from '../definitions.ts'
 import { WeirError } from '../errors.ts'
 import { type Gate, record, targetOf } from '../gate.ts'
 import { paramsFault } from '../mcp/ladder.ts'
-import { decodeHeaderValue } from '../mcp/param-headers.ts'
 import type { Stage } from '../pipeline.ts'
 
 const UNKNOWN: Record<Target['kind'], ErrorCode> = {
@@ -23,16 +22,6 @@ const UNKNOWN: Record<Target['kind'], ErrorCode> = {
   other: 'method_unknown',
 }
 
-/** A server, or something before it, may go by the headers: what they say has to be what was judged. */
-function checkHeaders(call: Call, name: string): void {
-  const { 'mcp-method': method, 'mcp-name': header } = call.req.headers
-  if (method !== undefined && method !== call.method) throw new WeirError('header_mismatch', 'Mcp-Method')
-  if (header === undefined) return
-  const said = decodeHeaderValue(String(header))
-  // Under the roof the client says the name it knows, and its server is told its own.
-  if (said !== name && said !== call.exposed_name) throw new WeirError('header_mismatch', 'Mcp-Name')
-}
-
 /** Arguments repeated in headers, as the definition of the tool asks: the same ones. */
 function checkParams(call: Call, definition: Definition): void {
   if (!call.req.rawHeaders.some((header) => /^mcp-param-/i.test(header))) return
@@ -40,7 +29,9 @@ function checkParams(call: Call, definition: Definition): void {
   if (fault) throw new WeirError('header_mismatch', 'Mcp-Param')
 }
 
-function refuse(target: Pick<Target, 'kind'>): never {
+function refuse(target: Pick<Target, 'kind'>, isListKnown = true): never {
+  // Of what is forbidden too, or it would be told from what is unknown while its server is in trouble.
+  if (!isListKnown) throw new WeirError('upstream_unavailable', 'what it has cannot be listed')
   throw new WeirError(UNKNOWN[target.kind])
 }
 
@@ -51,17 +42,36 @@ function judgeTool(
   definition: Definition | null,
 ): void | Promise<void> {
   if (definition === null) {
-    if (!gate.definitions.knowsList(call))
-      throw new WeirError('upstream_unavailable', 'its tools cannot be listed')
     // As much work as for a tool that exists, and nothing kept of names that clients make up.
     gate.judge(call, { ...target, name: '', annotations: UNANNOTATED })
-    return refuse(target)
+    return refuse(target, gate.definitions.knowsList(call))
   }
   const annotations = gate.usesAnnotations ? definition.annotations : UNANNOTATED
   if (record(call, gate.judge(call, { ...target, annotations }))) return checkParams(call, definition)
   // For a name that is not listed the list is read again; so it is for one that is not to be known, or the time would tell.
-  const asked = gate.definitions.fresh(call)
-  return asked instanceof Promise ? asked.then(() => refuse(target)) : refuse(target)
+  const end = (): never => refuse(target, gate.definitions.knowsList(call))
+  const asked = gate.definitions.seek(call)
+  return asked ? asked.then(end) : end()
+}
+
+/** As for a tool: what is forbidden is looked for as what nobody lists. */
+function judgePrompt(gate: Gate, call: Call, target: Omit<Target, 'annotations'>): void | Promise<void> {
+  const { prompts } = gate
+  const judged = gate.judge(call, { ...target, annotations: UNANNOTATED })
+  const isAllowed = judged.verdict === 'allow'
+  const isThere = (): boolean => prompts.has(call, isAllowed ? target.name : '') && isAllowed
+  const pass = (): void => void record(call, judged)
+  if (isThere()) {
+    prompts.use(call)
+    return pass()
+  }
+  const end = (): void => {
+    if (isThere()) return pass()
+    if (!isAllowed) record(call, judged)
+    refuse(target, prompts.isWhole(call))
+  }
+  const asked = prompts.seek(call)
+  return asked ? asked.then(end) : end()
 }
 
 /** A listen stream names the resources it wants to hear of. */
@@ -69,7 +79,7 @@ function checkSubscriptions(gate: Gate, call: Call): void {
   const wanted = call.message?.params?.notifications as { resourceSubscriptions?: unknown } | undefined
   const uris = Array.isArray(wanted?.resourceSubscriptions) ? wanted.resourceSubscriptions : []
   for (const uri of uris)
-    if (!record(call, gate.judgeSubscription(call, call.server, uri))) refuse({ kind: 'resource' })
+    if (!record(call, gate.judgeResource(call, call.server, uri))) refuse({ kind: 'resource' })
 }
 
 export const authorize = (gate: Gate): Stage => ({
@@ -81,7 +91,8 @@ export const authorize = (gate: Gate): Stage => ({
       return checkSubscriptions(gate, call)
     const target = targetOf(call)
     if (target === null) return
-    checkHeaders(call, target.name)
+    if (target.kind === 'prompt' && gate.mayRefusePrompts(call.identity!, call.server))
+      return judgePrompt(gate, call, target)
     if (target.kind !== 'tool' || gate.isFree(call.identity!, call.server)) {
       if (!record(call, gate.judge(call, { ...target, annotations: UNANNOTATED }))) refuse(target)
       return

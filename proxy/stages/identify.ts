@@ -2,13 +2,14 @@
  * Who calls: by API key, access token or client certificate. Before the body is read: strangers cost us no memory.
  * What is shown in the Authorization header decides; a certificate counts only where there is none.
  */
+
 import type { Socket } from 'node:net'
 import { isLoopback } from '../../config/address.ts'
+import { TokenRefused } from '../../config/claims.ts'
 import type { Call } from '../call.ts'
 import { WeirError } from '../errors.ts'
 import type { CertificateRing } from '../identity/certificate.ts'
 import { firstScopes, ownAudiences } from '../identity/challenge.ts'
-import { TokenRefused } from '../identity/claims.ts'
 import { type Identity, identify as identifyKey, type KeyRing } from '../identity/identity.ts'
 import { missing } from '../identity/scopes.ts'
 import { type Grant, looksLikeToken, TOKEN_CHARS_MAX } from '../identity/tokens.ts'
@@ -67,15 +68,14 @@ export function identify(
   certificates: CertificateRing | null = null,
 ): Stage {
   const shown = new WeakMap<Socket, Shown>()
-  const isOpen = ring.isOpen && rules === null
   const keyOf = (call: Call, authorization: string | undefined, now_ms: number): Identity | null =>
-    isOpen || !ring.isOpen ? identifyKey(ring, authorization, isLoopback(call.peer_address), now_ms) : null
+    identifyKey(ring, authorization, isLoopback(call.peer_address), now_ms)
 
   /** By what the header holds: a key of ours, or a token. */
   function byHeader(call: Call, authorization: string): void | Promise<void> {
     const now_ms = Date.now()
     const keep = (identity: Identity, grant: Grant | null): void => {
-      if (!isOpen) shown.set(call.req.socket, { authorization, identity, grant })
+      if (!ring.isOpen) shown.set(call.req.socket, { authorization, identity, grant })
     }
     const identity = keyOf(call, authorization, now_ms)
     if (identity) {

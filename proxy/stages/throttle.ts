@@ -6,12 +6,12 @@ import type { LimitKind } from '../../config/limit-book.ts'
 import type { ErrorCode } from '../../event/error-table.ts'
 import type { Refusal } from '../../limits/bank.ts'
 import type { Line, Plan } from '../../limits/select.ts'
-import { NO_PLAN } from '../../limits/select.ts'
+import { hasEnd, NO_PLAN } from '../../limits/select.ts'
 import { amountText, inWords } from '../../limits/words.ts'
 import type { Call } from '../call.ts'
 import { decide, noteShadow } from '../decision.ts'
 import { WeirError } from '../errors.ts'
-import { type Hold, hasEnd, type Purses } from '../limits/purses.ts'
+import type { Hold, Purses } from '../limits/purses.ts'
 import type { Spending } from '../limits/spending.ts'
 import type { Stage } from '../pipeline.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -119,7 +119,7 @@ function hold(call: Call, plan: Plan, unitsOf: (line: Line) => number, notHeld: 
   const holds: Hold[] = []
   for (const lines of [plan.enforced, plan.shadow])
     for (const line of lines)
-      if (hasEnd(line) && unitsOf(line) > 0 && !notHeld.includes(line))
+      if (hasEnd(line.entry) && unitsOf(line) > 0 && !notHeld.includes(line))
         holds.push({ line, units: unitsOf(line), taken_ms })
   if (holds.length > 0) call.holds = holds
 }

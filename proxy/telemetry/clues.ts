@@ -5,7 +5,6 @@
 import type { Config } from '../../config/schema.ts'
 import type { Call } from '../call.ts'
 import { handlesOf } from './handles.ts'
-import { CONFIDENCE, type InferredRuns } from './inferred-runs.ts'
 import type { Clue, Connection } from './run-threads.ts'
 
 /** Percent. A client may keep one session for several tasks, and an instrumented one may make a trace of every request. */
@@ -46,6 +45,7 @@ const RESULT_HANDLES_MAX = 48
 const SEQUENCE = /^"?([^\d"\\]{0,32})(\d{1,12})"?$/
 /** Results of these are one agent's own; lists are everybody's. */
 const HOLDING = new Set(['tools/call', 'prompts/get', 'resources/read', 'tasks/get'])
+const INTRODUCTIONS = new Set(['initialize', 'server/discover'])
 const NO_HANDLES: readonly number[] = []
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '')
@@ -68,8 +68,13 @@ function connectionOf(call: Call): Connection | null {
   }
 }
 
-const nameOf = (call: Call): string =>
-  `${call.identity?.caller}\n${call.client_name || text(call.req.headers['user-agent'])}\n${call.client_version}`
+/** The calls after an `initialize` do not name the client again. */
+function nameOf({ identity, method, client_name, client_version, req }: Call): string {
+  const agent = text(req.headers['user-agent'])
+  return method === 'initialize' || client_name === ''
+    ? `${identity?.caller}\n${agent}\n`
+    : `${identity?.caller}\n${client_name}\n${client_version}`
+}
 
 export function clueOf(call: Call, rules: RunRules): Clue {
   return {
@@ -78,6 +83,8 @@ export function clueOf(call: Call, rules: RunRules): Clue {
     sequence: rules.isReadingIds ? sequenceOf(call) : null,
     connection: rules.isReadingConnections ? connectionOf(call) : null,
     isToolCall: call.method === 'tools/call',
+    isIntroduction: rules.isReadingIds && INTRODUCTIONS.has(call.method),
+    isNotification: call.kind === 'notification',
     handles: () => {
       if (!rules.isReadingHandles) return NO_HANDLES
       const { uri, cursor, requestState, taskId } = call.message?.params ?? {}
@@ -88,9 +95,9 @@ export function clueOf(call: Call, rules: RunRules): Clue {
 }
 
 /** Remembers the handles of a result, for calls that use them later. */
-export function holdHandles(call: Call, result: string, rules: RunRules, runs: InferredRuns): void {
+export function holdHandles(call: Call, result: string, rules: RunRules): void {
   if (call.inferred === null || !rules.isReadingHandles || !HOLDING.has(call.method)) return
-  runs.held(call.inferred.trace_id, handlesOf(result, rules.seed, RESULT_HANDLES_MAX), nameOf(call))
+  call.inferred.by.held(call.inferred, handlesOf(result, rules.seed, RESULT_HANDLES_MAX))
 }
 
 /** The call has opened a session: its run is that session, unless a label says otherwise. */
@@ -99,7 +106,7 @@ export function startSession(call: Call): void {
   call.run_source = 'session'
   call.run_confidence = SURE.session
   call.run_evidence = ''
-  call.inferred?.leave?.()
+  call.inferred?.by.leave(call.inferred)
 }
 
 /** Fills in how sure it is that the call belongs to its run, and what an inferred run goes by. */
@@ -116,6 +123,6 @@ function confidenceOf(call: Call): number {
     case 'trace':
       return call.trace_source === 'meta' ? SURE.meta_trace : SURE.header_trace
     default:
-      return call.inferred === null ? 0 : CONFIDENCE[call.inferred.evidence]
+      return call.inferred?.confidence ?? 0
   }
 }

@@ -1,24 +1,23 @@
 /**
  * Runs of clients that bring neither label, session nor trace: which of the agents at work under one name does a call
- * belong to? Clues, best first: the sequence of request ids (a client counts its own requests), handles (what a result
- * held and arguments use), the connection, and the pause since the last call. Rules and their worth: docs/decisions/006.
+ * belong to? Clues: the sequence of request ids (a client counts its own requests), handles (what a result held and
+ * arguments use), the connection, and the pause since the last call. run-choice.ts weighs them; here the outcome is kept.
  * Knows no HTTP and no event. Everything is bounded; what workers tell each other are names, counters and hashes, never texts.
  */
 import { newTraceId } from './random.ts'
+import { doubtBetween, type Judged, judge, type Option } from './run-choice.ts'
 import {
-  areShared,
   type Clue,
-  CONFLICTS_MIN,
+  close,
+  connect,
+  countConnection,
   forget,
   type Group,
-  hasIdleConnection,
-  isClientPerCall,
-  isRestart,
-  isStartBeside,
+  give,
   ownerOf,
+  type Placed,
   type Run,
   Thread,
-  worthOf,
 } from './run-threads.ts'
 
 /** What decided. Two clues that agree are joined by "+". */
@@ -33,246 +32,260 @@ export type Evidence =
   | 'alone'
   | 'recent'
 
-/** Percent of the calls a clue put into the right run, as measured on the cases of bench/results/runs.json, rounded down to fives: harder traffic than most. */
-export const CONFIDENCE: Readonly<Record<Evidence, number>> = {
-  first: 90,
-  'sequence+connection': 85,
-  sequence: 80,
-  alone: 80,
-  'sequence+handle': 75,
-  start: 70,
-  connection: 70,
-  handle: 65,
-  recent: 65,
-}
-
-/** A run and how it was found; tell `endOfInferred` when its call has ended. */
+/** A run and how it was found. */
 export type Inferred = {
   readonly trace_id: string
   readonly evidence: Evidence
-  readonly thread: Thread
-  /** Only of a run that an introduction began: it turns out to be a session, whose calls need no inference. */
-  readonly leave?: () => void
+  /** Percent. */
+  readonly confidence: number
+  readonly name: string
+  readonly placed: Placed
+  /** Who found it, and is to be told of its end. */
+  readonly by: InferredRuns
 }
 
-/** What one worker tells the others of a call: enough to go on with its thread. */
+/** What one worker tells the others: a call that began, or (`isEnd`) what became of it. Enough to go on with its thread. */
 export type RunNews = {
   name: string
   endpoint: string
   prefix: string | null
   n: number
-  connection: string
   run: string
-  isToolCall: boolean
+  doubt: number
+  connection?: string
+  isToolCall?: boolean
+  isIntroduction?: boolean
+  isNotification?: boolean
+  isEnd?: boolean
+  /** What its result held. */
   handles?: readonly number[]
+  /** The run turned out to be a session. */
   isGone?: boolean
 }
 
-type Choice = { run: Run; thread: Thread; evidence: Evidence }
-
 const GROUPS_MAX = 10_000
 const THREADS_MAX = 128
-const CONNECTIONS_MAX = 8
 const HANDLES_MAX = 50_000
-const WORTH_MIN = 1
-/** An agent connects to its servers together. */
-const TOGETHER_US = 5_000_000
+/** A share below this is a guess among several. */
+const GUESS = 0.75
+/** Whoever alone comes to the next number, or has it and the connection. */
+const SURE = 0.99
+/** More doubt than this is weighed against the rest. */
+const DOUBT_MAX = 0.1
+/** Two threads are taken for exchanged on another worker's word only when that was ever in doubt. */
+const DOUBT_MIN = 0.02
+/** Counts for this many conflicts: somebody starts on the connection of somebody else. */
+const STARTS_BESIDE = 4
+/** Part of the distrust that goes when connection, or handle and number, agree again. */
+const REGAINED = { connection: 0.3, handle: 0.5 } as const
+/** Percent at no likelihood and at all of it, as measured (docs/decisions/006): whoever is guessed wrong is often wrong alike twice. */
+const CONFIDENCE = { min: 40, max: 95 } as const
+
+const percentOf = (likelihood: number): number =>
+  Math.round(CONFIDENCE.min + (CONFIDENCE.max - CONFIDENCE.min) * likelihood)
 
 export class InferredRuns {
   readonly #groups = new Map<string, Group>()
-  /** Handle → trace id of the one run whose results held it, '' when several did. */
-  readonly #handles = new Map<number, string>()
+  /** Handle → the call whose result held it, null when those of several runs did. */
+  readonly #handles = new Map<number, Placed | null>()
   /** Told of every call, so that other workers can learn; null where there are none. */
   onNews: ((news: RunNews) => void) | null = null
 
-  /** The run of a call that begins now. */
+  /** The run of a call that begins now; tell `end` when it has ended. */
   assign(clue: Clue, now_us: number, gap_us: number): Inferred {
     const group = this.#group(clue.name)
     forget(group, now_us - gap_us)
-    const chosen = this.#bySequence(group, clue, now_us) ?? this.#otherwise(group, clue, now_us)
-    const run = chosen?.run ?? { trace_id: newTraceId(), started_us: now_us, last_us: now_us, calls_open: 0 }
-    const evidence = chosen?.evidence ?? (group.threads.length === 0 ? 'first' : 'start')
-    const thread = chosen?.thread ?? this.#begin(group, run, clue.endpoint, clue.sequence, now_us)
-    this.#note(group, thread, clue.sequence?.n ?? 0, clue.connection, clue.isToolCall, now_us)
-    run.calls_open++
-    this.#tell(clue, thread)
-    return { trace_id: run.trace_id, evidence, thread }
+    if (group.threads.length === 0) return this.#start(group, clue, 'first', 1, now_us)
+    return (
+      this.#goOn(group, clue, now_us) ??
+      this.#settle(group, clue, judge(group, clue, this.#voted(group, clue), now_us), now_us)
+    )
   }
 
   /** A run of its own begins: a client has introduced itself. */
   begin(clue: Clue, now_us: number, gap_us: number): Inferred {
     const group = this.#group(clue.name)
     forget(group, now_us - gap_us)
-    const run = { trace_id: newTraceId(), started_us: now_us, last_us: now_us, calls_open: 1 }
-    const thread = this.#begin(group, run, clue.endpoint, clue.sequence, now_us)
-    this.#note(group, thread, clue.sequence?.n ?? 0, clue.connection, false, now_us)
-    this.#tell(clue, thread)
-    const leave = (): void => {
-      run.last_us = Number.NEGATIVE_INFINITY
-      this.#tell(clue, thread, true)
-    }
-    return { trace_id: run.trace_id, evidence: 'start', thread, leave }
+    return this.#start(group, clue, group.threads.length === 0 ? 'first' : 'start', 1, now_us)
   }
 
-  /** Handles that a result of the run held. */
-  held(trace_id: string, handles: readonly number[], name: string): void {
-    this.#hold(trace_id, handles)
-    if (handles.length > 0)
-      this.onNews?.({
-        name,
-        endpoint: '',
-        prefix: null,
-        n: 0,
-        connection: '',
-        run: trace_id,
-        isToolCall: false,
-        handles,
-      })
+  /** What `begin` began turns out to be a session, whose calls need no inference. */
+  leave({ name, placed }: Inferred): void {
+    placed.thread.run.last_us = Number.NEGATIVE_INFINITY
+    this.#tell(name, placed, { isGone: true })
+  }
+
+  /** Handles that the result of a call held. */
+  held({ name, placed }: Inferred, handles: readonly number[]): void {
+    if (handles.length === 0) return
+    this.#hold(placed, handles)
+    // Told with the end of the call: one piece of news, not two.
+    if (placed.isOpen) placed.handles = handles
+    else this.#tell(name, placed, { isEnd: true, handles })
+  }
+
+  /** A call has ended. */
+  end({ name, placed }: Inferred, now_us: number): void {
+    if (!placed.isOpen) return
+    close(placed, now_us)
+    const { handles } = placed
+    this.#tell(name, placed, handles ? { isEnd: true, handles } : { isEnd: true })
+    placed.handles = null
   }
 
   /** What another worker has seen. */
   heard(news: RunNews, now_us: number): void {
-    if (news.handles) return this.#hold(news.run, news.handles)
     const group = this.#group(news.name)
+    const { endpoint, prefix, n, doubt } = news
     const same = group.threads.filter((t) => t.run.trace_id === news.run)
     if (news.isGone) {
       for (const { run } of same) run.last_us = Number.NEGATIVE_INFINITY
       return
     }
-    const run = same[0]?.run ?? { trace_id: news.run, started_us: now_us, last_us: now_us, calls_open: 0 }
-    const sequence = news.prefix === null ? null : { prefix: news.prefix, n: news.n }
-    const thread =
-      same.findLast(
-        (t) => t.endpoint === news.endpoint && t.prefix === news.prefix && !isRestart(t, news.n),
-      ) ?? this.#begin(group, run, news.endpoint, sequence, now_us)
-    const connection = news.connection === '' ? null : { name: news.connection, isOpen: null }
-    this.#note(group, thread, news.n, connection, news.isToolCall, now_us)
+    const isHere = (t: Thread): boolean => t.endpoint === endpoint && t.prefix === prefix
+    let thread = same.findLast(isHere)
+    if (news.isEnd) {
+      const placed = thread?.placed.findLast((p) => p.n === n)
+      if (placed) close(placed, now_us)
+      if (placed && news.handles) this.#hold(placed, news.handles)
+      return
+    }
+    const clue: Clue = {
+      name: news.name,
+      endpoint,
+      sequence: prefix === null ? null : { prefix, n },
+      connection: news.connection ? { name: news.connection, isOpen: null } : null,
+      handles: () => [],
+      isToolCall: news.isToolCall === true,
+      isIntroduction: news.isIntroduction === true,
+      isNotification: news.isNotification === true,
+    }
+    const run = same[0]?.run ?? { trace_id: news.run, started_us: now_us, last_us: now_us }
+    if (thread && prefix !== null && thread.fit(n) === 0) {
+      const other = group.threads.find((t) => isHere(t) && t.run !== run && t.fit(n) === 2)
+      if (other && doubtBetween(thread, other, n) > DOUBT_MIN) thread = give(group, run, other, doubt)
+      else if (n <= 1) thread.restart(n)
+    }
+    thread ??= this.#begin(group, run, clue, 1 - doubt, now_us)
+    this.#note(group, thread, clue, doubt, now_us)
   }
 
-  #tell(clue: Clue, { run, prefix }: Thread, isGone = false): void {
-    this.onNews?.({
-      name: clue.name,
-      endpoint: clue.endpoint,
-      prefix,
-      n: clue.sequence?.n ?? 0,
-      connection: clue.connection?.name ?? '',
-      run: run.trace_id,
-      isToolCall: clue.isToolCall,
-      ...(isGone ? { isGone } : {}),
-    })
+  /** The next number of whoever is alone at work, or whose connection it is beyond doubt: nothing to weigh. */
+  #goOn(group: Group, clue: Clue, now_us: number): Inferred | null {
+    const { sequence, endpoint, connection } = clue
+    if (sequence === null || clue.isIntroduction) return null
+    const { threads } = group
+    const held = connection === null ? null : ownerOf(group, connection.name)
+    const isSure = held !== null && held.doubt < DOUBT_MAX && group.conflicts === 0
+    const run = isSure ? held.run : threads[0]!.run
+    if (!isSure && !threads.every((t) => t.run === run)) return null
+    const thread = threads.find(
+      (t) => t.run === run && t.endpoint === endpoint && t.prefix === sequence.prefix,
+    )
+    if (thread?.fit(sequence.n) !== 2 || thread.trust < 1 - DOUBT_MAX) return null
+    const evidence = held?.run === run ? 'sequence+connection' : 'sequence'
+    return this.#place(group, clue, thread, evidence, SURE, now_us)
   }
 
-  /** The thread whose next number the call bears; null when none fits. */
-  #bySequence(group: Group, clue: Clue, now_us: number): Choice | null {
-    const { sequence, connection } = clue
-    if (sequence === null) return null
-    const isHere = (t: Thread): boolean => t.endpoint === clue.endpoint && t.prefix === sequence.prefix
-    const isShared = areShared(group)
-    const owner = connection === null || isShared ? null : ownerOf(group, connection.name)
-    // A program's second client, or one whose first call was taken for another's.
-    if (owner && !group.threads.some((t) => t.run === owner && isHere(t))) return null
-    let best = 0
-    let pool: Thread[] = []
-    for (const thread of group.threads) {
-      const fit = isHere(thread) ? thread.fit(sequence.n) : 0
-      if (fit === 0) continue
-      const worth = 2 * fit + (connection ? worthOf(group, thread, owner, isShared, now_us) : 0)
-      if (worth < WORTH_MIN || worth < best) continue
-      if (worth > best) pool = []
-      best = worth
-      pool.push(thread)
+  #settle(group: Group, clue: Clue, judged: Judged, now_us: number): Inferred {
+    const { best, share, rivals, owner, voter } = judged
+    if (best.run === null) {
+      const isStart = clue.isIntroduction || (clue.sequence?.n ?? 0) <= 1
+      if (owner !== null && isStart) countConnection(group, false, STARTS_BESIDE)
+      return this.#start(group, clue, 'start', share, now_us)
     }
-    if (pool.length === 0) return null
-    const isSame = owner !== null && pool[0]!.run === owner
-    if (pool.length === 1 && owner && pool[0]!.fit(sequence.n) === 2)
-      if (isSame) group.agreements++
-      else group.conflicts++
-    if (pool.length === 1 && isSame)
-      return { run: pool[0]!.run, thread: pool[0]!, evidence: 'sequence+connection' }
-    const voted = this.#voted(clue)
-    const voter = voted && pool.find((t) => t.run.trace_id === voted)
-    if (voter) return { run: voter.run, thread: voter, evidence: 'sequence+handle' }
-    // Whoever has waited longer is more likely to be next.
-    const thread = pool.reduce((a, b) => (b.last_us < a.last_us ? b : a))
-    const rival = voted && group.threads.find((t) => isHere(t) && t.run.trace_id === voted)
-    if (rival && (thread.isDoubtful || rival.isDoubtful)) {
-      // Two threads that count alike were taken for each other at an earlier call.
-      const run = thread.run
-      thread.run = rival.run
-      rival.run = run
-      return { run: thread.run, thread, evidence: 'handle' }
+    const { sequence } = clue
+    const isExact = best.way === 'next' && best.thread!.fit(sequence!.n) === 2
+    if (owner !== null && best.way !== 'repair' && best.way !== 'evicts') {
+      if (voter === best.run) countConnection(group, owner === best.run, 2)
+      else if (isExact && judged.isUnique)
+        countConnection(group, owner === best.run, best.thread!.doubt(0) > 1 - GUESS ? 0.5 : 1)
     }
-    if (pool.length > 1) {
-      for (const t of pool) t.isDoubtful = true
-      return { run: thread.run, thread, evidence: 'recent' }
-    }
-    const evidence = isSame ? 'sequence+connection' : thread.fit(sequence.n) === 2 ? 'sequence' : 'alone'
-    return { run: thread.run, thread, evidence }
+    const thread = this.#threadOf(group, clue, best, share, now_us)
+    if (voter === best.run && isExact) thread.trust += (1 - thread.trust) * REGAINED.handle
+    const found = this.#place(group, clue, thread, evidenceOf(judged, isExact), share, now_us)
+    if (share < GUESS) for (const guessed of [thread, ...rivals]) guessed.trust *= share
+    else if (owner === best.run) thread.trust += (1 - thread.trust) * REGAINED.connection
+    return found
   }
 
-  /** A client that is new here, or whose ids say nothing. Null: a run of its own. */
-  #otherwise(
+  /** The thread that goes on with the call. */
+  #threadOf(group: Group, clue: Clue, best: Option, share: number, now_us: number): Thread {
+    const run = best.run!
+    if (best.way === 'repair') return give(group, run, best.thread!, 1 - share)
+    if (best.way === 'evicts') {
+      best.thread!.moveTo(best.evicted!, 1 - share)
+      return this.#begin(group, run, clue, share, now_us)
+    }
+    if (best.thread !== null) return best.thread
+    const { sequence, endpoint } = clue
+    const prefix = sequence?.prefix ?? null
+    const own = group.threads.findLast((t) => t.run === run && t.endpoint === endpoint && t.prefix === prefix)
+    if (own && sequence === null) return own
+    if (own && own.next > sequence!.n) {
+      own.restart(sequence!.n)
+      return own
+    }
+    if (clue.isNotification) return group.threads.findLast((t) => t.run === run)!
+    return this.#begin(group, run, clue, share, now_us)
+  }
+
+  #start(group: Group, clue: Clue, evidence: Evidence, share: number, now_us: number): Inferred {
+    const run = { trace_id: newTraceId(), started_us: now_us, last_us: now_us }
+    const thread = this.#begin(group, run, clue, share, now_us)
+    // Its share is not to count twice.
+    thread.trust = 1
+    const found = this.#place(group, clue, thread, evidence, share, now_us)
+    thread.trust = share
+    return found
+  }
+
+  #place(
     group: Group,
     clue: Clue,
+    thread: Thread,
+    evidence: Evidence,
+    share: number,
     now_us: number,
-  ): { run: Run; thread: Thread | null; evidence: Evidence } | null {
-    if (group.threads.length === 0) return null
-    const { sequence, connection, endpoint } = clue
-    const here =
-      sequence && group.threads.filter((t) => t.endpoint === endpoint && t.prefix === sequence.prefix)
-    // One client object counts on: whoever has got as far is not starting again.
-    const taken = new Set(here?.filter((t) => t.next > sequence!.n).map((t) => t.run))
-    const found = (run: Run, evidence: Evidence) => {
-      const own = (t: Thread): boolean => t.run === run && t.endpoint === endpoint && t.prefix === null
-      return { run, thread: sequence ? null : (group.threads.find(own) ?? null), evidence }
-    }
-    const voted = this.#voted(clue)
-    const voter = voted && group.threads.find((t) => t.run.trace_id === voted)
-    if (voter) return found(voter.run, 'handle')
-    // Whoever has just got an answer goes on; whoever still waits for one does not, as a rule.
-    const newest = (runs: Iterable<Run>): Run =>
-      [...runs].reduce((a, b) => {
-        const isFree = Number(b.calls_open === 0) - Number(a.calls_open === 0)
-        return isFree > 0 || (isFree === 0 && b.last_us >= a.last_us) ? b : a
+  ): Inferred {
+    const { name, connection, isToolCall, isIntroduction, isNotification } = clue
+    const placed = this.#note(group, thread, clue, 1 - share, now_us)
+    if (this.onNews)
+      this.#tell(name, placed, {
+        ...(connection ? { connection: connection.name } : {}),
+        isToolCall,
+        isIntroduction,
+        isNotification,
       })
-    const free = group.threads.filter((t) => !taken.has(t.run))
-    if (here && isClientPerCall(here, clue)) {
-      const thread = here.at(-1)!
-      thread.restart(sequence!.n)
-      return { run: thread.run, thread, evidence: 'alone' }
-    }
-    if (here && isStartBeside(group, clue, taken)) group.conflicts += CONFLICTS_MIN
-    const joined = new Set(free.filter((t) => connection && t.uses(connection.name)).map((t) => t.run))
-    if (joined.size > 0) return found(newest(joined), joined.size === 1 ? 'connection' : 'recent')
-    const alive = new Set(free.map((t) => t.run))
-    // Several clients of one agent, connected at once; or ids that say nothing, and no idle connection that speaks against it.
-    const likely = [...alive].filter((run) =>
-      sequence && sequence.n <= 1 ? now_us - run.started_us <= TOGETHER_US : !hasIdleConnection(group, run),
-    )
-    if (likely.length === 0) return null
-    return found(newest(likely), likely.length === 1 ? 'alone' : 'recent')
+    const confidence = percentOf(share * thread.trust)
+    return { trace_id: thread.run.trace_id, evidence, confidence, name, placed, by: this }
   }
 
-  /** The run whose results alone held what the arguments use; '' when there is none, or several. */
-  #voted(clue: Clue): string {
-    if (this.#handles.size === 0) return ''
-    let voted = ''
+  #tell(name: string, { thread, n, doubt }: Placed, more: Partial<RunNews>): void {
+    const { endpoint, prefix, run } = thread
+    this.onNews?.({ name, endpoint, prefix, n, run: run.trace_id, doubt, ...more })
+  }
+
+  /** The call whose result held what the arguments use; null when there is none, or several runs did. */
+  #voted(group: Group, clue: Clue): Placed | null {
+    if (this.#handles.size === 0) return null
+    let voted: Placed | null = null
     for (const handle of clue.handles()) {
-      const run = this.#handles.get(handle) ?? ''
-      if (run === '' || run === voted) continue
-      if (voted !== '') return ''
-      voted = run
+      const held = this.#handles.get(handle)
+      if (!held || !group.threads.includes(held.thread)) continue
+      if (voted !== null && held.thread.run !== voted.thread.run) return null
+      if (voted === null || held.n > voted.n) voted = held
     }
     return voted
   }
 
-  #hold(trace_id: string, handles: readonly number[]): void {
+  #hold(placed: Placed, handles: readonly number[]): void {
     for (const handle of handles) {
       const known = this.#handles.get(handle)
-      if (known === trace_id) continue
+      if (known === null || known?.thread.run === placed.thread.run) continue
       if (known === undefined && this.#handles.size >= HANDLES_MAX)
         this.#handles.delete(this.#handles.keys().next().value!)
-      this.#handles.set(handle, known === undefined ? trace_id : '')
+      this.#handles.set(handle, known === undefined ? placed : null)
     }
   }
 
@@ -292,42 +305,37 @@ export class InferredRuns {
     return group
   }
 
-  #begin(group: Group, run: Run, endpoint: string, sequence: Clue['sequence'], now_us: number): Thread {
+  #begin(group: Group, run: Run, clue: Clue, share: number, now_us: number): Thread {
     if (group.threads.length >= THREADS_MAX) {
-      const oldest = group.threads.reduce((a, b) => (b.last_us < a.last_us ? b : a))
+      const oldest = group.threads.reduce((a, b) => (b.run.last_us < a.run.last_us ? b : a))
       group.threads.splice(group.threads.indexOf(oldest), 1)
     }
-    const thread = new Thread(run, endpoint, sequence?.prefix ?? null, sequence?.n ?? 0, now_us)
+    const thread = new Thread(run, clue, share, now_us)
     group.threads.push(thread)
     return thread
   }
 
-  #note(
-    group: Group,
-    thread: Thread,
-    n: number,
-    connection: Thread['connections'][number] | null,
-    isToolCall: boolean,
-    now_us: number,
-  ): void {
-    thread.last_us = thread.run.last_us = now_us
-    if (thread.prefix !== null) thread.take(n)
-    if (isToolCall) thread.tool_calls++
-    if (connection === null || thread.connections[0]?.name === connection.name) return
-    // A connection is one program's: an earlier guess that it was another's was wrong, or it is shared and says little anyway.
-    for (const other of group.threads)
-      if (other.run !== thread.run)
-        other.connections = other.connections.filter((c) => c.name !== connection.name)
-    thread.connections = [connection, ...thread.connections.filter((c) => c.name !== connection.name)].slice(
-      0,
-      CONNECTIONS_MAX,
-    )
+  #note(group: Group, thread: Thread, clue: Clue, doubt: number, now_us: number): Placed {
+    const { sequence, connection, isNotification } = clue
+    const n = sequence?.n ?? thread.calls
+    thread.run.last_us = now_us
+    if (connection) connect(group, thread, connection, n, doubt)
+    const placed: Placed = { thread, n, doubt, isOpen: !isNotification, handles: null }
+    if (isNotification) return placed
+    thread.begun_us = now_us
+    thread.calls++
+    thread.open++
+    if (clue.isToolCall) thread.tool_calls++
+    if (sequence !== null) thread.take(n)
+    thread.remember(placed)
+    return placed
   }
 }
 
-/** A call whose run was inferred has ended. */
-export function endOfInferred({ thread }: Inferred, now_us: number): void {
-  const { run } = thread
-  if (run.calls_open > 0) run.calls_open--
-  if (run.last_us < now_us && run.last_us >= 0) run.last_us = now_us
+function evidenceOf({ best, share, owner, voter }: Judged, isExact: boolean): Evidence {
+  const isNumbered = best.way === 'next'
+  if (voter !== null && voter === best.run) return isNumbered ? 'sequence+handle' : 'handle'
+  if (owner !== null && owner === best.run) return isNumbered ? 'sequence+connection' : 'connection'
+  if (share < GUESS) return 'recent'
+  return isExact ? 'sequence' : 'alone'
 }

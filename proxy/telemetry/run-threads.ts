@@ -1,18 +1,18 @@
 /**
- * What a worker remembers of runs: threads (one client object each, counting its requests), and what can be told of them.
- * Knows no rule of choice; those are in inferred-runs.ts.
+ * What a worker remembers of runs: threads (one client object each, counting its requests), the calls that were put into
+ * them, and how far connections can be trusted. Knows no rule of choice; those are in run-choice.ts.
  */
 
-/** Connections are taken for shared when conflicts are not few, and more than a third of the agreements. */
-export const CONFLICTS_MIN = 4
-const SHARED_SHARE = 3
 const AHEAD_MAX = 8
-const JUST_ANSWERED_US = 30_000
-/** So many clients in a row that made one tool call each: a program that makes a client for every call. */
-const ONE_CALL_CLIENTS = 3
+const SEEN_MAX = 31
+const CONNECTIONS_MAX = 8
+/** Calls a thread remembers, to give back what turns out to be another's. */
+const PLACED_MAX = 32
+/** Agreements and conflicts are halved at so many, so that habits may change. */
+const COUNT_MAX = 200
 
-/** A connection as the worker sees it; `isOpen` says false once it has ended. */
-export type Connection = { readonly name: string; isOpen(): boolean }
+/** A connection as the worker sees it; `isOpen` says false once it has ended, and is null for those of other workers. */
+export type Connection = { readonly name: string; readonly isOpen: (() => boolean) | null }
 
 /** What a request offers. */
 export type Clue = {
@@ -22,17 +22,34 @@ export type Clue = {
   /** The request id taken apart: text before the number, and the number; null when it is none of a sequence. */
   readonly sequence: { readonly prefix: string; readonly n: number } | null
   readonly connection: Connection | null
-  /** Hashes of the handles in the arguments; asked only when something else is not enough. */
+  /** Hashes of the handles in the arguments; asked only when several runs are possible. */
   handles(): readonly number[]
   readonly isToolCall: boolean
+  /** The first that a client says: server/discover or initialize. */
+  readonly isIntroduction: boolean
+  /** Has no id, and no answer that its client waits for. */
+  readonly isNotification: boolean
 }
 
 export type Run = {
   readonly trace_id: string
   readonly started_us: number
   last_us: number
-  calls_open: number
 }
+
+/** A call that was put into a thread; a later one may show that it is another's. */
+export type Placed = {
+  thread: Thread
+  readonly n: number
+  /** How likely it is another's: 0 to 1. */
+  readonly doubt: number
+  isOpen: boolean
+  /** What its result held, until other workers have been told. */
+  handles: readonly number[] | null
+}
+
+/** A connection of a thread: since which number, and how likely the call that told so was another's. */
+type Held = Connection & { readonly n: number; doubt: number }
 
 /** One client object of an agent: its requests to one endpoint are numbered through. */
 export class Thread {
@@ -40,24 +57,35 @@ export class Thread {
   readonly endpoint: string
   /** Null for ids that are no sequence. */
   readonly prefix: string | null
+  /** It began with an introduction. */
+  readonly isIntroduced: boolean
   first: number
   next: number
   /** Bit i: the number next - 1 - i has been seen. */
   seen = 1
   /** Last used first. */
-  connections: (Connection | { readonly name: string; isOpen: null })[] = []
-  last_us: number
+  connections: Held[] = []
+  placed: Placed[] = []
+  begun_us: number
+  ended_us = 0
+  open = 0
+  calls = 0
   tool_calls = 0
-  /** Once it was only guessed which of several threads a call belonged to. */
-  isDoubtful = false
+  /** How likely it is that what comes next here is of this run: 0 to 1. */
+  trust: number
+  /** How likely it is that it began as another run's: 0 to 1. */
+  joinDoubt: number
 
-  constructor(run: Run, endpoint: string, prefix: string | null, n: number, now_us: number) {
+  constructor(run: Run, { endpoint, sequence, isIntroduction }: Clue, share: number, now_us: number) {
     this.run = run
     this.endpoint = endpoint
-    this.prefix = prefix
-    this.first = n
-    this.next = n + 1
-    this.last_us = now_us
+    this.prefix = sequence?.prefix ?? null
+    this.isIntroduced = isIntroduction
+    this.first = sequence?.n ?? 0
+    this.next = this.first + 1
+    this.begun_us = now_us
+    this.trust = share
+    this.joinDoubt = 1 - share
   }
 
   /** Another client of the same program counts from `n` on. */
@@ -65,6 +93,7 @@ export class Thread {
     this.first = n
     this.next = n + 1
     this.seen = 1
+    this.calls = 0
     this.tool_calls = 0
   }
 
@@ -73,25 +102,76 @@ export class Thread {
     const ahead = n - this.next
     if (ahead === 0) return 2
     if (ahead > 0) return ahead <= AHEAD_MAX ? 1 : 0
-    return n > this.first && ahead >= -31 && ((this.seen >>> (-ahead - 1)) & 1) === 0 ? 1 : 0
+    return n > this.first && ahead >= -SEEN_MAX && ((this.seen >>> (-ahead - 1)) & 1) === 0 ? 1 : 0
   }
 
   take(n: number): void {
     const ahead = n - this.next
     if (ahead >= 0) {
-      this.seen = ahead >= 31 ? 1 : (this.seen << (ahead + 1)) | 1
+      this.seen = ahead >= SEEN_MAX ? 1 : (this.seen << (ahead + 1)) | 1
       this.next = n + 1
-    } else if (ahead >= -31) this.seen |= 1 << (-ahead - 1)
+    } else if (ahead >= -SEEN_MAX) this.seen |= 1 << (-ahead - 1)
   }
 
-  uses(name: string): boolean {
-    return this.connections.some((c) => c.name === name)
+  /** It was taken for another run's. `doubt`: how likely that is wrong again. */
+  moveTo(run: Run, doubt: number): void {
+    this.run = run
+    this.joinDoubt = doubt
+    for (const held of this.connections) held.doubt = Math.min(held.doubt, doubt)
+  }
+
+  hold({ name, isOpen }: Connection, n: number, doubt: number): void {
+    const known = this.connections.find((c) => c.name === name)
+    if (known && doubt < known.doubt) known.doubt = doubt
+    if (known && this.connections[0] === known) return
+    this.connections = [
+      known ?? { name, isOpen, n, doubt },
+      ...this.connections.filter((c) => c !== known),
+    ].slice(0, CONNECTIONS_MAX)
+  }
+
+  remember(placed: Placed): void {
+    if (this.placed.push(placed) > PLACED_MAX) this.placed.shift()
+  }
+
+  /** How likely it is that the call with number `n` was another's: 0 to 1. */
+  doubtAt(n: number): number {
+    return this.placed.findLast((p) => p.n === n)?.doubt ?? 0
+  }
+
+  /** How likely it is that its calls from number `from` on are another's: 0 to 1. */
+  doubt(from: number): number {
+    let doubt = 0
+    for (const p of this.placed) if (p.n >= from && p.doubt > doubt) doubt = p.doubt
+    return doubt
+  }
+}
+
+/** Two threads that count alike were taken for each other from number `from` on: each gets what was the other's since. */
+export function exchange(a: Thread, b: Thread, from: number): void {
+  for (const [one, other] of [
+    [a, b],
+    [b, a],
+  ] as const)
+    for (const p of one.placed) if (p.n >= from) p.thread = other
+  const placed = [...a.placed, ...b.placed]
+  const held = [...a.connections, ...b.connections]
+  const [isOfA, isNew] = [new Set(a.connections), (c: Held): boolean => c.n >= from]
+  for (const one of [a, b]) {
+    one.placed = placed.filter((p) => p.thread === one)
+    const own = held.filter((c) => (isOfA.has(c) === (one === a)) !== isNew(c))
+    one.connections = [...own.filter(isNew), ...own.filter((c) => !isNew(c))].slice(0, CONNECTIONS_MAX)
+  }
+  for (const key of ['next', 'seen', 'calls', 'tool_calls', 'begun_us', 'ended_us', 'open'] as const) {
+    const of = a[key]
+    a[key] = b[key]
+    b[key] = of
   }
 }
 
 export type Group = {
   threads: Thread[]
-  /** How often the connection of a call and its number named one thread, and two. */
+  /** How often the connection of a call and what else was known of it named one run, and two. */
   agreements: number
   conflicts: number
 }
@@ -105,63 +185,53 @@ export function forget(group: Group, since_us: number): void {
     }
 }
 
-/** What the connection of a call says for a thread whose number fits. `owner`: whose connection it is, as far as is known. */
-export function worthOf(
-  group: Group,
-  { run }: Thread,
-  owner: Run | null,
-  isShared: boolean,
-  now_us: number,
-): number {
-  if (isShared) return run.calls_open > 0 ? -1 : 0
-  if (owner !== null) return run === owner ? 3 : -2
-  // A new connection is opened by whoever has none that waits.
-  return isBusy(run, now_us) || !hasIdleConnection(group, run) ? 1 : -1
+export function countConnection(group: Group, isAgreement: boolean, times: number): void {
+  if (isAgreement) group.agreements += times
+  else group.conflicts += times
+  if (group.agreements + group.conflicts < COUNT_MAX) return
+  group.agreements /= 2
+  group.conflicts /= 2
 }
 
-/** Whether several programs come over one connection, as behind a reverse proxy, or several agents of one program. */
-export const areShared = (group: Group): boolean =>
-  group.conflicts >= CONFLICTS_MIN && group.conflicts * SHARED_SHARE > group.agreements
+/** Whose connection it is, as far as is known, and how likely that is wrong. */
+export function ownerOf(group: Group, connection: string): { run: Run; doubt: number } | null {
+  for (const { run, connections } of group.threads)
+    for (const { name, doubt } of connections) if (name === connection) return { run, doubt }
+  return null
+}
 
-export const ownerOf = (group: Group, connection: string): Run | null =>
-  group.threads.find((t) => t.uses(connection))?.run ?? null
+/** A connection is one program's: an earlier guess that it was another's was wrong, or it is shared and says little anyway. */
+export function connect(
+  group: Group,
+  thread: Thread,
+  connection: Connection,
+  n: number,
+  doubt: number,
+): void {
+  for (const other of group.threads)
+    if (other.run !== thread.run && other.connections.some((c) => c.name === connection.name))
+      other.connections = other.connections.filter((c) => c.name !== connection.name)
+  thread.hold(connection, n, doubt)
+}
 
-/** In a call, or so shortly after one that its connection may not be free again. */
-const isBusy = (run: Run, now_us: number): boolean =>
-  run.calls_open > 0 || now_us - run.last_us < JUST_ANSWERED_US
-
-/** Whether a number says that a client began anew, rather than that an old call came late. */
-export const isRestart = (thread: Thread, n: number): boolean =>
-  thread.prefix !== null && n <= 1 && thread.fit(n) === 0
-
-/**
- * Whether the last clients on this endpoint were done after one call: a program that makes a client for every call, or
- * numbers every call alike. Not agents that start together: those have connections of their own.
- */
-export function isClientPerCall(here: readonly Thread[], { sequence, connection }: Clue): boolean {
-  const isDone = (t: Thread): boolean =>
-    t.run.calls_open === 0 && (t.tool_calls === 1 || (t.first === sequence!.n && t.next === t.first + 1))
-  const isLeft = (t: Thread): boolean => t.connections[0]?.isOpen?.() === false
-  // None: a later client came over it.
-  const isSame = (t: Thread): boolean =>
-    t.connections.length === 0 || t.connections[0]?.name === connection?.name
-  const last = here.slice(-ONE_CALL_CLIENTS)
-  const latest = last.at(-1)
-  if (!latest || !isDone(latest)) return false
-  return (
-    isLeft(latest) ||
-    (last.length === ONE_CALL_CLIENTS && last.every((t) => isDone(t) && (isSame(t) || isLeft(t))))
+/** Gives a thread that was taken for another's to `run`. Returns the thread that goes on there. */
+export function give(group: Group, run: Run, thread: Thread, doubt: number): Thread {
+  const mine = group.threads.find(
+    (t) => t.run === run && t.endpoint === thread.endpoint && t.prefix === thread.prefix,
   )
+  if (mine) {
+    exchange(mine, thread, Math.min(mine.next, thread.next))
+    return mine
+  }
+  thread.moveTo(run, doubt)
+  return thread
 }
 
-/** Whether a client starts on the connection of another that has just been at work: one connection for several agents. */
-export const isStartBeside = (
-  group: Group,
-  { sequence, connection }: Clue,
-  taken: ReadonlySet<Run>,
-): boolean =>
-  connection !== null && sequence !== null && sequence.n <= 1 && taken.has(ownerOf(group, connection.name)!)
-
-/** Whether a run has a connection that waits: its agent would have used that one. */
-export const hasIdleConnection = (group: Group, run: Run): boolean =>
-  run.calls_open === 0 && group.threads.some((t) => t.run === run && t.connections[0]?.isOpen?.() === true)
+export function close(placed: Placed, now_us: number): void {
+  if (!placed.isOpen) return
+  placed.isOpen = false
+  const { thread } = placed
+  if (thread.open > 0) thread.open--
+  thread.ended_us = now_us
+  if (thread.run.last_us < now_us && thread.run.last_us >= 0) thread.run.last_us = now_us
+}

@@ -39,6 +39,8 @@ export type RelaySurroundings = {
   readonly open: OpenCalls
   /** What rules let callers see; null without rules. */
   readonly gate: Gate | null
+  /** Whether the client of a call may hear what a server tells, by the rules in force now: a stream may be older than they are. */
+  mayHear(call: Call, server: string, json: string): boolean
   /** What servers ask clients. */
   readonly questions: Questions
   readonly deadlines: Deadlines

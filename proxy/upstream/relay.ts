@@ -218,19 +218,16 @@ export class Relay implements Dispatcher.DispatchHandler, Written, Overdue {
     const call = this.#call
     const bytes = shownFrame(this.#hooks.filter, given)
     if (bytes instanceof WeirError) return this.#end(bytes)
-    const data = this.#hasResult ? null : frameData(bytes)
-    if (data !== null && isResponse(data)) return this.#result(bytes, data)
-    if (data !== null && data !== '') {
-      call.stream_messages++
-      this.#deadline?.extend()
-      this.#env.questions.heard(call, this.#upstream, data)
-      if (this.#hooks.message) {
-        const rewritten = this.#hooks.message(data)
-        if (rewritten !== data)
-          return this.#write(Buffer.from(bytes.toString().replace(data, () => rewritten)))
-      }
-    }
-    this.#write(bytes)
+    const data = frameData(bytes)
+    if (!data) return this.#write(bytes)
+    if (!this.#hasResult && isResponse(data)) return this.#result(bytes, data)
+    if (!this.#env.mayHear(call, this.#upstream.name, data)) return
+    if (this.#hasResult) return this.#write(bytes)
+    call.stream_messages++
+    this.#deadline?.extend()
+    this.#env.questions.heard(call, this.#upstream, data)
+    const shown = this.#hooks.message?.(data) ?? data
+    this.#write(shown === data ? bytes : Buffer.from(bytes.toString().replace(data, () => shown)))
   }
 
   #result(bytes: Buffer, data: string): void {

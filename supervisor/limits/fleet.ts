@@ -12,7 +12,7 @@ import type { Need, Taken } from '../../limits/bank.ts'
 import { CONCURRENCY_RETRY_MS } from '../../limits/bucket.ts'
 import { periodEnd, periodStart } from '../../limits/period.ts'
 import { type Metrics, observe } from '../../proxy/telemetry/metrics.ts'
-import { GIVE_BACK, HOLD, RESTORE, TAKE } from './scripts.ts'
+import { GIVE_BACK, HOLD, OWE_RATES, RESTORE, TAKE } from './scripts.ts'
 
 export type RedisOptions = NonNullable<Config['limits_store']['redis']>
 /** Why Redis could not be asked. */
@@ -28,7 +28,8 @@ export class FleetAway extends Error {
 export const HOLD_TTL_MS = 10_000
 const HOLD_EVERY_MS = 3_000
 const PROBE_EVERY_MS = 250
-const RECONNECT_MAX_MS = 1_000
+/** Every machine counts alone until it is connected again, so all look often. */
+const RECONNECT_MAX_MS = 200
 /** One borrower of a fleet gets at most this part of what is left. */
 const LENT_PART = 16
 /** A period's count stays a while after it, for machines whose clock is late. */
@@ -41,6 +42,7 @@ type Scripted = {
   weirGiveBack(keys: number, ...rest: (string | number)[]): Promise<number>
   weirHold(keys: number, ...rest: (string | number)[]): Promise<number>
   weirRestore(keys: number, ...rest: (string | number)[]): Promise<number>
+  weirOweRates(keys: number, ...rest: (string | number)[]): Promise<number>
 }
 
 const KIND = { rate: 'r', concurrency: 'c', quota: 'w', spend: 'w' } as const
@@ -52,6 +54,7 @@ export class Fleet {
   readonly #machine: string
   readonly #entryOf: (key: string) => LimitEntry | null
   readonly #held: () => Iterable<[key: string, units: number]>
+  readonly #stoodIn: () => Iterable<[key: string, units: number]>
   readonly #onChange: (isUp: boolean) => void
   readonly #metrics: Metrics
   readonly #log: Log
@@ -70,6 +73,8 @@ export class Fleet {
       entryOf: (key: string) => LimitEntry | null
       /** Units of concurrency that this machine has. */
       held: () => Iterable<[key: string, units: number]>
+      /** Units of rates that this machine has given out alone, and that are not refilled. */
+      stoodIn: () => Iterable<[key: string, units: number]>
       onChange: (isUp: boolean) => void
       metrics: Metrics
       log: Log
@@ -79,6 +84,7 @@ export class Fleet {
     this.#machine = around.machine
     this.#entryOf = around.entryOf
     this.#held = around.held
+    this.#stoodIn = around.stoodIn
     this.#onChange = around.onChange
     this.#metrics = around.metrics
     this.#log = around.log
@@ -94,6 +100,7 @@ export class Fleet {
         weirGiveBack: { lua: GIVE_BACK },
         weirHold: { lua: HOLD },
         weirRestore: { lua: RESTORE },
+        weirOweRates: { lua: OWE_RATES },
       },
     }) as Redis & Scripted
     // Said once when it goes, not for every try.
@@ -280,6 +287,7 @@ export class Fleet {
       await this.#soon(this.#redis.ping())
       await this.#restore()
       await this.#hold('exact')
+      await this.#oweRates()
       this.isUp = true
       this.#metrics.set('weir_limits_store_up', 1)
       this.#log.info('the Redis of limits_store answers')
@@ -315,6 +323,19 @@ export class Fleet {
         window.seen += owed[i]!
         window.owed -= owed[i]!
       })
+    }
+  }
+
+  /** A burst that was had while Redis was away is not had again. The last thing before it is asked again: it is told once. */
+  async #oweRates(): Promise<void> {
+    const all = [...this.#stoodIn()].flatMap(([key, units]) => {
+      const entry = this.#entryOf(key)
+      return entry ? [{ name: this.#name(key, entry, 0), argv: [units, stepUs(entry), entry.burst] }] : []
+    })
+    for (let from = 0; from < all.length; from += RESTORE_AT_ONCE) {
+      const some = all.slice(from, from + RESTORE_AT_ONCE)
+      const names = some.map(({ name }) => name)
+      await this.#redis.weirOweRates(some.length, ...names, ...some.flatMap(({ argv }) => argv))
     }
   }
 

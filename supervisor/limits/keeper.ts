@@ -10,6 +10,7 @@ import type { Log } from '../../event/log.ts'
 import { Bank, entryIdOf, isRefusal, type Need, type Taken, TIGHT_MS } from '../../limits/bank.ts'
 import { Bucket, type Now } from '../../limits/bucket.ts'
 import type { Answer, Ask, LimitNote, Settled, SpentRow } from '../../limits/messages.ts'
+import { hasEnd } from '../../limits/select.ts'
 import type { Metrics } from '../../proxy/telemetry/metrics.ts'
 import { Fleet, FleetAway } from './fleet.ts'
 import { LedgerFile, type LedgerLine } from './ledger-file.ts'
@@ -94,6 +95,7 @@ export class Keeper {
           log,
           entryOf: (key) => this.#entries.get(entryIdOf(key)) ?? null,
           held: () => this.#allHeld(),
+          stoodIn: () => this.#fallback?.rates(clock()) ?? [],
           // Anew each time: what was taken while it was away has been told to it.
           onChange: () => {
             this.#fallback = null
@@ -250,9 +252,9 @@ export class Keeper {
   // --- what workers hold ------------------------------------------------------------------------------------------
 
   #hold(slot: string, key: string, units: number, lent: number): void {
-    const kind = this.#entries.get(entryIdOf(key))?.kind
-    if (!kind) return
-    const more = (kind === 'concurrency' || kind === 'spend' ? units : 0) + Math.max(0, lent)
+    const entry = this.#entries.get(entryIdOf(key))
+    if (!entry) return
+    const more = (hasEnd(entry) ? units : 0) + Math.max(0, lent)
     if (more > 0) this.#change(slot, key, more)
   }
 
@@ -283,9 +285,9 @@ export class Keeper {
   gone(slot: string): void {
     const now = Date.now()
     const settled = [...(this.#held.get(slot) ?? [])].map(([key, units]): Settled => {
-      const kind = this.#entries.get(entryIdOf(key))?.kind
+      const entry = this.#entries.get(entryIdOf(key))
       // Calls of a rate or quota that it may have used stay taken.
-      return [key, units, kind === 'concurrency' || kind === 'spend' ? units : 0, now]
+      return [key, units, entry && hasEnd(entry) ? units : 0, now]
     })
     this.settle(slot, settled)
     this.#held.delete(slot)

@@ -105,6 +105,18 @@ end
 return 1
 `
 
+/** ARGV: units taken while it was away and not refilled since, microseconds a call takes, capacity: a rate is at most used up by it. */
+export const OWE_RATES = `${READ}
+for i = 1, #KEYS do
+  local o = (i - 1) * 3
+  local units, step, capacity = tonumber(ARGV[o + 1]), tonumber(ARGV[o + 2]), tonumber(ARGV[o + 3])
+  local state = taken(KEYS[i], 'r', us)
+  local full = math.max(state, math.min(state + units * step, us + capacity * step))
+  redis.call('SET', KEYS[i], string.format('%.0f', full), 'PX', string.format('%.0f', math.ceil((full - us) / 1000) + 1000))
+end
+return 1
+`
+
 /** ARGV: seen, owed, ttl a key: a Redis that forgot is told what was there, and then what was taken while it was away. */
 export const RESTORE = `
 for i = 1, #KEYS do

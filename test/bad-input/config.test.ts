@@ -40,7 +40,7 @@ const FILES: Record<string, [text: string, ...problems: string[]]> = {
   'a short key like no other': ['foo: 1', `1:1 foo: there is no such setting\n    fix: known here: ${KNOWN}`],
   'a key of the prototype': [
     '__proto__: 1',
-    `1:1 __proto__: there is no such setting\n    fix: known here: ${KNOWN}`,
+    '1:1 __proto__: is no name for anything\n    fix: choose another name',
   ],
   'a text for a number': [
     'workers: many',
@@ -223,6 +223,34 @@ const FILES: Record<string, [text: string, ...problems: string[]]> = {
     'auth: { oauth: [ { issuer: "https://a.example", audience: x }, { issuer: "https://a.example", audience: x } ] }',
     '1:66 auth.oauth[1].issuer: https://a.example is listed twice\n    fix: list each authorization server once',
   ],
+  'two logins to the console at one address': [
+    'callers: { a: {} }\nauth: { public_url: "https://w.example", oauth: [ { issuer: "https://a.example", console: { client_id: c } }, { issuer: "https://b.example", console: { client_id: c } } ] }',
+    '2:142 auth.oauth[1].console.id: the login at https://a.example is called sso, too\n    fix: give each an id of its own, for example id: partners',
+  ],
+  'a login to the console for nobody': [
+    'auth: { oauth: [ { issuer: "https://a.example", callers: [], console: { client_id: c } } ] }',
+    '1:62 auth.oauth[0].console: nobody may log in\n    fix: say who with `callers` of this login, for example callers: ["*@example.com"]',
+  ],
+  'a login to a console beyond this machine that leads nowhere': [
+    'callers: { a: {} }\nconsole: { listen: "0.0.0.0:7333" }\nauth: { public_url: "https://w.example", oauth: [ { issuer: "https://a.example", console: { client_id: c } } ] }',
+    '3:82 auth.oauth[0].console: it is not said where browsers reach the console, to which the login leads back\n    fix: set console.public_url, for example https://weir.example.com',
+  ],
+  'a login to the console in the place of callers': [
+    'listen: 0.0.0.0:7332\nauth: { oauth: [ { issuer: "https://a.example", callers: [], console: { client_id: c, callers: ["*"] } } ] }',
+    '1:1 listen: listening beyond this machine without `callers` would let anyone in\n    fix: add callers with keys, or auth.oauth, or listen on 127.0.0.1',
+  ],
+  'a console whose name is not safe': [
+    'console: { public_url: "http://weir.example.com" }',
+    '1:24 console.public_url: expected an https:// URL without user, query and fragment (http:// on loopback only)\n    fix: write something like https://login.example.com',
+  ],
+  'a login that asks for openid twice': [
+    'callers: { a: {} }\nauth: { public_url: "https://w.example", oauth: [ { issuer: "https://a.example", console: { client_id: c, scopes: [openid] } } ] }',
+    '2:116 auth.oauth[0].console.scopes[0]: openid is always asked for\n    fix: write something like email',
+  ],
+  'an admin API that asks for certificates that nobody has to show': [
+    `admin: { tls: { cert: a, key: b, client_ca: c, client_auth: optional } }`,
+    '1:48 admin.tls.client_auth: optional lets in whoever shows no certificate, and the admin API knows nobody by one\n    fix: write client_auth: required, or leave it out',
+  ],
   'client certificates without an authority': [
     'listen: [ { address: "127.0.0.1:1", tls: { cert: a, key: b, client_auth: required } } ]',
     '1:74 listen[0].tls.client_auth: client_auth: required needs `client_ca`, the authorities to trust\n    fix: write something like client_ca: tls/clients-ca.crt',
@@ -259,6 +287,18 @@ const FILES: Record<string, [text: string, ...problems: string[]]> = {
   'an alias to nothing': [
     'listen: *nope',
     '1:9 there is no anchor &nope before this\n    fix: define the anchor first, or put a text that starts with * in quotes',
+  ],
+  'aliases that multiply': [
+    `a: &a [${'x,'.repeat(20)}]\nb: &b [${'*a,'.repeat(20)}]\nc: [${'*b,'.repeat(20)}]`,
+    '1:1 its aliases (*name) stand for more than can be read\n    fix: write out what they stand for',
+  ],
+  'a caller that would be left out without a word': [
+    'callers: { __proto__: { team: a } }',
+    '1:12 __proto__: is no name for anything\n    fix: choose another name',
+  ],
+  'a caller with a line break in its name': [
+    'callers: { "a\\nb": {} }',
+    '1:20 callers.a\nb: expected a name of up to 100 characters on one line, without space around it\n    fix: write something like rm-agent',
   ],
   'two documents': [
     'listen: 127.0.0.1:1\n---\nlisten: 127.0.0.1:2',

@@ -151,6 +151,18 @@ const CASES: Record<string, Case> = {
   },
   // content
   'text as content': bad(post(OK_BODY, [HOST, 'Content-Type: text/plain']), -32600, 'content_type', 415),
+  'another character set': bad(
+    post(OK_BODY, [HOST, 'Content-Type: application/json; charset=gbk']),
+    -32600,
+    'content_type',
+    415,
+  ),
+  'two character sets': bad(
+    post(OK_BODY, [HOST, 'Content-Type: application/json;charset="utf-8";Charset = utf-16le']),
+    -32600,
+    'content_type',
+    415,
+  ),
   'no content type': bad(post(OK_BODY, [HOST]), -32600, 'content_type', 415),
   'a type that begins like JSON': bad(
     post(OK_BODY, [HOST, 'Content-Type: application/json-seq']),

@@ -6,6 +6,7 @@ import {
   ExpressionError,
   Failure,
   settle,
+  uses,
   type Variable,
 } from '../../config/expression.ts'
 import * as facts from '../../config/rule-facts.ts'
@@ -65,6 +66,15 @@ describe('what a condition may say', () => {
   test('letters beyond ASCII are no other letters: the Kelvin sign is no k', () => {
     expect(answer("args.x.lowerAscii() == 'k'", { args: { x: '\u212a' } })).toBe(false)
     expect(answer("args.x.lowerAscii() == 'kelvin'", { args: { x: 'KELVIN' } })).toBe(true)
+  })
+
+  test.each([
+    ['tool.annotations.read_only', true],
+    ["tool['annotations'].read_only", true],
+    ['[tool].exists(t, t.annotations.destructive)', true],
+    ["tool.name == 'transfer' && tool.server == 'bank'", false],
+  ])('%s depends on what the server says of the tool: %s', (text, depends) => {
+    expect(uses(compileExpression(text), new Set(['annotations']))).toBe(depends)
   })
 
   test.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty'])(

@@ -140,6 +140,21 @@ describe('prices of context', () => {
     })
     expect(picoPerToken(parse('').config.context).size).toBe(0)
   })
+  test('admin tokens that travel in the clear are warned of, unless they stay on this machine or there is TLS', () => {
+    const admin = (listen: string, tls = ''): string[] =>
+      parse(
+        `admin: { listen: "${listen}", tokens: [ { name: ci, sha256: ${'a'.repeat(64)} } ]${tls} }`,
+      ).warnings.filter((warning) => warning.includes('in the clear'))
+    expect(admin('0.0.0.0:7335')).toEqual([
+      'admin.listen 0.0.0.0:7335 is beyond this machine and without TLS: admin tokens travel in the clear, and whoever reads one on the way can change who may call. Set admin.tls, or listen on 127.0.0.1 behind a proxy with TLS',
+    ])
+    expect(admin('127.0.0.1:7335')).toEqual([])
+    expect(admin('0.0.0.0:7335', ', tls: { cert: a, key: b }')).toEqual([])
+  })
+  test('files of TLS are found from the folder of weir.yaml', () => {
+    const { admin } = parse('admin: { tls: { cert: tls/a.crt, key: /abs/a.key } }').config
+    expect(admin.tls).toMatchObject({ cert: '/etc/weir/tls/a.crt', key: '/abs/a.key' })
+  })
   test('a team that nobody belongs to is warned of; a price that is none is refused with what to write', () => {
     expect(parse('context: { teams: { reserch: 3 } }').warnings).toContain(
       'context.teams.reserch: no caller belongs to this team',

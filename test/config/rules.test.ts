@@ -101,6 +101,9 @@ describe('whom and what a rule is about', () => {
     expect(judge('  - { allow: a }', target(), {}, caller(), ['bank/get_*'])).toBe('allow a')
     expect(judge('  - { allow: a }', target('drop'), {}, caller(), ['bank/get_*'])).toBe('deny scope')
     expect(judge('  - { deny: d, tools: none }', target(), {}, caller(), ['other/*'])).toBe('deny scope')
+    const unknown = { ...target(''), kind: 'other', method: 'bank/drop_all' } as const
+    expect(judge('  - { allow: a }', unknown, {}, caller(), ['bank/get_*'])).toBe('deny scope')
+    expect(judge('  - { allow: a }', unknown, {}, caller(), ['bank/*'])).toBe('allow a')
     expect(rulesOf('  - { allow: a }').forCaller(caller(), ['other']).reaches('bank', particulars())).toBe(
       false,
     )

@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { parseDocument } from 'yaml'
-import { type Edit, EditRefused, splice } from '../../config/splice.ts'
+import { type Edit, EditRefused, splice as spliceRead } from '../../config/splice.ts'
+import { readYaml } from '../../config/yaml-text.ts'
+
+const splice = (text: string, edits: readonly Edit[], resolved?: unknown): string =>
+  spliceRead(readYaml(text), edits, resolved).text
 
 const FILE = `# top
 listen: 127.0.0.1:7332   # here

@@ -159,6 +159,47 @@ describe('the door', () => {
 })
 
 describe('keys and callers', () => {
+  type Shown = {
+    last_used_known: boolean
+    keys: { id: string; state: string; last_used: string | null }[]
+  }
+  const shown = async (): Promise<Shown> =>
+    (await ask('GET', '/v1/callers/own-agent')).body as unknown as Shown
+  const listed = async (): Promise<Shown> =>
+    ((await ask('GET', '/v1/callers')).body as unknown as (Shown & { name: string })[]).find(
+      ({ name }) => name === 'own-agent',
+    )!
+
+  test('are listed with their last use, and say so when the store cannot be asked', async () => {
+    await ask('POST', '/v1/callers/own-agent/keys', { id: 'unused' })
+    const before_ms = Date.now()
+    expect(await call(own.text)).toEqual([200])
+    const known = await waitFor('the last use is known', async () => {
+      const caller = await shown()
+      return caller.keys.find(({ id }) => id === 'own')!.last_used !== null && caller
+    })
+    expect(known.last_used_known).toBe(true)
+    const used_ms = Date.parse(known.keys.find(({ id }) => id === 'own')!.last_used!)
+    expect(used_ms).toBeGreaterThanOrEqual(before_ms)
+    expect(used_ms).toBeLessThanOrEqual(Date.now())
+    expect(known.keys.find(({ id }) => id === 'unused')).toEqual({
+      id: 'unused',
+      created: expect.any(String),
+      state: 'valid',
+      last_used: null,
+    })
+    expect((await listed()).keys.map(({ last_used }) => last_used !== null)).toEqual([true, false])
+
+    // Frozen, not gone: gone, it would be back before anybody asks.
+    weir.weir.signal('store', 'SIGSTOP')
+    const caller = await listed()
+    expect(caller.last_used_known).toBe(false)
+    expect(caller.keys.map(({ last_used }) => last_used)).toEqual([null, null])
+    weir.weir.signal('store', 'SIGCONT')
+    await waitFor('the store is asked again', async () => (await shown()).last_used_known, 90_000)
+    await ask('DELETE', '/v1/callers/own-agent/keys/unused')
+  })
+
   test('a key made here opens calls on every worker when the answer comes, and revoked here none', async () => {
     const made = await ask('POST', '/v1/callers/own-agent/keys', {
       scope: ['stub/*'],
@@ -204,6 +245,18 @@ describe('keys and callers', () => {
     expect(await call(own.text)).toEqual([200])
   })
 
+  test('a key that is revoked while its caller is set stays revoked, and one that is made then stays', async () => {
+    const gone = (await ask('POST', '/v1/callers/own-agent/keys', { id: 'going' })).body.key as string
+    const [revoked, made, put] = await Promise.all([
+      ask('DELETE', '/v1/callers/own-agent/keys/going'),
+      ask('POST', '/v1/callers/own-agent/keys', { id: 'coming' }),
+      ask('PUT', '/v1/callers/own-agent', { team: 'bank', roles: ['rm'] }),
+    ])
+    expect([revoked.status, made.status, put.status]).toEqual([200, 201, 200])
+    expect(await call(gone)).toEqual([401])
+    expect(await call(made.body.key as string)).toEqual([200])
+  })
+
   test('the last caller cannot be removed: without callers everyone on the machine may call', async () => {
     await ask('PUT', '/v1/callers/brief', {})
     expect((await ask('DELETE', '/v1/callers/brief')).status).toBe(200)
@@ -227,6 +280,11 @@ describe('keys and callers', () => {
   test('names that objects know, line breaks and YAML in values stay values', async () => {
     for (const name of ['__proto__', 'constructor', 'a%0Aadmin:%20{}', ' ', 'a%23b'])
       expect((await ask('POST', `/v1/callers/${name}/keys`, {})).status, name).toBeGreaterThanOrEqual(400)
+    for (const name of ['__proto__', 'a%0Aadmin:%20{}', ' ', '%00', '%20own-agent'])
+      for (const section of ['callers', 'teams'])
+        expect((await ask('PUT', `/v1/${section}/${name}`, {})).status, `${section} ${name}`).toBe(422)
+    const deep = JSON.parse(`${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}`) as object
+    expect((await ask('PUT', '/v1/teams/deep', deep)).status).toBe(422)
     const note = 'x\nadmin: { open_on_loopback: true } # "\'}]'
     const made = await ask('POST', '/v1/callers/own-agent/keys', { note, id: 'odd' })
     expect(made.status).toBe(201)
@@ -256,6 +314,19 @@ describe('what Weir reads on the machine', () => {
       expect((await ask('POST', '/v1/config/validate', `env: "${reference}"\n`)).body.error?.code).toBe(
         'value_refused',
       )
+  })
+
+  test.each([
+    ['where it would be told', (reference: string) => `rules: [{ allow: x, when: "${reference}" }]`],
+    [
+      'by way of an alias',
+      (reference: string) =>
+        `servers: { stub: { headers: { x-secret: &a "${reference}" } } }\nrules: [{ allow: x, when: *a }]`,
+    ],
+  ])('a secret that the file refers to is not told by a text that refers to it %s', async (_where, text) => {
+    const answer = await ask('POST', '/v1/config/validate', text('${UPSTREAM_SECRET}'))
+    expect(answer.body.error?.code).toBe('value_refused')
+    expect(JSON.stringify(answer.body)).not.toContain('canary-upstream-secret')
   })
 
   test('secrets of servers are in no answer', async () => {

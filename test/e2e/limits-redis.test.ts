@@ -16,7 +16,7 @@ const config = (more: { store?: object; instance: string }): Record<string, unkn
   collector: { url: 'http://127.0.0.1:9', token: 'token-of-a-collector-that-is-away' },
   spool: { segment_age_ms: 600_000 },
   servers: Object.fromEntries(
-    ['exact', 'pace', 'three', 'kept', 'frozen', 'fresh'].map((name) => [
+    ['exact', 'pace', 'three', 'kept', 'frozen', 'fresh', 'burst'].map((name) => [
       name,
       { url: upstream.url, era: 'legacy', price: { per_call_usd: 1 } },
     ]),
@@ -27,6 +27,7 @@ const config = (more: { store?: object; instance: string }): Record<string, unkn
     { name: 'three', concurrency: 3, servers: ['three'] },
     { name: 'kept', spend_usd: '20/month', servers: ['kept'] },
     { name: 'frozen', quota: '10000/day', servers: ['frozen'] },
+    { name: 'burst', rate: '10/h', burst: 40, servers: ['burst'] },
   ],
   limits_store: { redis: { url: redis.url, timeout_ms: 500, share: 0.5, ...more.store } },
 })
@@ -117,6 +118,16 @@ test('killed and started again without its data: money that was spent stays spen
     /\{weir\}:spend kept:\d+=2\d000000000\b/.test(await redis.dump()),
   )
 }, 90_000)
+
+test('killed and started again without its data: a burst that was had meanwhile is not had once more', async () => {
+  await redis.kill()
+  await Promise.all([isUp(a, 0), isUp(b, 0)])
+  const alone = await repeat(60, (i) => call(i % 2 ? a : b, 'burst'))
+  expect(passed(alone)).toBe(40)
+  await redis.start()
+  await Promise.all([isUp(a, 1), isUp(b, 1)])
+  expect(passed(await repeat(20, (i) => call(i % 2 ? a : b, 'burst')))).toBeLessThanOrEqual(1)
+})
 
 test('frozen: a call waits for the timeout once, the next ones not at all; thawed, it is asked again', async () => {
   const strict = await startProxy('strict', { fallback: 'refuse' })

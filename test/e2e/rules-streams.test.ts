@@ -2,11 +2,11 @@
 import { createServer, type ServerResponse } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { initialize, send } from '../support/client.ts'
+import { initialize, open, send } from '../support/client.ts'
 import { waitFor } from '../support/wait.ts'
 import { type Observed, startObserved } from './support/observed.ts'
 
-type Mood = 'stream' | 'pieces' | 'batch' | 'large' | 'gzip' | 'broken' | 'unfinished' | 'html'
+type Mood = 'stream' | 'pieces' | 'batch' | 'large' | 'gzip' | 'broken' | 'unfinished' | 'html' | 'held'
 let mood: Mood = 'stream'
 const TOOLS = ['open_a', 'secret_b', 'open_c']
 const filler = 'x'.repeat(400_000)
@@ -53,18 +53,27 @@ function answerList(res: ServerResponse, id: unknown): void {
   }
 }
 
+/** Streams that stay open, and methods that came. */
+const held = new Set<ServerResponse>()
+const came: string[] = []
 const server = createServer(async (req, res) => {
+  if (req.method === 'GET' && mood === 'held') {
+    res.writeHead(200, SSE).flushHeaders()
+    held.add(res)
+    return void res.on('close', () => held.delete(res))
+  }
   if (req.method === 'GET')
     // What broke off of a list comes again, and once more.
     return void res.writeHead(200, SSE).end(`id: 9\ndata: ${list(1)}\n\nid: 10\ndata: ${list(2)}\n\n`)
   let text = ''
   for await (const chunk of req) text += String(chunk)
   const { id, method } = JSON.parse(text) as { id?: unknown; method: string }
+  came.push(method)
   if (id === undefined) return void res.writeHead(202).end()
   if (method === 'tools/list') return answerList(res, id)
   const result = {
     protocolVersion: '2025-11-25',
-    capabilities: { tools: {} },
+    capabilities: { tools: {}, logging: {} },
     serverInfo: { name: 's', version: '1' },
   }
   res
@@ -72,15 +81,17 @@ const server = createServer(async (req, res) => {
     .end(JSON.stringify({ jsonrpc: '2.0', id, result }))
 })
 let weir: Observed
+let config: Record<string, unknown>
 let url: string
 let headers: Record<string, string>
 beforeAll(async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as { port: number }
-  weir = await startObserved({
+  config = {
     servers: { s: { url: `http://127.0.0.1:${port}/mcp`, era: 'legacy' } },
     rules: [{ deny: 'secrets', tools: 'secret_*' }],
-  })
+  }
+  weir = await startObserved(config)
   url = `${weir.url}/servers/s/mcp`
   const hello = await send(url, initialize(1))
   headers = { 'mcp-session-id': String(hello.headers['mcp-session-id']) }
@@ -131,4 +142,28 @@ test('the cost of a list is that of what the client got to see', async () => {
     return found.length > 0 && found.map(({ tool }) => tool)
   })
   expect(tools).toEqual(['open_a', 'open_c'])
+})
+
+test('a rule that takes a server away ends the streams that hear it, and nothing is heard or told of it any more', async () => {
+  mood = 'held'
+  const hello = await send(`${weir.url}/mcp`, initialize(1))
+  const roof = { 'mcp-session-id': String(hello.headers['mcp-session-id']) }
+  const own = await open(url, { headers })
+  const merged = await open(`${weir.url}/mcp`, { headers: roof })
+  await waitFor('both hear the server', () => held.size === 2)
+  weir.weir.writeConfig({ ...config, rules: [{ deny: 'all of it', servers: 's' }] })
+  await Promise.all([own.ended, merged.ended])
+  expect(
+    (await send(url, '', { method: 'GET', headers: { ...headers, accept: 'text/event-stream' } })).status,
+  ).toBe(404)
+
+  const again = await open(`${weir.url}/mcp`, { headers: roof })
+  expect(again.status).toBe(200)
+  came.length = 0
+  const tell = (message: object) => send(`${weir.url}/mcp`, { jsonrpc: '2.0', ...message }, { headers: roof })
+  expect((await tell({ method: 'notifications/x' })).status).toBe(202)
+  expect((await tell({ id: 1, method: 'logging/setLevel', params: { level: 'debug' } })).status).toBe(200)
+  expect(came).toEqual([])
+  expect(held.size).toBe(0)
+  again.close()
 })

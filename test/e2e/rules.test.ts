@@ -256,6 +256,22 @@ describe('tricks', () => {
       '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"amount":1,"AMOUNT":5000}}}',
     ],
     [
+      'a method that is one but for its case',
+      '{"jsonrpc":"2.0","id":1,"method":"Tools/Call","params":{"name":"hidden","arguments":{}}}',
+    ],
+    [
+      'a method that is one but for a space',
+      '{"jsonrpc":"2.0","id":1,"method":"tools/call ","params":{"name":"hidden","arguments":{}}}',
+    ],
+    [
+      'a prompt to complete that is named twice, in two cases',
+      '{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"a","Name":"b"}}}',
+    ],
+    [
+      'resources to hear of in another case',
+      '{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"ResourceSubscriptions":["bank://a"]}}}',
+    ],
+    [
       'no id though it asks for something',
       '{"jsonrpc":"2.0","method":"tools/call","params":{"name":"hidden","arguments":{}}}',
     ],
@@ -269,7 +285,7 @@ describe('tricks', () => {
     const answer = await raw(body)
     expect(answer.status).toBe(400)
     expect(answer.text).toContain('message_ambiguous')
-    expect(stub.seen.slice(before).filter(({ method }) => method === 'tools/call')).toEqual([])
+    expect(stub.seen.slice(before)).toEqual([])
   })
 
   test.each([
@@ -284,6 +300,17 @@ describe('tricks', () => {
     expect(answer.status).toBe(400)
     expect(answer.message?.error?.code).toBe(-32020)
     expect(stub.seen.slice(before).filter(({ method }) => method === 'tools/call')).toEqual([])
+  })
+
+  test.each([
+    ['a list', { jsonrpc: '2.0', id: 1, method: 'tools/list', params: { name: 'hidden', arguments: {} } }],
+    ['a notification', { jsonrpc: '2.0', method: 'notifications/x', params: { name: 'hidden' } }],
+  ])('a header that makes a call of %s is refused', async (_what, body) => {
+    const { raw } = await session('clerk', '/servers/stub/mcp')
+    const before = stub.seen.length
+    const answer = await raw(JSON.stringify(body), { 'mcp-method': 'tools/call', 'mcp-name': 'hidden' })
+    expect(answer.message?.error?.code).toBe(-32020)
+    expect(stub.seen.slice(before)).toEqual([])
   })
 
   test('headers that name a caller, a team or a role are not believed', async () => {

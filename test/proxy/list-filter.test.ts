@@ -5,6 +5,7 @@ import type { Call } from '../../proxy/call.ts'
 import { Definitions } from '../../proxy/definitions.ts'
 import { Gate } from '../../proxy/gate.ts'
 import { shownOf } from '../../proxy/list-filter.ts'
+import { ListedPrompts } from '../../proxy/listed-prompts.ts'
 import { ambiguityIn } from '../../proxy/mcp/ambiguity.ts'
 import { frameData } from '../../proxy/mcp/frames.ts'
 import type { AnswerForm } from '../../proxy/upstream/outcome.ts'
@@ -12,7 +13,9 @@ import { shownBody, shownFrame } from '../../proxy/upstream/shown.ts'
 
 const rules = '  - { deny: d, tools: "secret*", prompts: "secret*", resources: "secret:*" }'
 const { config } = parseConfig(`rules:\n${rules}`, '/w/weir.yaml', {})
-const gate = new Gate(new RuleSet(config.rules), new Definitions(() => Promise.reject(new Error('nobody'))))
+const nobody = () => Promise.reject(new Error('nobody'))
+const prompts = new ListedPrompts(nobody)
+const gate = new Gate(new RuleSet(config.rules), new Definitions(nobody), prompts)
 const identity = {
   caller: 'a',
   team: '',

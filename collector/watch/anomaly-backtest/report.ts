@@ -57,7 +57,7 @@ export const markdown = ({
 }: Report): string => `# Backtest of the anomaly detectors
 
 Made by \`weir anomalies backtest\`: ${source}, seed ${seed}, sensitivity ${sensitivity}, ${Math.round(took_s)} s.
-"With traffic": faults where the series has at least 20 calls in 15 minutes; below that nothing is said on purpose.
+"With traffic": faults where the series has at least 20 calls in 15 minutes; below that only plain or lasting changes can be told.
 Delay: from the first second of the fault to the finding, with the five minutes of a bucket and the lag after it.
 
 ## Series: latency, errors, volume, cost, result size

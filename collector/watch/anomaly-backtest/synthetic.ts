@@ -37,14 +37,14 @@ export type Tool = {
 
 const TAIL_SHARE = 0.01
 
-/** Tools of every traffic level: the busiest has about 250 calls in five minutes, the quietest two. */
+/** Tools of every traffic level: a twentieth of all buckets has no more than 2 calls, half of them up to 24, a twentieth more than 240. */
 export function makeTools(random: Random, count: number): Tool[] {
   return Array.from({ length: count }, (_, i) => {
     const level = (i + 0.5) / count
     return {
       server: `server-${Math.floor(i / 4)}`,
       tool: `tool-${i}`,
-      peak: 4 * (300 / 4) ** level,
+      peak: 6 * (460 / 6) ** level,
       median: random.between(13, 19),
       spread: random.between(0.5, 1.2),
       error_rate: random.pick([0.002, 0.01, 0.02, 0.05]),

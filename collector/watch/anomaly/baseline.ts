@@ -1,10 +1,11 @@
 /**
  * What is usual, once a night: per series and slot of the week the median of three weeks and five neighbouring slots, the
- * spread from the residuals of the last three days (IQR), the usual error rate from seven days.
+ * spread from the residuals of the last three days (IQR; of volume after the level of the day), the usual error rate from seven days.
  * A series younger than three weeks gets a row that says since when it is learning. Safe to run twice.
  */
 import type { Store } from '../../sink/store.ts'
 import { seconds } from './close.ts'
+import { spreadSql } from './level.ts'
 import { BUCKET_S, METRICS, type Metric, SLOTS } from './metrics.ts'
 
 export const DAY_S = 86_400
@@ -30,13 +31,17 @@ function seriesSql(db: string, metric: Metric, scope: string, d0: string): strin
   const n15 = metric === 'p95' ? 'toFloat64(n)' : 'toFloat64(sum(n) OVER w)'
   const v =
     { vol: '2 * sqrt(n15 + 0.375)', p95: 'x' }[metric as string] ?? 'sum(n * x) OVER w / greatest(n15, 1)'
-  return `INSERT INTO ${db}.baselines (day, scope, metric, series, since, centers, shift, sigma, traffic, samples)
-WITH ${since(db, d0)},
-w15 AS (
+  const quarters = (days: number): string => `(
   SELECT series, ts, ${n15} AS n15, ${v} AS v
   FROM (SELECT toString(m.series) AS series, toUInt32(m.t) AS ts, m.n AS n, m.x AS x FROM ${db}.metric_5m AS m FINAL
-    WHERE m.scope = '${scope}' AND m.metric = '${metric}' AND m.t >= ${d0} - toIntervalDay(${HISTORY_DAYS}) AND m.t < ${d0})
-  WINDOW w AS (${window15})),
+    WHERE m.scope = '${scope}' AND m.metric = '${metric}' AND m.t >= ${d0} - toIntervalDay(${days}) AND m.t < ${d0})
+  WINDOW w AS (${window15}))`
+  const centred = `SELECT k.series AS series, k.ts AS ts, k.n15 AS n15, k.v AS v, c.center + r.q[2] AS center FROM ${quarters(RESIDUAL_DAYS + 1)} AS k
+    INNER JOIN c ON c.series = k.series AND c.slot = ${slot('toDateTime(k.ts)')} INNER JOIN r ON r.series = k.series`
+  const isVolume = metric === 'vol'
+  return `INSERT INTO ${db}.baselines (day, scope, metric, series, since, centers, shift, sigma, traffic, samples)
+WITH ${since(db, d0)},
+w15 AS ${quarters(HISTORY_DAYS)},
 c AS (
   SELECT series, slot, quantileExact(0.5)(v) AS center, count() AS samples
   FROM (SELECT series, v, ${slot('toDateTime(ts)', 'k')} AS slot FROM w15 ARRAY JOIN [-2, -1, 0, 1, 2] AS k)
@@ -45,12 +50,13 @@ busy AS (SELECT series, quantileExact(0.5)(n15) AS middle FROM w15 WHERE ts >= t
 r AS (
   SELECT w15.series AS series, quantilesExact(0.25, 0.5, 0.75)(w15.v - c.center) AS q, quantileExact(0.5)(w15.n15) AS traffic
   FROM w15 INNER JOIN c ON c.series = w15.series AND c.slot = ${slot('toDateTime(w15.ts)')} INNER JOIN busy ON busy.series = w15.series
-  WHERE w15.ts >= toUnixTimestamp(${d0}) - ${RESIDUAL_DAYS * DAY_S} AND ${metric === 'vol' ? '1' : 'w15.n15 >= busy.middle'} GROUP BY series),
+  WHERE w15.ts >= toUnixTimestamp(${d0}) - ${RESIDUAL_DAYS * DAY_S} AND ${isVolume ? '1' : 'w15.n15 >= busy.middle'} GROUP BY series),
+${isVolume ? `${spreadSql(centred, `toUnixTimestamp(${d0}) - ${RESIDUAL_DAYS * DAY_S}`)},` : ''}
 a AS (SELECT series, groupArrayInsertAt(nan, ${SLOTS})(center, slot) AS centers, sum(samples) AS samples FROM c GROUP BY series)
 SELECT toDate(${d0}), '${scope}', '${metric}', s.series, s.since, if(isOld AND notEmpty(r.q), arrayMap(x -> toFloat32(x), a.centers), []), r.q[2],
-  (r.q[3] - r.q[1]) / 1.349, r.traffic, toUInt32(a.samples)
+  ${isVolume ? 'spread.sigma' : '(r.q[3] - r.q[1]) / 1.349'}, r.traffic, toUInt32(a.samples)
 FROM (SELECT *, since <= ${d0} - toIntervalDay(${LEARNING_DAYS}) + toIntervalHour(6) AS isOld FROM since WHERE scope = '${scope}') AS s
-LEFT JOIN a ON a.series = s.series LEFT JOIN r ON r.series = s.series`
+LEFT JOIN a ON a.series = s.series LEFT JOIN r ON r.series = s.series${isVolume ? ' LEFT JOIN spread ON spread.series = s.series' : ''}`
 }
 
 /** Errors have no season: their usual rate, and how much more than chance it varies. */

@@ -205,10 +205,16 @@ const findLoops: Detector = async (store, { from, to, sensitivity }) => {
 
 const LIST_RATIO = { low: 0.6, medium: 0.8, high: 0.95 } as const
 const LISTS_SEEN_MIN = 5
+/** Of the caller itself: what others see may be more than it may. */
+const OWN_LISTS_MIN = 2
 
 const findShrinkage: Detector = async (store, { from, to, sensitivity }) => {
   const rows = (await lists(store, from, to)).filter(
-    (r) => r.seen >= LISTS_SEEN_MIN && r.items < r.least && r.items <= r.usual * LIST_RATIO[sensitivity],
+    (r) =>
+      r.seen >= OWN_LISTS_MIN &&
+      r.seen_by_all >= LISTS_SEEN_MIN &&
+      r.items < r.least &&
+      r.items <= r.usual * LIST_RATIO[sensitivity],
   )
   const servers = new Map<string, typeof rows>()
   for (const r of rows) servers.set(r.server, [...(servers.get(r.server) ?? []), r])

@@ -142,15 +142,17 @@ export type List = {
   items: number
   usual: number
   least: number
+  /** Lists on the days before: those of the caller, and of all callers. */
   seen: number
+  seen_by_all: number
 }
 
 /** Tool lists of the window against those of the seven days before, by server and caller. */
 export const lists = (store: Store, from: number, to: number): Promise<List[]> =>
-  store.rows<List>(`SELECT n.bucket AS bucket, n.server AS server, n.caller AS caller, n.team AS team, n.lists AS lists, n.items AS items, h.usual AS usual, h.least AS least, h.seen AS seen
+  store.rows<List>(`SELECT n.bucket AS bucket, n.server AS server, n.caller AS caller, n.team AS team, n.lists AS lists, n.items AS items, h.usual AS usual, h.least AS least, h.seen AS seen, h.seen_by_all AS seen_by_all
   FROM (SELECT toUInt32(toStartOfFiveMinutes(toDateTime(c.ts, 'UTC'))) AS bucket, toString(c.server) AS server, toString(c.caller) AS caller, max(toString(c.team)) AS team, toFloat64(count()) AS lists, toFloat64(max(c.list_items)) AS items
     FROM ${store.database}.calls AS c WHERE c.ts >= ${seconds(from)} AND c.ts < ${seconds(to)} AND c.method = 'tools/list' AND c.outcome = 'ok' AND c.kind = 'request' GROUP BY bucket, server, caller) AS n
-  INNER JOIN (SELECT server, caller, quantileExact(0.5)(toFloat64(most)) AS usual, toFloat64(min(least)) AS least, toFloat64(sum(lists)) AS seen FROM (
+  INNER JOIN (SELECT server, caller, quantileExact(0.5)(toFloat64(most)) AS usual, toFloat64(min(least)) AS least, toFloat64(sum(lists)) AS seen, sum(seen) OVER (PARTITION BY server) AS seen_by_all FROM (
       SELECT toString(b.server) AS server, toString(b.caller) AS caller, b.d AS d, sum(b.lists) AS lists, max(b.list_items_max) AS most, min(b.list_items_min) AS least
       FROM ${store.database}.caller_habits_1d AS b WHERE b.d >= toDate(${from}) - 7 AND b.d < toDate(${from}) GROUP BY server, caller, d HAVING lists > 0) GROUP BY server, caller) AS h
     ON h.server = n.server AND h.caller = n.caller

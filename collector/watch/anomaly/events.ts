@@ -80,13 +80,19 @@ export async function judgeEvents(
   const own = known.filter((f) => !isOfSeries(f))
   const open = new Map(own.filter((f) => f.ended === 0).map((f) => [keyOf(f), f]))
   const written = new Map<string, Finding>()
+  // The calls of a storm are equal too; its last ones may come when it is no storm any more.
+  const storms = [
+    ...hits.filter((h) => h.kind === 'retry_storm').map((h) => ({ ...h.subject, until: h.last })),
+    ...own.filter((f) => f.kind === 'retry_storm').map((f) => ({ ...f, until: f.last_seen })),
+  ]
   const isStorm = (hit: Hit): boolean =>
     hit.kind === 'agent_loop' &&
-    hits.some(
-      (h) =>
-        h.kind === 'retry_storm' &&
-        h.subject.caller === hit.subject.caller &&
-        h.subject.tool === hit.subject.tool,
+    storms.some(
+      (s) =>
+        s.caller === hit.subject.caller &&
+        s.server === hit.subject.server &&
+        s.tool === hit.subject.tool &&
+        s.until >= hit.started,
     )
   for (const hit of hits.sort((a, b) => a.seen - b.seen)) {
     if (isIgnored(options, { ...hit, ...hit.subject }) || isStorm(hit)) continue

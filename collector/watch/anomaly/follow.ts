@@ -89,20 +89,23 @@ export class Follower {
     const step: Step = { opened: [], continued: [], ended: [] }
     const seen = new Map(judged.map((j) => [keyOf(j), j]))
     for (const [key, finding] of this.open) this.#goOn(t, key, finding, seen.get(key), step)
-    const parents = this.#parents(judged)
+    const children = this.#childrenOf(judged)
+    const parents = this.#parents(judged, children)
     for (const j of judged) {
       const { direction } = j.verdict
       const key = keyOf(j)
       if (direction === 0 || this.open.has(key)) continue
       if (this.#isOfParent(j, parents)) continue
       if (parents.get(key) === false) continue
+      const { isCertain, isSilent, minutes } = j.verdict
+      const silent_s = isSilent ? minutes * 60 : 0
+      // Silence of ten minutes is two buckets already.
+      const isEnough = isCertain && (silent_s > BUCKET_S || !this.#isShared(j, children))
       const stoodOut = this.#recent.filter((f) => f.directions.get(key) === direction)
-      // Silence is two empty buckets already.
-      const { isSilent } = j.verdict
-      if (stoodOut.length < (isSilent ? 1 : CONFIRM)) continue
+      if (stoodOut.length < CONFIRM && !isEnough) continue
       step.opened.push({
         ...withoutVerdict(j),
-        started: stoodOut[0]!.t - (isSilent && stoodOut.length === 1 ? BUCKET_S : 0),
+        started: Math.min(stoodOut[0]!.t, t + BUCKET_S - silent_s),
         last: t,
         direction,
         verdict: j.verdict,
@@ -128,32 +131,48 @@ export class Follower {
     step.ended.push(finding)
   }
 
-  /**
-   * For each subject with children that were judged: whether a change of it is its own (at least two children and half of
-   * them went the same way) rather than that of one child.
-   */
-  #parents(judged: readonly Judged[]): Map<string, boolean> {
-    const counts = new Map<string, { up: number; down: number; all: number }>()
+  /** What was judged, by the key of its parent. */
+  #childrenOf(judged: readonly Judged[]): Map<string, Judged[]> {
+    const children = new Map<string, Judged[]>()
     for (const j of judged) {
       const parent = parentOf(j.scope, j.series, this.#family)
       if (!parent) continue
       const key = keyOf({ ...parent, kind: j.kind })
-      const entry = counts.get(key) ?? { up: 0, down: 0, all: 0 }
-      entry.all++
-      if (j.verdict.direction > 0) entry.up++
-      if (j.verdict.direction < 0) entry.down++
-      counts.set(key, entry)
+      const own = children.get(key)
+      if (own) own.push(j)
+      else children.set(key, [j])
     }
+    return children
+  }
+
+  /**
+   * For each subject with children that were judged: whether a change of it is its own (at least two children and half of
+   * them went the same way) rather than that of one child.
+   */
+  #parents(judged: readonly Judged[], children: ReadonlyMap<string, Judged[]>): Map<string, boolean> {
     const own = new Map<string, boolean>()
     for (const j of judged) {
-      const entry = counts.get(keyOf(j))
-      if (!entry || j.verdict.direction === 0) continue
-      const same = j.verdict.direction > 0 ? entry.up : entry.down
+      const parts = children.get(keyOf(j))
+      if (!parts || j.verdict.direction === 0) continue
+      const same = parts.filter((c) => c.verdict.direction === j.verdict.direction).length
       // Nothing stands out but the sum. Of counts that is a change spread thin; a mean also moves when the mix of its parts does.
       const isThin = same === 0 && COUNTED.has(familyOf(j.kind))
-      own.set(keyOf(j), isThin || (same >= 2 && same >= entry.all / 2))
+      own.set(keyOf(j), isThin || (same >= 2 && same >= parts.length / 2))
     }
     return own
+  }
+
+  /** Whether another bucket may tell that this is the change of its parent, or of a child: then one bucket is not enough. */
+  #isShared(j: Judged, children: ReadonlyMap<string, Judged[]>): boolean {
+    const { direction } = j.verdict
+    const parts = children.get(keyOf(j))
+    if (parts && !parts.some((c) => c.verdict.direction === direction)) return true
+    const parent = parentOf(j.scope, j.series, this.#family)
+    const siblings = parent ? (children.get(keyOf({ ...parent, kind: j.kind })) ?? []) : []
+    return siblings.some(
+      (s) =>
+        s !== j && !s.verdict.isCalm && Math.sign(s.verdict.z) === direction && s.verdict.direction === 0,
+    )
   }
 
   #isOfParent(j: Judged, parents: ReadonlyMap<string, boolean>): boolean {

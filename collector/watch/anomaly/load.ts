@@ -4,8 +4,9 @@
  */
 import type { Params } from '../../sink/store.ts'
 import { seconds } from './close.ts'
-import type { Baseline, Point, Series } from './judge.ts'
-import { BUCKET_S, type Metric, type Scope, SLOTS, slotOf, WINDOW } from './metrics.ts'
+import { LEVEL_REACH } from './level.ts'
+import { BUCKET_S, LONGEST, type Metric, type Scope, SLOTS, slotOf, WINDOW } from './metrics.ts'
+import type { Baseline, Point, Series } from './window.ts'
 
 /** Whoever can answer a SELECT: the collector's store, or a reader. */
 export type Source = { rows<Row>(sql: string, params?: Params): Promise<Row[]> }
@@ -13,6 +14,8 @@ export type Source = { rows<Row>(sql: string, params?: Params): Promise<Row[]> }
 /** Closed more than half an hour after it ended: nobody was watching then. */
 const LATE_S = 1_800
 const DAY_S = 86_400
+/** Volume is held against the level of the hours before. */
+const LEVEL_S = LEVEL_REACH * BUCKET_S
 /** Buckets before the range whose own verdict is needed (2 of 3), each with its window. */
 export const WARM_UP = 2
 
@@ -50,7 +53,7 @@ SELECT p.scope AS scope, p.metric AS metric, p.series AS series, toUInt8(${isWee
 FROM (
   SELECT toString(m.scope) AS scope, toString(m.metric) AS metric, toString(m.series) AS series, groupArray(toUInt32(m.t)) AS t, groupArray(m.n) AS n, groupArray(m.bad) AS bad,
     groupArray(m.x) AS x, groupArray(toUInt8(m.scope = 'all' AND toUnixTimestamp(m.made_at) > toUnixTimestamp(m.t) + ${BUCKET_S + LATE_S})) AS late
-  FROM ${db}metric_5m AS m FINAL WHERE m.t >= ${seconds(from)} AND m.t < ${seconds(to)}${only ? ' AND m.scope = {scope:String} AND m.metric = {metric:String} AND m.series = {series:String}' : ''}
+  FROM ${db}metric_5m AS m FINAL WHERE m.t >= ${seconds(from)} AND m.t < ${seconds(to)}${isWeekly ? ` AND (m.metric = 'vol' OR m.t >= ${seconds(from + LEVEL_S)})` : ''}${only ? ' AND m.scope = {scope:String} AND m.metric = {metric:String} AND m.series = {series:String}' : ''}
   GROUP BY scope, metric, series) AS p
 ${isWeekly ? 'INNER' : 'LEFT ANTI'} JOIN (
   SELECT toString(b.scope) AS scope, toString(b.metric) AS metric, toString(b.series) AS series${isWeekly ? ', b.centers AS centers, b.shift AS shift, b.sigma AS sigma, b.traffic AS traffic' : ''}
@@ -93,8 +96,9 @@ export async function loadSeries(source: Source, database: string, range: LoadRa
   const { from, to, baselines, only } = range
   const first = from - WARM_UP * BUCKET_S
   const slots: number[] = []
-  for (let t = first; t < to && slots.length < SLOTS; t += BUCKET_S) slots.push(slotOf(t))
-  const back = first - (WINDOW - 1) * BUCKET_S
+  const back = first - (LONGEST - 1) * BUCKET_S - LEVEL_S
+  // Single buckets are also held against the slots after them.
+  for (let t = back; t < to + WINDOW * BUCKET_S && slots.length < SLOTS; t += BUCKET_S) slots.push(slotOf(t))
   // A range of slots may go over the end of the week.
   const params = { first: (slots[0] ?? 0) + 1, count: slots.length, ...only }
   const learning_from = first - DAY_S - 8 * BUCKET_S

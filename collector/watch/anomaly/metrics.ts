@@ -6,8 +6,11 @@
 import type { AnomalyKind, Sensitivity } from '../../../config/anomalies.ts'
 
 export const BUCKET_S = 300
-/** Judged is the sum of three buckets: 15 minutes. */
+/** What is usual is known of 15 minutes: three buckets. */
 export const WINDOW = 3
+/** Judged are 5, 15, 30 and 60 minutes: a plain change shows in the first, a small one or one of a quiet series in the last. */
+export const WINDOWS: readonly number[] = [1, 3, 6, 12]
+export const LONGEST = 12
 export const SLOTS = 2016
 /** Monday 1970-01-05 00:00 UTC. */
 const MONDAY_S = 345_600
@@ -48,12 +51,12 @@ export const RULES: Readonly<Record<Metric, MetricRule>> = {
     sigma_min: 0.04,
     sigma_min_learning: 0.1,
     directions: [1],
-    calls_factor: 5,
+    calls_factor: 15,
   },
   mid: {
     kind: 'latency',
     unit: 'us',
-    z: 6,
+    z: 6.5,
     z_learning: 7,
     ratio_min: 1.2,
     sigma_min: 0.03,
@@ -64,18 +67,18 @@ export const RULES: Readonly<Record<Metric, MetricRule>> = {
   err: {
     kind: 'errors',
     unit: 'share',
-    z: 4.3,
+    z: 3.8,
     z_learning: 4.8,
     ratio_min: 1,
     sigma_min: 1,
     sigma_min_learning: 1,
     directions: [1],
-    calls_factor: 0.5,
+    calls_factor: 0.4,
   },
   vol: {
     kind: 'volume',
     unit: 'calls',
-    z: 7,
+    z: 6,
     z_learning: 8,
     ratio_min: 1.3,
     sigma_min: 0.7,
@@ -92,12 +95,12 @@ export const RULES: Readonly<Record<Metric, MetricRule>> = {
     sigma_min: 0.02,
     sigma_min_learning: 0.04,
     directions: [1, -1],
-    calls_factor: 1,
+    calls_factor: 0.4,
   },
   size: {
     kind: 'result_size',
     unit: 'bytes',
-    z: 8,
+    z: 6.5,
     z_learning: 10,
     ratio_min: 1.4,
     sigma_min: 0.03,
@@ -109,3 +112,6 @@ export const RULES: Readonly<Record<Metric, MetricRule>> = {
 
 /** Thresholds are multiplied by this. */
 export const STRICTNESS: Readonly<Record<Sensitivity, number>> = { low: 1.4, medium: 1, high: 0.75 }
+
+/** So many times the threshold, and one bucket is enough. */
+export const CERTAIN = 1.5

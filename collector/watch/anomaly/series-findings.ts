@@ -10,7 +10,7 @@ import { type Finding, findingId, writeFindings } from './findings.ts'
 import { Follower, keyOf, type Open } from './follow.ts'
 import { subjectOf } from './ignore.ts'
 import { loadSeries, WARM_UP } from './load.ts'
-import { BUCKET_S, METRICS, RULES, type Scope } from './metrics.ts'
+import { BUCKET_S, METRICS, RULES, type Scope, WINDOW } from './metrics.ts'
 import { seriesSummary } from './summary.ts'
 import { survey } from './survey.ts'
 
@@ -30,6 +30,7 @@ const toOpen = (f: Finding): Open => ({
   verdict: {
     z: f.score,
     direction: f.value < f.expected ? -1 : 1,
+    isCertain: false,
     isCalm: false,
     method: f.method === 'learning' ? 'learning' : 'weekly',
     value: f.value,
@@ -37,8 +38,14 @@ const toOpen = (f: Finding): Open => ({
     lower: f.lower,
     upper: f.upper,
     n: f.n,
+    minutes: (WINDOW * BUCKET_S) / 60,
     isSilent: f.kind === 'silence',
   },
+})
+
+const measured = ({ metric, verdict }: Open): { metric: string; minutes: number } => ({
+  metric,
+  minutes: verdict.minutes,
 })
 
 /** A finding as a row, without what has to be asked from the store. */
@@ -72,7 +79,7 @@ export function toFinding(open: Open, ended: number, before: Finding | undefined
     contributor_share: before?.contributor_share ?? 0,
     evidence: seriesEvidence(subject, { from: open.started, to: last_seen + BUCKET_S }),
     traces: before?.traces ?? [],
-    summary: seriesSummary({ ...base, metric: open.metric }, now_ms / 1000),
+    summary: seriesSummary({ ...base, ...measured(open) }, now_ms / 1000),
   }
 }
 
@@ -89,7 +96,7 @@ async function withDifference(store: Store, open: Open, finding: Finding, now_ms
     differs: found,
     ...contributorOf(found),
     traces: traces.length > 0 ? traces : finding.traces,
-    summary: seriesSummary({ ...finding, differs: found, metric: open.metric }, now_ms / 1000),
+    summary: seriesSummary({ ...finding, differs: found, ...measured(open) }, now_ms / 1000),
   }
 }
 

@@ -63,7 +63,9 @@ export type SeriesWords = Pick<
   | 'unit'
   | 'differs'
   | 'method'
-> & { metric: string }
+> & { metric: string; minutes: number }
+
+const QUARTER_MIN = 15
 
 const nameOf = ({ scope, series }: { scope: string; series: string }): string =>
   scope === 'all' ? 'all servers' : scope === 'tool' ? series : `${scope} ${series}`
@@ -77,6 +79,7 @@ export function seriesSummary(f: SeriesWords, now: number): string {
   const tail = `${when}${learning}${differenceText(f.differs[0])}`
   if (f.kind === 'silence')
     return `${nameOf(f)}: no calls, usual ${unit(f.lower)}-${unit(f.upper)} in 15 minutes, ${tail}`
-  const value = f.unit === 'bytes' ? unit(f.value) : unit(f.value)
+  const value =
+    f.minutes === QUARTER_MIN ? unit(f.value) : `${unit(f.value)} by the last ${f.minutes} minutes`
   return `${nameOf(f)}: ${MEASURES[f.metric] ?? f.metric} ${value}, usual ${unit(f.lower)}-${unit(f.upper)}, ${tail}`
 }

@@ -2,27 +2,30 @@
 import { type AnomalyOptions, sensitivityOf } from '../../../config/anomalies.ts'
 import { type Judged, keyOf } from './follow.ts'
 import { isIgnored } from './ignore.ts'
-import { judge, type Series } from './judge.ts'
-import { BUCKET_S, RULES } from './metrics.ts'
+import { judge } from './judge.ts'
+import { BUCKET_S, LONGEST, RULES, WINDOW } from './metrics.ts'
+import type { Series } from './window.ts'
 
 /**
- * What the whole installation tells about its parts in the 15 minutes up to bucket `t`. `isStill`: not one call in some
- * bucket, so that nothing can be said about any one part. `isLate`: a bucket was closed long after it ended: the watch was
- * away, most likely with everything else, and silence means nothing.
+ * How many buckets up to `t` can be told apart. `parts`: since the last without one call at all, of which nothing can be said
+ * about any one part. `whole`: since the last that was closed long after it ended: the watch was away, most likely with
+ * everything else, and silence means nothing.
  */
-function overall(series: readonly Series[], t: number): { isStill: boolean; isLate: boolean } {
+function reachOf(series: readonly Series[], t: number): { parts: number; whole: number } {
   const all = series.find((s) => s.scope === 'all' && s.metric === 'vol')
-  const points = [0, 1, 2].map((i) => all?.points.get(t - i * BUCKET_S))
+  if (!all) return { parts: LONGEST, whole: LONGEST }
+  const points = Array.from({ length: LONGEST }, (_, i) => all.points.get(t - i * BUCKET_S))
+  const upTo = (at: number): number => (at < 0 ? LONGEST : at)
   return {
-    isStill: all !== undefined && points.some((p) => (p?.n ?? 0) === 0),
-    isLate: points.some((p) => p?.isLate === true),
+    parts: upTo(points.findIndex((p) => (p?.n ?? 0) === 0)),
+    whole: upTo(points.findIndex((p) => p?.isLate === true)),
   }
 }
 
 /** Verdicts at bucket `t` (seconds). At most one per kind and subject. */
 export function survey(series: readonly Series[], t: number, options: AnomalyOptions): Judged[] {
   const found = new Map<string, Judged>()
-  const { isStill, isLate } = overall(series, t)
+  const reach = reachOf(series, t)
   for (const one of series) {
     const { kind: base } = RULES[one.metric]
     const sensitivity = sensitivityOf(options, base)
@@ -30,9 +33,10 @@ export function survey(series: readonly Series[], t: number, options: AnomalyOpt
     const strict = sensitivity ?? silence
     // Errors of callers and teams are those of the tools they use.
     if (base === 'errors' && (one.scope === 'caller' || one.scope === 'team')) continue
-    if (!strict || (one.scope === 'all' && (base !== 'volume' || isLate))) continue
-    if (isStill && base === 'volume' && one.scope !== 'all') continue
-    const verdict = judge(one, t, { sensitivity: strict, min_calls: options.min_calls })
+    if (!strict || (one.scope === 'all' && base !== 'volume')) continue
+    const own = base !== 'volume' ? LONGEST : one.scope === 'all' ? reach.whole : reach.parts
+    if (own < WINDOW) continue
+    const verdict = judge(one, t, { sensitivity: strict, min_calls: options.min_calls, reach: own })
     if (!verdict) continue
     const kind = verdict.isSilent ? 'silence' : base
     const judged: Judged = { kind, scope: one.scope, series: one.name, metric: one.metric, verdict }

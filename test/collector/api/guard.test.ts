@@ -118,10 +118,10 @@ test('a key that has run out opens nothing, and callers without keys do not open
   const until = (ms: number) =>
     openGuard({ ...options, caller_keys: [keyHash], key_expiries: { [keyHash]: Date.now() + ms } })
   expect(() => until(60_000).checkCaller(from('10.0.0.1', bearer))).not.toThrow()
-  expect(() => until(60_000).checkConsole(from('10.0.0.1'), keyHash)).not.toThrow()
+  expect(() => until(60_000).checkConsole(from('10.0.0.1'), { digest: keyHash })).not.toThrow()
   expect(() => until(-1).checkCaller(from('10.0.0.1', bearer))).toThrow()
   expect(() => until(-1).checkReader(from('10.0.0.1', bearer))).toThrow()
-  expect(() => until(-1).checkConsole(from('10.0.0.1'), keyHash)).toThrow()
+  expect(() => until(-1).checkConsole(from('10.0.0.1'), { digest: keyHash })).toThrow()
   expect(() => openGuard({ ...options, has_callers: true }).checkCaller(from('127.0.0.1'))).toThrow()
 })
 
@@ -139,6 +139,16 @@ test('a listener for others takes any name until the operator lists them', () =>
   expect(() =>
     openGuard({ ...options, allowed_hosts: ['weir.internal'] }).checkOrigin(from('10.0.0.1')),
   ).not.toThrow()
+})
+
+test('the public name of the console is ours, and yet does not tell who sits at this machine', () => {
+  const login = { public_url: 'https://weir.example.com', issuers: [], callers: {} }
+  const guard = openGuard({ ...options, listen: '127.0.0.1:7333', login })
+  const asked = (host: string): Request => from('127.0.0.1', { host })
+  expect(() => guard.checkOrigin(asked('weir.example.com'))).not.toThrow()
+  expect(() => guard.checkOrigin(asked('evil.example.com'))).toThrow()
+  expect(() => guard.checkConsole(asked('weir.example.com'), null)).toThrow()
+  expect(() => guard.checkConsole(asked('localhost'), null)).not.toThrow()
 })
 
 test('places for bodies are given in turn, and beyond the queue nobody waits', async () => {

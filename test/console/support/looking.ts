@@ -11,9 +11,9 @@ export type Looking = {
   /** Console errors and warnings, uncaught errors, policy violations, requests that failed or were refused. */
   readonly wrong: string[]
   /** Resolves when an expression holds in the page. From outside: the policy keeps the page from evaluating text. */
-  until(condition: string): Promise<void>
+  until(condition: string, deadline_ms?: number): Promise<void>
   /** Resolves when every panel has its answer. */
-  settled(): Promise<void>
+  settled(deadline_ms?: number): Promise<void>
   /** What axe finds, one line each. */
   axe(): Promise<string[]>
   close(): Promise<void>
@@ -41,16 +41,16 @@ export async function look(browser: Browser, options: BrowserContextOptions = {}
   await page.addInitScript(
     "document.addEventListener('securitypolicyviolation', (e) => console['error']('policy: ' + e.violatedDirective + ' ' + e.blockedURI))",
   )
-  const until = async (condition: string): Promise<void> => {
-    await waitFor(condition, () => page.evaluate<boolean>(condition))
+  const until = async (condition: string, deadline_ms?: number): Promise<void> => {
+    await waitFor(condition, () => page.evaluate<boolean>(condition), deadline_ms)
   }
   return {
     page,
     wrong,
     until,
-    async settled() {
+    async settled(deadline_ms) {
       await page.waitForSelector('main .panel, main.login, main form')
-      await until("document.querySelectorAll('[aria-busy=true]').length === 0")
+      await until("document.querySelectorAll('[aria-busy=true]').length === 0", deadline_ms)
     },
     async axe() {
       await page.evaluate(AXE)

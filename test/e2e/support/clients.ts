@@ -37,7 +37,7 @@ export type TestClient = {
   call(
     name: string,
     args?: Result,
-    options?: { signal?: AbortSignal; onprogress?: (progress: unknown) => void },
+    options?: { signal?: AbortSignal; onprogress?: (progress: unknown) => void; timeout?: number },
   ): Promise<Result>
   prompts(): Promise<{ name: string }[]>
   prompt(name: string, args?: Record<string, string>): Promise<Result>

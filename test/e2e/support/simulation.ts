@@ -68,7 +68,9 @@ export async function openSimulation(random: Random, config: object): Promise<Si
   const hook: Listener = await listen()
   const parse = (more: object) =>
     configSchema.parse({ ...config, ...more, alerts: { to: [{ name: 'hook', webhook: { url: hook.url } }] } })
-  const base = collectorOptions(process_.address)
+  const usual = collectorOptions(process_.address)
+  // A machine under load takes its time: what counts here is simulated time.
+  const base = { ...usual, store: { ...usual.store, timeout_ms: 120_000 } }
   const store = openStore(base.store)
   await migrate({ store, retention: base.retention, log: () => {} })
   const reader = openReader(base.store)

@@ -2,9 +2,9 @@
 import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { exportJWK, exportSPKI, type JWTPayload, SignJWT, UnsecuredJWT } from 'jose'
 import { beforeEach, describe, expect, test } from 'vitest'
+import { TokenRefused } from '../../../config/claims.ts'
 import { parseConfig } from '../../../config/load.ts'
 import { WeirError } from '../../../proxy/errors.ts'
-import { TokenRefused } from '../../../proxy/identity/claims.ts'
 import { IssuerKeys } from '../../../proxy/identity/issuer-keys.ts'
 import { ScopePolicy } from '../../../proxy/identity/scopes.ts'
 import { type Grant, looksLikeToken, TokenGate } from '../../../proxy/identity/tokens.ts'
@@ -295,7 +295,7 @@ describe('a token that is not for us, or not now', () => {
 
   test('bound to a key that cannot be checked here', async () => {
     const refused = 'The token is bound to a key that cannot be checked here'
-    for (const cnf of [{ jkt: 'x' }, { 'x5t#S256': 'x', jkt: 'y' }, {}, null, 'x'])
+    for (const cnf of [{ jkt: 'x' }, { 'x5t#S256': 'x', jkt: 'y' }, { 'x5t#S256': '' }, {}, null, 'x'])
       expect(await why(await sign(claims({ cnf })))).toBe(refused)
     expect((await open(await sign(claims({ cnf: { 'x5t#S256': 'abc' } })))).thumbprint).toBe('abc')
   })
@@ -332,6 +332,7 @@ describe('what a token may say of its bearer', () => {
     ['too long', 'x'.repeat(101)],
     ['a control character', 'rm\nagent'],
     ['turned around', 'rm\u202eagent'],
+    ['with something in it that is not seen', 'rm\u200b-agent'],
     ['space around', ' rm-agent'],
     ['no text', { toString: 'x' }],
     ['a list', ['rm-agent']],

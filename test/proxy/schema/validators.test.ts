@@ -1,7 +1,8 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Ajv2020 } from 'ajv/dist/2020.js'
-import { describe, expect, test } from 'vitest'
+import { RE2JS } from 're2js'
+import { describe, expect, test, vi } from 'vitest'
 import { type Validator, Validators } from '../../../proxy/schema/validators.ts'
 
 let count = 0
@@ -278,6 +279,34 @@ describe('security', () => {
       expect(validator.check({ a: 5 }, 9).fits).toBe(false)
       expect(of({ patternProperties: { [pattern]: {} } }).fault).toMatch(/patternProperties/)
     }
+  })
+
+  test('an expression that stands for too many states is known by its text, and not compiled', () => {
+    const compile = vi.spyOn(RE2JS, 'compile')
+    for (const pattern of [
+      `(?:${'a'.repeat(980)}){1000}`,
+      '(?:(a{10}){30}b{9}[)]){3,9}',
+      'x(\\p{L}|b){1,999}',
+    ])
+      expect(of({ type: 'string', pattern }).skipped, pattern).toEqual(['more than 2000 states'])
+    expect(compile).not.toHaveBeenCalled()
+    expect(of({ type: 'string', pattern: '^\\x{41}[{]{2}\\{900}[a-z]{1,900}$' }).skipped).toEqual([])
+    expect(compile).toHaveBeenCalledOnce()
+    compile.mockRestore()
+  })
+
+  test('many expressions that are each small enough are bounded together', () => {
+    const patterns = Array.from({ length: 40 }, (_, i) => `^[a-z]{1,900}${i}$`)
+    const { skipped, fault } = of({
+      properties: Object.fromEntries(patterns.map((pattern, i) => [`p${i}`, { pattern }])),
+    })
+    expect(fault).toBe('')
+    expect(skipped).not.toHaveLength(0)
+    expect(skipped[0]).toContain('20000 states together')
+    const { skipped: ofOne } = of({
+      properties: { a: { pattern: patterns[0] }, b: { pattern: patterns[0] } },
+    })
+    expect(ofOne).toEqual([])
   })
 
   test('a long text against a large expression is given up, not waited for', () => {

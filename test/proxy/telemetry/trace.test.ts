@@ -82,6 +82,39 @@ describe('a traceparent that is not', () => {
   })
 })
 
+test('what follows an initialize without a session is of its run, though it does not name the client again', () => {
+  const runs = new InferredRuns()
+  const put = (id: string | null, more: Partial<Call>): Call => {
+    const call = makeCall({ 'user-agent': 'node' }, undefined, { id, kind: 'request', ...more })
+    traceCall(call, 'parent', RULES, runs)
+    call.inferred!.by.end(call.inferred!, 1)
+    return call
+  }
+  const begun = put('0', { method: 'initialize', client_name: 'planner', client_version: '1.0.0' })
+  const told = put(null, { method: 'notifications/initialized', kind: 'notification' })
+  const listed = put('1', { method: 'tools/list' })
+  expect([told.run_id, listed.run_id]).toEqual([begun.run_id, begun.run_id])
+  expect([listed.run_source, listed.run_evidence]).toEqual(['inferred', 'sequence'])
+  expect(put('0', { method: 'tools/list', client_name: 'other' }).run_id).not.toBe(begun.run_id)
+})
+
+test('where no clue is to be read, an introduction begins no run', () => {
+  const runs = new InferredRuns()
+  const rules = runRules(parseConfig('runs: { evidence: [] }\n', 'weir.yaml').config, 1)
+  const put = (id: string, method: string): string => {
+    const call = makeCall({}, undefined, { id, kind: 'request', method })
+    traceCall(call, 'parent', rules, runs)
+    call.inferred!.by.end(call.inferred!, 1)
+    return call.run_id
+  }
+  const first = put('0', 'tools/call')
+  expect([put('9', 'server/discover'), put('0', 'tools/list'), put('5', 'tools/call')]).toEqual([
+    first,
+    first,
+    first,
+  ])
+})
+
 test('_meta wins over the header when it is valid, and the header is linked', () => {
   const call = traced({ traceparent: `00-${OTHER}-${SPAN}-01` }, { traceparent: `00-${TRACE}-${SPAN}-01` })
   expect([call.trace_id, call.trace_source, call.link_trace_id]).toEqual([TRACE, 'meta', OTHER])

@@ -6,6 +6,7 @@ const FAMILY = { teamOf: (caller: string) => (caller === 'a' || caller === 'b' ?
 const verdict = (direction: -1 | 0 | 1): Verdict => ({
   z: direction * 9,
   direction,
+  isCertain: false,
   isCalm: direction === 0,
   method: 'weekly',
   value: 1,
@@ -13,6 +14,7 @@ const verdict = (direction: -1 | 0 | 1): Verdict => ({
   lower: 1,
   upper: 1,
   n: 100,
+  minutes: 15,
   isSilent: false,
 })
 const on = (series: string, direction: -1 | 0 | 1, more: Partial<Judged> = {}): Judged => ({
@@ -37,6 +39,34 @@ test('two of three buckets make a finding, one does not', () => {
   expect(walk([0, 1, 1])).toEqual(['open 2'])
   expect(walk([0, 1, 0, 1])).toEqual(['open 3'])
   expect(walk([0, 1, -1])).toEqual([])
+})
+
+test('one bucket is enough when it is certain, unless it may be the change of a whole server', () => {
+  const certain = (series: string, more: Partial<Judged> = {}): Judged => {
+    const judged = on(series, 1, more)
+    return { ...judged, verdict: { ...judged.verdict, isCertain: true } }
+  }
+  const leaning = (series: string): Judged => {
+    const judged = on(series, 0)
+    return { ...judged, verdict: { ...judged.verdict, z: 4, isCalm: false } }
+  }
+  const opened = (...judged: Judged[]): string[] =>
+    new Follower([], FAMILY).step(0, judged).opened.map((f) => f.series)
+  expect(opened(certain('s/a'), on('s/b', 0), on('s', 0, { scope: 'server' }))).toEqual(['s/a'])
+  expect(opened(certain('s/a'), leaning('s/b'))).toEqual([])
+  expect(opened(certain('s/a'), certain('s/b'), certain('s', { scope: 'server' }))).toEqual(['s'])
+  // Of a server alone it may be one tool that is not yet sure.
+  const calls = [
+    certain('s', { scope: 'server', kind: 'volume' }),
+    { ...on('s/a', 0), kind: 'volume' as const },
+  ]
+  expect(opened(...calls)).toEqual([])
+})
+
+test('silence began with its first empty bucket', () => {
+  const silent = on('s/t', -1, { kind: 'silence' })
+  const judged = { ...silent, verdict: { ...silent.verdict, isSilent: true, isCertain: true, minutes: 10 } }
+  expect(new Follower([], FAMILY).step(900, [judged]).opened[0]).toMatchObject({ started: 600, last: 900 })
 })
 
 test('it begins with the first bucket that stood out and ends after three calm ones', () => {

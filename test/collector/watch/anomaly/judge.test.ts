@@ -3,9 +3,11 @@ import { rank } from '../../../../collector/watch/anomaly/differs.ts'
 import { loopAt } from '../../../../collector/watch/anomaly/event-detectors.ts'
 import { offHours } from '../../../../collector/watch/anomaly/habits.ts'
 import { isIgnored } from '../../../../collector/watch/anomaly/ignore.ts'
-import { judge, type Point, type Series, surprise } from '../../../../collector/watch/anomaly/judge.ts'
-import { BUCKET_S, type Metric, SLOTS } from '../../../../collector/watch/anomaly/metrics.ts'
+import { judge } from '../../../../collector/watch/anomaly/judge.ts'
+import { BUCKET_S, type Metric, SLOTS, slotOf } from '../../../../collector/watch/anomaly/metrics.ts'
 import { seriesSummary } from '../../../../collector/watch/anomaly/summary.ts'
+import { surprise } from '../../../../collector/watch/anomaly/usual.ts'
+import type { Point, Series } from '../../../../collector/watch/anomaly/window.ts'
 
 const LIMITS = { sensitivity: 'medium', min_calls: 20 } as const
 const T = 1_767_571_200 + 20 * BUCKET_S
@@ -54,6 +56,55 @@ describe('a series against its week', () => {
     expect(silent.expected).toBeCloseTo(60, 3)
     expect(judge(series('vol', three({ n: 0 }), weekly(2 * Math.sqrt(1.375), 1)), T, LIMITS)).toBeNull()
     expect(judge(series('vol', three({ n: 80 }), busy), T, LIMITS)!.direction).toBe(1)
+  })
+
+  test('one bucket is enough for a plain change, and is no reason for a small one', () => {
+    const busy = weekly(2 * Math.sqrt(180.375), 1)
+    const then = (n: number): Partial<Point>[] => [{ n: 60 }, { n: 60 }, { n }]
+    expect(judge(series('vol', then(180), busy), T, LIMITS)).toMatchObject({ direction: 1, isCertain: true })
+    expect(judge(series('vol', then(95), busy), T, LIMITS)!.direction).toBe(0)
+    // At the edge of a day's work both sides of it are usual.
+    const edge = weekly(2 * Math.sqrt(180.375), 1)!
+    const at = slotOf(T)
+    const calls = (slot: number): number => (slot < at ? 180 : slot === at ? 300 : 540)
+    const centers = edge.centers.map((_, slot) => 2 * Math.sqrt(calls(slot) + 0.375))
+    expect(judge(series('vol', then(180), { ...edge, centers }), T, LIMITS)!.direction).toBe(0)
+    const price = (x: number): Partial<Point> => ({ n: 40, x })
+    const dear = judge(series('cost', [price(10), price(10), price(11)], weekly(10, 0.02, 120)), T, LIMITS)!
+    expect(dear).toMatchObject({ direction: 1, isCertain: true })
+  })
+
+  test('a quiet series is judged by its last hour, while the last 15 minutes lean the same way', () => {
+    const hour = (early: Partial<Point>, late: Partial<Point>): Partial<Point>[] =>
+      Array.from({ length: 12 }, (_, i) => (i < 9 ? early : late))
+    const slow = { n: 2, x: Math.log(300_000) }
+    const usual = { n: 2, x: Math.log(100_000) }
+    const baseline = weekly(Math.log(100_000), 0.1, 6)
+    const all = judge(series('mid', hour(slow, slow), baseline), T, LIMITS)!
+    expect(all).toMatchObject({ direction: 1, n: 24, minutes: 60 })
+    expect(all.value).toBeCloseTo(300_000, 0)
+    expect(judge(series('mid', hour(slow, usual), baseline), T, LIMITS)!.direction).toBe(0)
+    // Calls as of 15 minutes: 48 in the hour, where 12 are usual.
+    const calls = judge(series('vol', hour({ n: 4 }, { n: 4 }), weekly(2 * Math.sqrt(3.375), 1)), T, LIMITS)!
+    expect(calls).toMatchObject({ direction: 1, minutes: 60, n: 48 })
+    expect(calls.value).toBeCloseTo(12, 6)
+    expect(calls.expected).toBeCloseTo(3, 6)
+    // Not over a time in which nothing could be told.
+    const bounded = { ...LIMITS, reach: 6 }
+    expect(
+      judge(series('vol', hour({ n: 4 }, { n: 4 }), weekly(2 * Math.sqrt(3.375), 1)), T, bounded)?.direction,
+    ).not.toBe(1)
+  })
+
+  test('volume is held against the level of the hours before, but an outage never becomes usual', () => {
+    const center = 2 * Math.sqrt(300.375)
+    const hours = (before: number, now: number): Partial<Point>[] =>
+      Array.from({ length: 80 }, (_, i) => ({ n: i < 68 ? before : now }))
+    expect(judge(series('vol', hours(120, 120), weekly(center, 1)), T, LIMITS)!.expected).toBeGreaterThan(350)
+    expect(judge(series('vol', hours(100, 120), weekly(center, 1)), T, LIMITS)!.expected).toBeCloseTo(300, 3)
+    const gone = judge(series('vol', hours(0, 0), weekly(center, 1)), T, LIMITS)!
+    expect(gone).toMatchObject({ direction: -1, isSilent: true })
+    expect(gone.expected).toBeGreaterThan(220)
   })
 
   test('a slot of the week that was never seen is not judged', () => {
@@ -162,6 +213,7 @@ test('the sentence says value, band, since when and what differs', () => {
     scope: 'tool',
     series: 'bank/get_balance',
     metric: 'p95',
+    minutes: 15,
     started: at,
     ended: 0,
     value: 412_000,
@@ -175,4 +227,6 @@ test('the sentence says value, band, since when and what differs', () => {
   expect(seriesSummary({ ...words, differs: [...words.differs] }, at + 600)).toBe(
     'bank/get_balance: p95 412 ms, usual 80 ms-130 ms, since 10:15; 93 % of it from caller rm-agent',
   )
+  const hour = seriesSummary({ ...words, minutes: 60, differs: [] }, at + 600)
+  expect(hour).toBe('bank/get_balance: p95 412 ms by the last 60 minutes, usual 80 ms-130 ms, since 10:15')
 })

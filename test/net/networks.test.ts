@@ -2,9 +2,9 @@
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
-import { IssuerKeys, metadataUrls } from '../../../proxy/identity/issuer-keys.ts'
-import { type Lookup, makeFetchJson } from '../../../proxy/identity/metadata-fetch.ts'
-import { mayReach } from '../../../proxy/identity/networks.ts'
+import { type Lookup, makeFetchJson } from '../../net/issuer-fetch.ts'
+import { mayReach } from '../../net/networks.ts'
+import { IssuerKeys, metadataUrls } from '../../proxy/identity/issuer-keys.ts'
 
 const PUBLIC = { loopback: false, private: false }
 const INSIDE = { loopback: false, private: true }
@@ -63,6 +63,7 @@ describe('addresses', () => {
     '169.254.169.254',
     '::ffff:169.254.169.254',
     '::ffff:a9fe:a9fe',
+    '::ffff:0:169.254.169.254',
     '64:ff9b::a9fe:a9fe',
     '2002:a9fe:a9fe::1',
     'fe80::1',

@@ -7,8 +7,8 @@ import type { Server as HttpServer } from 'node:http'
 import { createServer, type Server as HttpsServer, type ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
-import type { ListenerTls } from '../../config/tls.ts'
-import type { Log } from '../../event/log.ts'
+import type { ListenerTls } from '../config/tls.ts'
+import type { Log } from '../event/log.ts'
 
 export type WebServer = HttpServer | HttpsServer
 
@@ -17,12 +17,14 @@ const LOOK_MS = 1_000
 const HANDSHAKE_MS = 10_000
 /** Calls under way when the trust changes may take this long to end. */
 const TRUST_GRACE_MS = 5_000
+/** The setting that errors name, unless it is another. */
+const LISTEN = 'listen[].tls'
 const FILES = ['cert', 'key', 'client_ca', 'client_crl'] as const
 
 type Files = Readonly<Partial<Record<(typeof FILES)[number], Buffer>>>
 
 /** Reads the files of a listener. Throws with the setting and the reason. */
-export function readTls(tls: ListenerTls): { files: Files; context: SecureContextOptions } {
+export function readTls(tls: ListenerTls, setting = LISTEN): { files: Files; context: SecureContextOptions } {
   const files: Partial<Record<(typeof FILES)[number], Buffer>> = {}
   for (const name of FILES) {
     const path = tls[name]
@@ -30,9 +32,7 @@ export function readTls(tls: ListenerTls): { files: Files; context: SecureContex
     try {
       files[name] = readFileSync(path)
     } catch (error) {
-      throw new Error(
-        `listen[].tls.${name}: ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`,
-      )
+      throw new Error(`${setting}.${name}: ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`)
     }
   }
   const { cert, key, client_ca, client_crl } = files
@@ -48,7 +48,7 @@ export function readTls(tls: ListenerTls): { files: Files; context: SecureContex
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     // The message of the library names its own source lines; the code says it.
-    throw new Error(`listen[].tls: ${tls.cert} and its key cannot be used (${code ?? message})`)
+    throw new Error(`${setting}: ${tls.cert} and its key cannot be used (${code ?? message})`)
   }
   return { files, context }
 }
@@ -56,6 +56,7 @@ export function readTls(tls: ListenerTls): { files: Files; context: SecureContex
 export class TlsListener {
   readonly server: HttpsServer
   readonly #log: Log
+  readonly #setting: string
   readonly #sockets = new Set<Socket>()
   readonly #look: NodeJS.Timeout
   #tls: ListenerTls
@@ -64,8 +65,9 @@ export class TlsListener {
   #refused = ''
 
   /** Throws when the files cannot be used. */
-  constructor(tls: ListenerTls, options: ServerOptions, log: Log) {
-    const { files, context } = readTls(tls)
+  constructor(tls: ListenerTls, options: ServerOptions, log: Log, setting = LISTEN) {
+    const { files, context } = readTls(tls, setting)
+    this.#setting = setting
     this.#tls = tls
     this.#files = files
     this.#stamp = stampOf(tls)
@@ -89,7 +91,7 @@ export class TlsListener {
   /** Takes over other files. Throws, and changes nothing, when they cannot be used. */
   adopt(tls: ListenerTls): void {
     const stamp = stampOf(tls)
-    const { files, context } = readTls(tls)
+    const { files, context } = readTls(tls, this.#setting)
     const isSame = (name: (typeof FILES)[number]): boolean =>
       (files[name] ?? Buffer.alloc(0)).equals(this.#files[name] ?? Buffer.alloc(0))
     const isSameTrust = isSame('client_ca') && isSame('client_crl')
