@@ -44,7 +44,10 @@ SELECT TraceId, SpanId, ParentSpanId, ServiceName, SpanName, Timestamp, Duration
   },
   {
     name: 'busiest callers, 30 days',
-    sql: 'SELECT caller, sum(r.calls) AS n, uniqCombinedMerge(12)(r.tools) AS different FROM caller_1d AS r WHERE d > today() - 30 GROUP BY caller ORDER BY n DESC LIMIT 100',
+    // The tools of the hundred only: merging every caller's takes five times as long.
+    sql: `WITH busiest AS (SELECT caller, sum(calls) AS n FROM caller_1d WHERE d > today() - 30 GROUP BY caller ORDER BY n DESC LIMIT 100)
+SELECT b.caller, b.n, t.different FROM busiest AS b LEFT JOIN (SELECT caller, uniqExact(server, tool) AS different FROM caller_tools
+  WHERE last_seen > today() - 30 AND caller IN (SELECT caller FROM busiest) GROUP BY caller) AS t ON t.caller = b.caller ORDER BY b.n DESC`,
   },
   {
     name: 'sessions, 24 h',
