@@ -143,6 +143,9 @@ async function run({ quick, seed, data, say }: RunOptions): Promise<Findings> {
   const [one] = await weir.sql<{ trace_id: string; session_id: string; n: number }>(
     'SELECT argMax(trace_id, ts) AS trace_id, argMax(session_id, ts) AS session_id, toUInt32(count()) AS n FROM weir.calls WHERE ts < now64(6) - toIntervalHour(30)',
   )
+  const [newest] = await weir.sql<{ minutes: number }>(
+    "SELECT toUInt32(dateDiff('minute', max(ts), now64(6))) AS minutes FROM weir.calls",
+  )
   const gates: Gate[] = []
   const rows: (string | number)[][] = []
   const figures = []
@@ -189,6 +192,7 @@ async function run({ quick, seed, data, say }: RunOptions): Promise<Findings> {
     gates,
     notes: [
       'Answers come from rollups beyond a day, so rows read grow with tools, callers and days and not with calls: at 100 million calls the same questions read about the same rows. Raw questions of a day or less read ten times as many.',
+      `The newest call was ${newest!.minutes} minutes old: questions about less than that found nothing to read.`,
     ],
   }
 }
