@@ -12,9 +12,10 @@ import { parseConfig } from '../config/load.ts'
 import { Bank, isRefusal, type Need } from '../limits/bank.ts'
 import type { Now } from '../limits/bucket.ts'
 import { TAKE } from '../supervisor/limits/scripts.ts'
-import { firstMatch, start, stopAll } from './support/children.ts'
+import { stopAll } from './support/children.ts'
 import { commitOf, loadNow, machineOf, ROOT } from './support/machine.ts'
 import { cpuUs } from './support/proc.ts'
+import { startRedis } from './support/redis.ts'
 import { spreadOf } from './support/spread.ts'
 
 const ROUNDS = 15
@@ -142,20 +143,9 @@ async function together(): Promise<void> {
 }
 
 async function redis(): Promise<void> {
-  const port = 20_000 + Math.floor(Math.random() * 8_000)
-  const server = start('redis-server', [
-    '--port',
-    String(port),
-    '--bind',
-    '127.0.0.1',
-    '--save',
-    '',
-    '--appendonly',
-    'no',
-  ])
-  await firstMatch(server, /Ready to accept/, 20_000)
+  const server = await startRedis()
   const client = new Redis({
-    port,
+    port: server.port,
     enableAutoPipelining: true,
     scripts: { weirTake: { lua: TAKE } },
   }) as Redis & {
@@ -186,11 +176,11 @@ async function redis(): Promise<void> {
   )
   for (let round = -2; round < ROUNDS; round++)
     for (const { name, call } of round % 2 ? variants : variants.toReversed()) {
-      const [asked, in_redis, in_node] = [await commands(), cpuUs([server.pid]), process.cpuUsage()]
+      const [asked, in_redis, in_node] = [await commands(), cpuUs([server.pid()]), process.cpuUsage()]
       for (let i = 0; i < REDIS_CALLS; i += AT_ONCE)
         await Promise.all(Array.from({ length: AT_ONCE }, (_, k) => call(i + k)))
       const { user, system } = process.cpuUsage(in_node)
-      const spent = cpuUs([server.pid]) - in_redis
+      const spent = cpuUs([server.pid()]) - in_redis
       if (round < 0) continue
       const one = found.get(name)!
       one.node.push((user + system) / REDIS_CALLS)

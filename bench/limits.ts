@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { firstMatch, type Started, scratch, sleep, start, stopAll } from './support/children.ts'
 import { commitOf, loadNow, machineOf, ROOT } from './support/machine.ts'
 import { cpuUs, descendants } from './support/proc.ts'
+import { type Redis, startRedis } from './support/redis.ts'
 
 const BODY = (id: number): string =>
   JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'echo', arguments: {} } })
@@ -65,42 +66,6 @@ ${more}`,
       return { ...started, url: `${at}/servers/tool/mcp` }
     }),
   )
-}
-
-type Redis = {
-  port: number
-  start(): Promise<void>
-  kill(): void
-  freeze(): void
-  thaw(): void
-  pid(): number
-}
-
-async function startRedis(): Promise<Redis> {
-  const port = 20_000 + Math.floor(Math.random() * 8_000)
-  let now: Started
-  const redis: Redis = {
-    port,
-    async start() {
-      now = start('redis-server', [
-        '--port',
-        String(port),
-        '--bind',
-        '127.0.0.1',
-        '--save',
-        '',
-        '--appendonly',
-        'no',
-      ])
-      await firstMatch(now, /Ready to accept/, 20_000)
-    },
-    kill: () => void now.child.kill('SIGKILL'),
-    freeze: () => void now.child.kill('SIGSTOP'),
-    thaw: () => void now.child.kill('SIGCONT'),
-    pid: () => now.pid,
-  }
-  await redis.start()
-  return redis
 }
 
 type Offered = { passed: number; refused: number; unavailable: number; s: number; slowest_ms: number }

@@ -2,6 +2,7 @@
  * Reads claims of verified tokens as the config maps them: names and words. Pure; for the proxy, which reads access tokens, and the
  * collector, which reads those of people who log in to the console. A claim that is not what it should be refuses the token.
  */
+import { sha256Hex } from './key-text.ts'
 import type { Issuer } from './oauth.ts'
 
 const NAME_CHARS_MAX = 100
@@ -70,3 +71,7 @@ export function wordsOf(claims: Claims, names: readonly string[], what: string, 
 
 export const rolesOf = (claims: Claims, { claims: { roles } }: Pick<Issuer, 'claims'>): string[] =>
   wordsOf(claims, roles, 'roles', ROLES_MAX)
+
+/** Who exactly a caller is: the caller, and the subject as a hash, for that may be a person's address. */
+export const principalOf = (caller: string, { issuer }: Pick<Issuer, 'issuer'>, { sub }: Claims): string =>
+  `${caller}#${sha256Hex(`${issuer} ${typeof sub === 'string' ? sub : ''}`).slice(0, 12)}`

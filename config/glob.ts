@@ -15,6 +15,10 @@ export function fits(pattern: readonly string[], text: string): boolean {
   return at <= text.length - last.length
 }
 
+/** Whether a text fits one of the patterns, as a config writes them. */
+export const fitsOne = (patterns: readonly string[], text: string): boolean =>
+  patterns.some((pattern) => fits(pattern.split('*'), text))
+
 /** Whether there is a text that fits both patterns. Quadratic in their lengths: for patterns of a config only. */
 export function overlap(a: string, b: string): boolean {
   const known = new Map<number, boolean>()

@@ -76,7 +76,7 @@ function aimOf(call: Call): { kind: Kind; name: string } {
 }
 
 /** A resource as a call means it. To hear of one is to subscribe to it, on whatever stream. `uri`: as it was written. */
-export function resourceTarget(call: Call, server: string, uri: unknown): Omit<Target, 'annotations'> {
+function resourceTarget(call: Call, server: string, uri: unknown): Omit<Target, 'annotations'> {
   const name = textOf(uri)
   const isCompleting = call.method === 'completion/complete'
   const kind = isCompleting && name.includes('{') ? 'template' : 'resource'

@@ -2,9 +2,8 @@
  * Who an ID token is of, and whether the console is for them. Pure. Invariant: whoever the settings do not name stays outside, and
  * nobody sees more than an API key of that caller would show.
  */
-import { createHash } from 'node:crypto'
-import { type Claims, nameOf, rolesOf } from '../../config/claims.ts'
-import { fits } from '../../config/glob.ts'
+import { type Claims, nameOf, principalOf, rolesOf } from '../../config/claims.ts'
+import { fitsOne } from '../../config/glob.ts'
 import type { ConsoleLogin, Issuer } from '../../config/oauth.ts'
 import type { LoginFailure } from '../../event/login-failure.ts'
 
@@ -47,17 +46,13 @@ export function personOf(claims: Claims, issuer: LoginIssuer): Person | null {
   const names = issuer.console.caller.filter((name) => name !== 'email' || isMailVerified(claims))
   const caller = nameOf(claims, names, 'caller')
   if (caller === '') return null
-  const subject = createHash('sha256').update(`${issuer.issuer} ${claims.sub}`).digest('hex')
   return {
     issuer: issuer.issuer,
     caller,
     roles: rolesOf(claims, issuer),
-    principal: `${caller}#${subject.slice(0, 12)}`,
+    principal: principalOf(caller, issuer, claims),
   }
 }
-
-const fitsOne = (patterns: readonly string[], name: string): boolean =>
-  patterns.some((pattern) => fits(pattern.split('*'), name))
 
 /** Null: they may. */
 export function whyNot(

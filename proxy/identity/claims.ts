@@ -2,9 +2,8 @@
  * What the claims of a verified access token say in words of this installation: caller, team, project, roles, scopes. Pure. What
  * the config says of a caller stands over the token; a claim that is not what it should be refuses the token.
  */
-import { hash } from 'node:crypto'
-import { type Claims, nameOf, rolesOf, TokenRefused, wordsOf } from '../../config/claims.ts'
-import { fits } from '../../config/glob.ts'
+import { type Claims, nameOf, principalOf, rolesOf, TokenRefused, wordsOf } from '../../config/claims.ts'
+import { fitsOne } from '../../config/glob.ts'
 import type { Issuer } from '../../config/oauth.ts'
 import type { Config } from '../../config/schema.ts'
 import { type Identity, NO_ROLES, tagsOf } from './identity.ts'
@@ -24,18 +23,16 @@ export function identityOf(
   const { claims: names } = issuer
   const caller = nameOf(claims, names.caller, 'caller')
   if (caller === '') throw new TokenRefused('The token names no caller')
-  if (!issuer.callers.some((pattern) => fits(pattern.split('*'), caller)))
+  if (!fitsOne(issuer.callers, caller))
     throw new TokenRefused('The authorization server may not name this caller')
   const known = Object.hasOwn(callers, caller) ? callers[caller]! : null
   const team = known?.team || nameOf(claims, names.team, 'team')
   const roles = [...new Set([...(known?.roles ?? []), ...rolesOf(claims, issuer)])]
-  const subject = typeof claims.sub === 'string' ? claims.sub : ''
   return {
     caller,
     team,
     project: known?.project || nameOf(claims, names.project, 'project'),
-    // A subject may be a person's address: it is told apart by its hash.
-    principal: `${caller}#${hash('sha256', `${issuer.issuer} ${subject}`).slice(0, 12)}`,
+    principal: principalOf(caller, issuer, claims),
     auth_method: 'oauth',
     roles: roles.length > 0 ? roles : NO_ROLES,
     scope: null,

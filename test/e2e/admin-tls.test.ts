@@ -1,5 +1,5 @@
 /** The admin API over TLS: who gets as far as showing a token, what plain HTTP gets, and what happens when its files change. */
-import { copyFileSync, renameSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { makeKey } from '../../config/key-text.ts'
 import { readNote } from '../../supervisor/data-folder.ts'
 import { run } from '../cli/support/weir.ts'
-import { Authority, certificateFolder, type Pair, pem } from '../support/certificates.ts'
+import { Authority, certificateFolder, type Pair, pem, putListenerPair } from '../support/certificates.ts'
 import type { Folder } from '../support/folder.ts'
 import { startWeir, Weir } from '../support/installation.ts'
 import { stablePort } from '../support/ports.ts'
@@ -22,16 +22,7 @@ let operator: Pair
 let weir: Weir
 
 const file = (name: string): string => join(folder.path, name)
-/** As a deployment does: whole files take the place of others at once. */
-const put = ({ cert, key }: Pair): void => {
-  for (const [from, to] of [
-    [cert, 'weir.crt'],
-    [key, 'weir.key'],
-  ] as const) {
-    copyFileSync(from, `${file(to)}.new`)
-    renameSync(`${file(to)}.new`, file(to))
-  }
-}
+const put = (pair: Pair): void => putListenerPair(folder, pair)
 const config = (tls: object | null = {}) => ({
   callers: { agent: {} },
   admin: {

@@ -14,7 +14,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import WebSocket from 'ws'
 import { readNote } from '../../supervisor/data-folder.ts'
 import { run } from '../cli/support/weir.ts'
-import { Authority, certificateFolder, type Pair, pem } from '../support/certificates.ts'
+import { Authority, certificateFolder, type Pair, pem, putListenerPair } from '../support/certificates.ts'
 import { ACCEPT, initialize, toolCall } from '../support/client.ts'
 import type { Folder } from '../support/folder.ts'
 import { startUpstream, type UpstreamStub } from '../support/upstream.ts'
@@ -38,16 +38,7 @@ let ports: Record<'none' | 'optional' | 'required', number>
 let issuer: { url: string; sign(claims: object): Promise<string>; end(): void }
 
 const file = (name: string): string => join(folder.path, name)
-const put = ({ cert, key }: Pair): void => {
-  // As a deployment does: whole files take the place of others at once.
-  for (const [from, to] of [
-    [cert, 'weir.crt'],
-    [key, 'weir.key'],
-  ] as const) {
-    copyFileSync(from, `${file(to)}.new`)
-    renameSync(`${file(to)}.new`, file(to))
-  }
-}
+const put = (pair: Pair): void => putListenerPair(folder, pair)
 const tls = (client_auth: string) => ({
   cert: file('weir.crt'),
   key: file('weir.key'),

@@ -1,10 +1,22 @@
 /** Certificates made by openssl in a folder of their own: authorities, servers, clients, revocation lists. */
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Folder, makeFolder } from './folder.ts'
 
 export type Pair = { readonly cert: string; readonly key: string }
+
+/** Lays down the files of a listener as a deployment does: whole files take the place of others at once. */
+export function putListenerPair(folder: Folder, { cert, key }: Pair): void {
+  for (const [from, name] of [
+    [cert, 'weir.crt'],
+    [key, 'weir.key'],
+  ] as const) {
+    const to = join(folder.path, name)
+    copyFileSync(from, `${to}.new`)
+    renameSync(`${to}.new`, to)
+  }
+}
 
 export class Authority implements Pair {
   readonly cert: string
