@@ -67,34 +67,30 @@ describe.skipIf(!CHROMIUM)('the console (needs Chromium)', () => {
     ['health', '/health?range=6h', 'Weir health'],
   ] as const
 
-  test.each(views)(
-    '%s is drawn without an error, in light, dark and on a phone',
-    async (name, path, title) => {
-      const [failed] = await world.reader.rows<{ span_id: string }>(
-        `SELECT span_id FROM calls WHERE trace_id = '${world.trace_id}' AND outcome = 'tool_error'`,
-      )
-      const address = path.replace('SPAN', failed!.span_id)
-      for (const [kind, options] of [
-        ['light', { colorScheme: 'light' }],
-        ['dark', { colorScheme: 'dark' }],
-        ['phone', { colorScheme: 'light', viewport: { width: 390, height: 844 } }],
-      ] as const) {
-        const looking = await at(address, options)
-        const { page } = looking
-        expect(await page.textContent('h1')).toContain(title)
-        expect(await page.title()).toContain('Weir')
-        expect(await looking.axe(), `${name} ${kind}`).toEqual([])
-        expect(looking.wrong, `${name} ${kind}`).toEqual([])
-        // Nothing pushes the page wider than the screen: what is wide scrolls in its own box.
-        expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(
-          0,
-        )
-        if (isDrawing && !UNDRAWN.has(name))
-          await page.screenshot({ path: join(PICTURES, `${name}-${kind}.png`) })
-        await looking.close()
-      }
-    },
-  )
+  const screens = [
+    ['light', { colorScheme: 'light' }],
+    ['dark', { colorScheme: 'dark' }],
+    ['phone', { colorScheme: 'light', viewport: { width: 390, height: 844 } }],
+  ] as const
+  // One test each, and minutes for it: axe looks at the colours of two thousand elements in a full table.
+  test.each(
+    views.flatMap(([name, path, title]) => screens.map((screen) => [name, path, title, ...screen] as const)),
+  )('$0, $3: drawn without an error', { timeout: 180_000 }, async (name, path, title, kind, options) => {
+    const [failed] = await world.reader.rows<{ span_id: string }>(
+      `SELECT span_id FROM calls WHERE trace_id = '${world.trace_id}' AND outcome = 'tool_error'`,
+    )
+    const looking = await at(path.replace('SPAN', failed!.span_id), options)
+    const { page } = looking
+    expect(await page.textContent('h1')).toContain(title)
+    expect(await page.title()).toContain('Weir')
+    expect(await looking.axe()).toEqual([])
+    expect(looking.wrong).toEqual([])
+    // Nothing pushes the page wider than the screen: what is wide scrolls in its own box.
+    expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0)
+    if (isDrawing && !UNDRAWN.has(name))
+      await page.screenshot({ path: join(PICTURES, `${name}-${kind}.png`) })
+    await looking.close()
+  })
 
   test('figures are what the store has', async () => {
     const to = Math.floor(world.now_ms / 1000) * 1000
