@@ -28,6 +28,8 @@ export const VARIATIONS: readonly Variation[] = [
   { name: 'all on', patches: [], yaml: '' },
   { name: 'no event', patches: [NO_EVENT], yaml: '' },
   { name: 'no hashes', patches: [], yaml: 'capture: { arguments: size, results: size }' },
+  { name: 'modern, all on', patches: [], yaml: '', era: 'modern' },
+  { name: 'modern, runs by the pause alone', patches: [], yaml: 'runs: { evidence: [] }', era: 'modern' },
 ]
 
 async function microOf(file: string, quick: boolean): Promise<Micro[]> {

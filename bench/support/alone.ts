@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { scratch, startServer } from './children.ts'
 import { ROOT } from './machine.ts'
 import type { Patch } from './patches.ts'
-import { httpRequest, openSession, proveCall, writeRequests } from './requests.ts'
+import { type Era, httpRequest, openSession, proveCall, writeRequests } from './requests.ts'
 import type { RunOptions } from './scenario.ts'
 import { startStub } from './stub.ts'
 import { alternate, type Measured, type Variant } from './windows.ts'
@@ -14,7 +14,13 @@ const KEY = 'weir_bench'
 const CONNECTIONS = 64
 
 /** `yaml`: appended to the config. `callers`: how many there are besides the one that calls. */
-export type Variation = { name: string; patches: Patch[]; yaml: string; callers?: number }
+export type Variation = {
+  name: string
+  patches: Patch[]
+  yaml: string
+  callers?: number
+  era?: Era
+}
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
@@ -49,27 +55,28 @@ export async function besideDispatch(
     join(ROOT, 'bench/floor-dispatch.ts'),
     `${stub.url}/mcp`,
   ])
-  const add = async (name: string, url: string, pid: number, path: string): Promise<void> => {
-    const sessions = await Promise.all(
-      Array.from({ length: CONNECTIONS }, () => openSession(url + path, KEY)),
-    )
-    const requests = sessions.map((session) =>
-      httpRequest({ url: url + path, key: KEY, tool: 'echo', era: 'legacy', session }),
-    )
+  const add = async (name: string, url: string, pid: number, path: string, era: Era): Promise<void> => {
+    const call = { url: url + path, key: KEY, tool: 'echo', era }
+    const requests =
+      era === 'modern'
+        ? [httpRequest(call)]
+        : (await Promise.all(Array.from({ length: CONNECTIONS }, () => openSession(call.url, KEY)))).map(
+            (session) => httpRequest({ ...call, session }),
+          )
     await proveCall(requests[0]!)
     const file = join(scratch('alone'), 'requests')
     writeRequests(file, requests)
     variants.push({ name, url, pids: [pid], requests: file })
   }
-  await add('dispatch', dispatch.url, dispatch.pid, '/mcp')
+  await add('dispatch', dispatch.url, dispatch.pid, '/mcp', 'legacy')
   for (const variation of variations) {
-    const { name, patches } = variation
+    const { name, patches, era = 'legacy' } = variation
     const folder = scratch('alone')
     const yaml = configOf(variation, `${stub.url}/mcp`, folder)
     const given = join(folder, 'alone.json')
     writeFileSync(given, JSON.stringify({ yaml, folder, patches }))
     const alone = await startServer(process.execPath, [join(ROOT, 'bench/worker-alone.ts'), given])
-    await add(name, alone.url, alone.pid, '/servers/stub/mcp')
+    await add(name, alone.url, alone.pid, '/servers/stub/mcp', era)
   }
   return alternate(variants, { connections: CONNECTIONS, rounds: quick ? 3 : 16, say })
 }

@@ -1,5 +1,6 @@
 /** Who called: by caller, team, project and agent. Beyond a day from the daily rollup, in whole days. */
 import type { Reader } from './client.ts'
+import { addedIn } from './costs-now.ts'
 import { bound, IN_CALLS, type Scope } from './scope.ts'
 
 export type CallerRow = {
@@ -25,9 +26,9 @@ export type CallerRow = {
 
 export const callsSql = `SELECT v.caller AS caller, v.team AS team, v.project AS project, v.agent AS agent, count() AS calls, countIf(v.failed) AS failed,
   countIf(v.fault) AS faults, quantileExact(0.95)(v.duration_us) AS p95_us, sum(v.tokens_in) AS tokens_in, sum(v.tokens_out) AS tokens_out,
-  sum(v.request_bytes) AS request_bytes, sum(v.response_bytes) AS response_bytes, sum(v.cost_nano) AS cost_nano,
-  countIf(v.cost_source = 'unpriced') AS unpriced, uniqExactIf((v.server, v.tool), v.tool != '') AS tools, toString(min(v.ts)) AS first_seen, toString(max(v.ts)) AS last_seen
-FROM v_calls AS v WHERE ${IN_CALLS}
+  sum(v.request_bytes) AS request_bytes, sum(v.response_bytes) AS response_bytes, sum(v.cost_nano + a.delta_nano) AS cost_nano,
+  sum(toInt64(v.cost_source = 'unpriced') + a.unpriced_delta) AS unpriced, uniqExactIf((v.server, v.tool), v.tool != '') AS tools, toString(min(v.ts)) AS first_seen, toString(max(v.ts)) AS last_seen
+FROM v_calls AS v LEFT ANY JOIN (${addedIn(IN_CALLS)}) AS a ON a.event_id = v.event_id WHERE ${IN_CALLS}
 GROUP BY caller, team, project, agent ORDER BY calls DESC, caller LIMIT {limit:UInt32}`
 
 export const daysSql = `SELECT caller, team, project, agent, calls, failed, faults, NULL AS p95_us, tokens_in, tokens_out, request_bytes, response_bytes,

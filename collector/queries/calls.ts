@@ -5,6 +5,7 @@
 import { COLUMN_NAMES, COLUMNS, columnType } from '../schema/columns.ts'
 import { FAILED } from '../schema/figures.ts'
 import type { Reader } from './client.ts'
+import * as costsNow from './costs-now.ts'
 
 export type CallRow = {
   event_id: string
@@ -185,7 +186,8 @@ export async function run(reader: Reader, filter: CallFilter): Promise<{ rows: C
   const last = rows.at(-1)
   const next =
     last && rows.length >= filter.limit && filter.order === 'newest' ? `${last.at_us}_${last.event_id}` : ''
-  return { rows: rows.map(({ at_us: _, ...row }) => row), next }
+  const now = await costsNow.run(reader, rows, (row) => row.at_us)
+  return { rows: now.map(({ at_us: _, ...row }) => row), next }
 }
 
 export const CURSOR = /^\d{1,19}_[0-9a-f-]{36}$/

@@ -3,6 +3,7 @@
  * refused. A call counts once for what decided, and once for each name in its `shadow`.
  */
 import type { Reader } from './client.ts'
+import { addedIn } from './costs-now.ts'
 import { bound, IN_CALLS, type Scope } from './scope.ts'
 
 export type DecisionRow = {
@@ -24,9 +25,9 @@ export type DecisionRow = {
 }
 
 export const sql = `SELECT v.verdict AS verdict, v.rule AS rule, count() AS calls, uniqExact(v.caller) AS callers, uniqExactIf((v.server, v.tool), v.tool != '') AS tools,
-  sum(v.cost_nano) AS cost_nano, countIf(v.cost_source = 'unpriced') AS unpriced, toString(min(v.ts)) AS first_seen, toString(max(v.ts)) AS last_seen,
+  sum(v.cost_nano + a.delta_nano) AS cost_nano, sum(toInt64(v.cost_source = 'unpriced') + a.unpriced_delta) AS unpriced, toString(min(v.ts)) AS first_seen, toString(max(v.ts)) AS last_seen,
   argMax(v.reason, v.ts) AS reason, argMax(v.trace_id, v.ts) AS trace_id, argMax(v.span_id, v.ts) AS span_id
-FROM v_verdicts AS v
+FROM v_verdicts AS v LEFT ANY JOIN (${addedIn(IN_CALLS)}) AS a ON a.event_id = v.event_id
 WHERE ${IN_CALLS}
 GROUP BY verdict, rule ORDER BY verdict = 'allow', calls DESC, rule LIMIT 1000`
 

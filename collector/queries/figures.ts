@@ -17,21 +17,18 @@ export type FigureRow = {
   response_bytes: number
   tokens_in: number
   tokens_out: number
-  cost_nano: number
-  unpriced: number
 }
 
-const SUMS = `sum(v.request_bytes) AS bytes_in, sum(v.response_bytes) AS bytes_out, sum(v.tokens_in) AS sum_in, sum(v.tokens_out) AS sum_out,
-  sum(v.cost_nano) AS nano`
+const SUMS = `sum(v.request_bytes) AS bytes_in, sum(v.response_bytes) AS bytes_out, sum(v.tokens_in) AS sum_in, sum(v.tokens_out) AS sum_out`
 const FROM_CALLS = `count() AS n, countIf(v.failed) AS bad, countIf(v.fault) AS wrong,
   arrayMap(x -> if(isNaN(x), 0, x), quantilesExact(0.5, 0.95, 0.99)(v.duration_us)) AS q, max(v.duration_us) AS longest,
-  arrayMap(x -> if(isNaN(x), 0, x), quantilesExact(0.5, 0.99)(v.overhead_us)) AS o, ${SUMS}, countIf(v.cost_source = 'unpriced') AS unknown`
+  arrayMap(x -> if(isNaN(x), 0, x), quantilesExact(0.5, 0.99)(v.overhead_us)) AS o, ${SUMS}`
 const FROM_STEPS = `sum(v.calls) AS n, sum(v.failed) AS bad, sum(v.faults) AS wrong,
   [${[0.5, 0.95, 0.99].map((q) => quantileSql('sumMap(v.hist)', q)).join(', ')}] AS q, max(v.duration_us_max) AS longest,
-  [${[0.5, 0.99].map((q) => quantileSql('sumMap(v.overhead_hist)', q)).join(', ')}] AS o, ${SUMS}, sum(v.unpriced) AS unknown`
+  [${[0.5, 0.99].map((q) => quantileSql('sumMap(v.overhead_hist)', q)).join(', ')}] AS o, ${SUMS}`
 const NAMED = `n AS calls, bad AS failed, wrong AS faults, q[1] AS p50_us, q[2] AS p95_us, q[3] AS p99_us, longest AS max_us,
   o[1] AS overhead_p50_us, o[2] AS overhead_p99_us, bytes_in AS request_bytes, bytes_out AS response_bytes, sum_in AS tokens_in,
-  sum_out AS tokens_out, nano AS cost_nano, unknown AS unpriced`
+  sum_out AS tokens_out`
 
 export const callsSql = `SELECT ${NAMED} FROM (SELECT ${FROM_CALLS} FROM v_calls AS v WHERE ${IN_CALLS})`
 export const stepsSql = `SELECT ${NAMED} FROM (SELECT ${FROM_STEPS} FROM v_tool_5m AS v WHERE ${IN_STEPS})`

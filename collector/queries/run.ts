@@ -6,6 +6,7 @@ import { analyseRun, type RunAnalysis } from '../runs/analyse.ts'
 import type { ForeignSpan, Step } from '../runs/step.ts'
 import { FAILED } from '../schema/figures.ts'
 import type { Reader } from './client.ts'
+import * as costsNow from './costs-now.ts'
 
 const STEPS_MAX = 2_000
 const FOREIGN_MAX = 5_000
@@ -70,14 +71,15 @@ export async function run(
   const rows = await reader.rows<Row>(sql, { run_id, limit: Math.min(limit, STEPS_MAX), ...range })
   const traces = [...new Set(rows.map((row) => row.trace_id))]
   const failed = rows.filter((row) => row.failed).map((row) => row.event_id)
-  const [foreign, payloads] = await Promise.all([
+  const [now, foreign, payloads] = await Promise.all([
+    costsNow.run(reader, rows, (row) => row.start_us),
     reader.rows<ForeignSpan>(foreignSql, { traces, limit: FOREIGN_MAX, ...range }),
     failed.length === 0
       ? []
       : reader.rows<{ event_id: string; body: string }>(argumentsSql, { events: failed, ...range }),
   ])
   const captured = new Map(payloads.map((p) => [p.event_id, p.body]))
-  const steps = rows.map(
+  const steps = now.map(
     (row): Step => ({ ...row, failed: Boolean(row.failed), arguments: captured.get(row.event_id) ?? null }),
   )
   const analysis = analyseRun(steps, foreign)

@@ -19,7 +19,6 @@ export type StepRow = {
   overhead_p99_us: number
   overhead_us_sum: number
   upstream_us_sum: number
-  cost_nano: number
 } & Record<`${Phase}_sum`, number>
 
 const START = (at: string): string =>
@@ -28,14 +27,14 @@ const OTHERS = ['overhead_us_sum', 'upstream_us_sum', ...PHASES.map((phase) => `
 
 export const callsSql = `SELECT ${START("toDateTime(v.ts, 'UTC')")}, count() AS calls, countIf(v.failed) AS failed, countIf(v.fault) AS faults,
   quantilesExact(0.5, 0.95, 0.99)(v.duration_us) AS q, q[1] AS p50_us, q[2] AS p95_us, q[3] AS p99_us,
-  quantilesExact(0.5, 0.99)(v.overhead_us) AS o, o[1] AS overhead_p50_us, o[2] AS overhead_p99_us, sum(v.cost_nano) AS cost_nano,
+  quantilesExact(0.5, 0.99)(v.overhead_us) AS o, o[1] AS overhead_p50_us, o[2] AS overhead_p99_us,
   ${OTHERS.map((name) => `sum(v.${name.replace(/_sum$/, '')}) AS ${name}`).join(', ')}
 FROM v_calls AS v WHERE ${IN_CALLS} GROUP BY t_ms ORDER BY t_ms`
 
 export const stepsSql = `SELECT t_ms, n AS calls, bad AS failed, wrong AS faults, ${[0.5, 0.95, 0.99].map((q) => `${quantileSql('h', q)} AS p${q * 100}_us`).join(', ')},
-  ${[0.5, 0.99].map((q) => `${quantileSql('oh', q)} AS overhead_p${q * 100}_us`).join(', ')}, nano AS cost_nano, ${OTHERS.map((name) => `all_${name} AS ${name}`).join(', ')}
+  ${[0.5, 0.99].map((q) => `${quantileSql('oh', q)} AS overhead_p${q * 100}_us`).join(', ')}, ${OTHERS.map((name) => `all_${name} AS ${name}`).join(', ')}
 FROM (
-  SELECT ${START('v.t')}, sum(v.calls) AS n, sum(v.failed) AS bad, sum(v.faults) AS wrong, sumMap(v.hist) AS h, sumMap(v.overhead_hist) AS oh, sum(v.cost_nano) AS nano,
+  SELECT ${START('v.t')}, sum(v.calls) AS n, sum(v.failed) AS bad, sum(v.faults) AS wrong, sumMap(v.hist) AS h, sumMap(v.overhead_hist) AS oh,
     ${OTHERS.map((name) => `sum(v.${name}) AS all_${name}`).join(', ')}
   FROM v_tool_5m AS v WHERE ${IN_STEPS} GROUP BY t_ms
 ) ORDER BY t_ms`

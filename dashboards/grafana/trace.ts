@@ -48,9 +48,11 @@ export const trace: Board = {
           w: 24,
           h: 7,
           sql: `
-            SELECT ts, name, outcome, error_message, duration_us / 1e6 AS duration, upstream_us / 1e6 AS upstream, overhead_us / 1e6 AS overhead,
-              request_bytes, response_bytes, tokens_in, tokens_out, ${usd('cost_nano')} AS cost, cost_source, caller, agent, run_id, event_id, trace_id
-            FROM v_calls WHERE \${trace_id:singlequote} != '' AND trace_id = \${trace_id:singlequote} ORDER BY ts LIMIT 1000`,
+            SELECT v.ts AS ts, name, outcome, error_message, duration_us / 1e6 AS duration, upstream_us / 1e6 AS upstream, overhead_us / 1e6 AS overhead,
+              request_bytes, response_bytes, tokens_in, tokens_out, ${usd('k.cost_nano')} AS cost, if(k.cost_source = '', 'none', k.cost_source) AS cost_source,
+              caller, agent, run_id, v.event_id AS event_id, v.trace_id AS trace_id
+            FROM v_calls AS v LEFT ANY JOIN (SELECT event_id, cost_nano, cost_source FROM v_call_costs WHERE trace_id = \${trace_id:singlequote}) AS k ON k.event_id = v.event_id
+            WHERE \${trace_id:singlequote} != '' AND v.trace_id = \${trace_id:singlequote} ORDER BY ts LIMIT 1000`,
           columns: {
             duration: { unit: 's' },
             upstream: { unit: 's' },
@@ -104,8 +106,13 @@ export const trace: Board = {
           none: 'no run chosen',
           w: 24,
           sql: `
-            SELECT ts, name, outcome, duration_us / 1e6 AS duration, tokens_out, ${usd('cost_nano')} AS cost, error_message, trace_id, ${linkColumns('ts')}
-            FROM v_calls WHERE \${run_id:singlequote} != '' AND run_id = \${run_id:singlequote} AND $__timeFilter_ms(ts) ORDER BY ts LIMIT 1000`,
+            WITH steps AS (
+              SELECT * FROM v_calls WHERE \${run_id:singlequote} != '' AND run_id = \${run_id:singlequote} AND $__timeFilter_ms(ts) ORDER BY ts LIMIT 1000
+            )
+            SELECT v.ts AS ts, name, outcome, duration_us / 1e6 AS duration, tokens_out, ${usd('k.cost_nano')} AS cost, error_message, v.trace_id AS trace_id, ${linkColumns('v.ts')}
+            FROM steps AS v LEFT ANY JOIN (
+              SELECT event_id, cost_nano FROM v_call_costs WHERE $__timeFilter_ms(ts) AND event_id IN (SELECT event_id FROM steps)
+            ) AS k ON k.event_id = v.event_id ORDER BY ts`,
           columns: { duration: { unit: 's' }, cost: { unit: 'currencyUSD' }, trace_id: { link: TRACE_LINK } },
         }),
         series({

@@ -2,6 +2,7 @@
  * What of a call tells which run it belongs to, and what the answer is worth. The one place that knows both calls and
  * inferred runs. Only read for calls that bring neither label, session nor trace.
  */
+import type { Socket } from 'node:net'
 import type { Config } from '../../config/schema.ts'
 import type { Call } from '../call.ts'
 import { handlesOf } from './handles.ts'
@@ -57,15 +58,23 @@ function sequenceOf(call: Call): Clue['sequence'] {
   return match ? { prefix: match[1]!, n: Number(match[2]) } : null
 }
 
+/** Made once: a weak reference for every call would cost more than the rest of its clues. */
+const connections = new WeakMap<Socket, Connection>()
+
 /** Null for what came through a worker's own socket: batches, WebSocket, HTTP+SSE. */
 function connectionOf(call: Call): Connection | null {
   const { socket } = call.req
-  if (socket?.remotePort === undefined || call.isHop) return null
+  if (!socket || call.isHop) return null
+  const known = connections.get(socket)
+  if (known) return known
+  if (socket.remotePort === undefined) return null
   const held = new WeakRef(socket)
-  return {
+  const connection = {
     name: `${call.peer_address}:${socket.remotePort}`,
     isOpen: () => held.deref()?.destroyed === false,
   }
+  connections.set(socket, connection)
+  return connection
 }
 
 /** The calls after an `initialize` do not name the client again. */

@@ -5,8 +5,9 @@
  * Knows no HTTP and no event. Everything is bounded; what workers tell each other are names, counters and hashes, never texts.
  */
 import { newTraceId } from './random.ts'
-import { doubtBetween, type Judged, judge, type Option } from './run-choice.ts'
+import { CONNECTION_MAX, doubtBetween, type Judged, judge, type Option, trustIn } from './run-choice.ts'
 import {
+  add,
   type Clue,
   close,
   connect,
@@ -14,6 +15,8 @@ import {
   forget,
   type Group,
   give,
+  move,
+  newGroup,
   ownerOf,
   type Placed,
   type Run,
@@ -64,7 +67,6 @@ export type RunNews = {
 }
 
 const GROUPS_MAX = 10_000
-const THREADS_MAX = 128
 const HANDLES_MAX = 50_000
 /** A share below this is a guess among several. */
 const GUESS = 0.75
@@ -72,6 +74,8 @@ const GUESS = 0.75
 const SURE = 0.99
 /** More doubt than this is weighed against the rest. */
 const DOUBT_MAX = 0.1
+/** So much a connection has to say (run-choice.ts) to be beyond doubt: four in five of the most. */
+const CONNECTION_SURE = 0.8 * CONNECTION_MAX
 /** Two threads are taken for exchanged on another worker's word only when that was ever in doubt. */
 const DOUBT_MIN = 0.02
 /** Counts for this many conflicts: somebody starts on the connection of somebody else. */
@@ -86,8 +90,9 @@ const percentOf = (likelihood: number): number =>
 
 export class InferredRuns {
   readonly #groups = new Map<string, Group>()
-  /** Handle → the call whose result held it, null when those of several runs did. */
-  readonly #handles = new Map<number, Placed | null>()
+  /** Handle → the call whose result held it, null when those of several runs did. The older half goes when the newer is full. */
+  #handles = new Map<number, Placed | null>()
+  #olderHandles = new Map<number, Placed | null>()
   /** Told of every call, so that other workers can learn; null where there are none. */
   onNews: ((news: RunNews) => void) | null = null
 
@@ -176,15 +181,17 @@ export class InferredRuns {
     if (sequence === null || clue.isIntroduction) return null
     const { threads } = group
     const held = connection === null ? null : ownerOf(group, connection.name)
-    const isSure = held !== null && held.doubt < DOUBT_MAX && group.conflicts === 0
+    const isSure = held !== null && held.doubt < DOUBT_MAX && trustIn(group) >= CONNECTION_SURE
     const run = isSure ? held.run : threads[0]!.run
     if (!isSure && !threads.every((t) => t.run === run)) return null
     const thread = threads.find(
       (t) => t.run === run && t.endpoint === endpoint && t.prefix === sequence.prefix,
     )
-    if (thread?.fit(sequence.n) !== 2 || thread.trust < 1 - DOUBT_MAX) return null
+    const fit = thread?.fit(sequence.n) ?? 0
+    // Calls at once overtake each other: then it takes the connection to be sure.
+    if (fit === 0 || (fit === 1 && !isSure) || thread!.trust < 1 - DOUBT_MAX) return null
     const evidence = held?.run === run ? 'sequence+connection' : 'sequence'
-    return this.#place(group, clue, thread, evidence, SURE, now_us)
+    return this.#place(group, clue, thread!, evidence, SURE, now_us)
   }
 
   #settle(group: Group, clue: Clue, judged: Judged, now_us: number): Inferred {
@@ -214,7 +221,7 @@ export class InferredRuns {
     const run = best.run!
     if (best.way === 'repair') return give(group, run, best.thread!, 1 - share)
     if (best.way === 'evicts') {
-      best.thread!.moveTo(best.evicted!, 1 - share)
+      move(group, best.thread!, best.evicted!, 1 - share)
       return this.#begin(group, run, clue, share, now_us)
     }
     if (best.thread !== null) return best.thread
@@ -268,10 +275,10 @@ export class InferredRuns {
 
   /** The call whose result held what the arguments use; null when there is none, or several runs did. */
   #voted(group: Group, clue: Clue): Placed | null {
-    if (this.#handles.size === 0) return null
+    if (this.#handles.size === 0 && this.#olderHandles.size === 0) return null
     let voted: Placed | null = null
     for (const handle of clue.handles()) {
-      const held = this.#handles.get(handle)
+      const held = this.#heldBy(handle)
       if (!held || !group.threads.includes(held.thread)) continue
       if (voted !== null && held.thread.run !== voted.thread.run) return null
       if (voted === null || held.n > voted.n) voted = held
@@ -279,12 +286,20 @@ export class InferredRuns {
     return voted
   }
 
+  #heldBy(handle: number): Placed | null | undefined {
+    const newer = this.#handles.get(handle)
+    return newer === undefined ? this.#olderHandles.get(handle) : newer
+  }
+
   #hold(placed: Placed, handles: readonly number[]): void {
     for (const handle of handles) {
-      const known = this.#handles.get(handle)
+      const known = this.#heldBy(handle)
       if (known === null || known?.thread.run === placed.thread.run) continue
-      if (known === undefined && this.#handles.size >= HANDLES_MAX)
-        this.#handles.delete(this.#handles.keys().next().value!)
+      // Two maps in turn: one from which the first goes for each that comes has to look for it.
+      if (this.#handles.size >= HANDLES_MAX / 2) {
+        this.#olderHandles = this.#handles
+        this.#handles = new Map()
+      }
       this.#handles.set(handle, known === undefined ? placed : null)
     }
   }
@@ -300,18 +315,14 @@ export class InferredRuns {
       return known
     }
     if (this.#groups.size >= GROUPS_MAX) this.#groups.delete(this.#groups.keys().next().value!)
-    const group: Group = { threads: [], agreements: 0, conflicts: 0 }
+    const group = newGroup()
     this.#groups.set(name, group)
     return group
   }
 
   #begin(group: Group, run: Run, clue: Clue, share: number, now_us: number): Thread {
-    if (group.threads.length >= THREADS_MAX) {
-      const oldest = group.threads.reduce((a, b) => (b.run.last_us < a.run.last_us ? b : a))
-      group.threads.splice(group.threads.indexOf(oldest), 1)
-    }
     const thread = new Thread(run, clue, share, now_us)
-    group.threads.push(thread)
+    add(group, thread)
     return thread
   }
 

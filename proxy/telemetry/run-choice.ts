@@ -2,7 +2,7 @@
  * Which run a call is likely of: every possibility gets a weight (roughly the logarithm of its odds) from what the clues say,
  * and how far the best one is ahead tells how sure it is. Changes nothing. What the weights go by: docs/decisions/006.
  */
-import { type Clue, type Group, ownerOf, type Placed, type Run, type Thread } from './run-threads.ts'
+import { type Clue, type Group, ownerOf, type Placed, type Run, runsOf, type Thread } from './run-threads.ts'
 
 /**
  * next: bears the next number of `thread`, or one near it. joins: another client object of the run, or one whose ids say nothing.
@@ -46,7 +46,7 @@ const VOTE_AGAINST = -3
 /** What a connection says before its client name has shown how it uses them: as after so many. */
 const AGREED_AT_FIRST = 10
 const CONFLICTED_AT_FIRST = 0.5
-const CONNECTION_MAX = 4
+export const CONNECTION_MAX = 4
 /** A connection that says less than this is not believed against the numbers. */
 const WITNESS_MIN = 1.5
 /** A new connection is opened by whoever has none that is free. */
@@ -85,7 +85,7 @@ const isOpenIn = (own: readonly Thread[]): boolean => own.some((t) => t.open > 0
 const odds = (doubt: number): number => Math.log(doubt / (1 - doubt))
 
 /** What it says that a connection was a run's: much, until several agents are seen on one. */
-function trustIn({ agreements, conflicts }: Group): number {
+export function trustIn({ agreements, conflicts }: Group): number {
   const trust = Math.log((agreements + AGREED_AT_FIRST) / (conflicts + CONFLICTED_AT_FIRST))
   return Math.min(CONNECTION_MAX, Math.max(0, trust))
 }
@@ -100,7 +100,7 @@ class Choice {
   readonly #clue: Clue
   readonly #now_us: number
   readonly #voted: Placed | null
-  readonly #runs = new Map<Run, Thread[]>()
+  readonly #runs: ReadonlyMap<Run, readonly Thread[]>
   readonly #options: Option[] = []
   readonly #trust: number
   readonly #connectionScale: number
@@ -121,11 +121,7 @@ class Choice {
     const usual = trustIn(group)
     this.#trust = held && held.doubt > 0 ? Math.min(usual, Math.max(0, -odds(held.doubt))) : usual
     this.#connectionScale = usual / CONNECTION_MAX
-    for (const thread of group.threads) {
-      const own = this.#runs.get(thread.run)
-      if (own) own.push(thread)
-      else this.#runs.set(thread.run, [thread])
-    }
+    this.#runs = runsOf(group)
   }
 
   judge(): Judged {
@@ -199,10 +195,11 @@ class Choice {
   }
 
   #hasIdleConnection(own: readonly Thread[]): boolean {
-    return own.some((t) => {
+    for (const t of own) {
       const last = t.connections[0]
-      return last !== undefined && (last.isOpen?.() ?? this.#now_us - t.run.last_us < KEPT_US)
-    })
+      if (last !== undefined && (last.isOpen?.() ?? this.#now_us - t.run.last_us < KEPT_US)) return true
+    }
+    return false
   }
 
   #number(thread: Thread, fit: 1 | 2): number {

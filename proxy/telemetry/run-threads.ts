@@ -5,7 +5,9 @@
 
 const AHEAD_MAX = 8
 const SEEN_MAX = 31
-const CONNECTIONS_MAX = 8
+const THREADS_MAX = 128
+/** As many calls as an agent has under way at once. */
+const CONNECTIONS_MAX = 64
 /** Calls a thread remembers, to give back what turns out to be another's. */
 const PLACED_MAX = 32
 /** Agreements and conflicts are halved at so many, so that habits may change. */
@@ -113,21 +115,26 @@ export class Thread {
     } else if (ahead >= -SEEN_MAX) this.seen |= 1 << (-ahead - 1)
   }
 
-  /** It was taken for another run's. `doubt`: how likely that is wrong again. */
-  moveTo(run: Run, doubt: number): void {
-    this.run = run
-    this.joinDoubt = doubt
-    for (const held of this.connections) held.doubt = Math.min(held.doubt, doubt)
+  /** Asked of every thread of a name for every call: a loop, and no closure. */
+  holds(connection: string): Held | undefined {
+    for (let i = 0; i < this.connections.length; i++)
+      if (this.connections[i]!.name === connection) return this.connections[i]
+    return undefined
   }
 
-  hold({ name, isOpen }: Connection, n: number, doubt: number): void {
-    const known = this.connections.find((c) => c.name === name)
+  /** Last used first. Returns the name of the connection that has to go for it. */
+  hold({ name, isOpen }: Connection, n: number, doubt: number): string | undefined {
+    const { connections } = this
+    const known = this.holds(name)
     if (known && doubt < known.doubt) known.doubt = doubt
-    if (known && this.connections[0] === known) return
-    this.connections = [
-      known ?? { name, isOpen, n, doubt },
-      ...this.connections.filter((c) => c !== known),
-    ].slice(0, CONNECTIONS_MAX)
+    if (known && connections[0] === known) return undefined
+    if (known) connections.splice(connections.indexOf(known), 1)
+    connections.unshift(known ?? { name, isOpen, n, doubt })
+    return connections.length > CONNECTIONS_MAX ? connections.pop()!.name : undefined
+  }
+
+  release(connection: string): void {
+    if (this.holds(connection)) this.connections = this.connections.filter((c) => c.name !== connection)
   }
 
   remember(placed: Placed): void {
@@ -148,7 +155,7 @@ export class Thread {
 }
 
 /** Two threads that count alike were taken for each other from number `from` on: each gets what was the other's since. */
-export function exchange(a: Thread, b: Thread, from: number): void {
+export function exchange(group: Group, a: Thread, b: Thread, from: number): void {
   for (const [one, other] of [
     [a, b],
     [b, a],
@@ -161,6 +168,7 @@ export function exchange(a: Thread, b: Thread, from: number): void {
     one.placed = placed.filter((p) => p.thread === one)
     const own = held.filter((c) => (isOfA.has(c) === (one === a)) !== isNew(c))
     one.connections = [...own.filter(isNew), ...own.filter((c) => !isNew(c))].slice(0, CONNECTIONS_MAX)
+    for (const { name } of one.connections) group.holders.set(name, one)
   }
   for (const key of ['next', 'seen', 'calls', 'tool_calls', 'begun_us', 'ended_us', 'open'] as const) {
     const of = a[key]
@@ -171,18 +179,70 @@ export function exchange(a: Thread, b: Thread, from: number): void {
 
 export type Group = {
   threads: Thread[]
+  /** The same by run; null when it is to be made anew. */
+  runs: Map<Run, Thread[]> | null
+  /** Connection → the thread that took it last. */
+  holders: Map<string, Thread>
   /** How often the connection of a call and what else was known of it named one run, and two. */
   agreements: number
   conflicts: number
+}
+
+export const newGroup = (): Group => ({
+  threads: [],
+  runs: null,
+  holders: new Map(),
+  agreements: 0,
+  conflicts: 0,
+})
+
+/** The threads of each run, in order. */
+export function runsOf(group: Group): ReadonlyMap<Run, readonly Thread[]> {
+  if (group.runs) return group.runs
+  const runs = new Map<Run, Thread[]>()
+  for (const thread of group.threads) {
+    const own = runs.get(thread.run)
+    if (own) own.push(thread)
+    else runs.set(thread.run, [thread])
+  }
+  group.runs = runs
+  return runs
+}
+
+function drop(group: Group, isDropped: (thread: Thread) => boolean): void {
+  for (const thread of group.threads)
+    if (isDropped(thread))
+      for (const { name } of thread.connections)
+        if (group.holders.get(name) === thread) group.holders.delete(name)
+  group.threads = group.threads.filter((thread) => !isDropped(thread))
+  group.runs = null
 }
 
 /** Drops what was last used before `since_us`. A run lives as long as one of its threads. */
 export function forget(group: Group, since_us: number): void {
   for (const { run } of group.threads)
     if (run.last_us < since_us) {
-      group.threads = group.threads.filter((t) => t.run.last_us >= since_us)
+      drop(group, (thread) => thread.run.last_us < since_us)
       return
     }
+}
+
+/** Adds a thread; the run that was silent longest goes when there are too many. */
+export function add(group: Group, thread: Thread): void {
+  if (group.threads.length >= THREADS_MAX) {
+    const oldest = group.threads.reduce((a, b) => (b.run.last_us < a.run.last_us ? b : a))
+    drop(group, (one) => one === oldest)
+  }
+  group.threads.push(thread)
+  group.runs = null
+}
+
+/** A thread was taken for another run's. `doubt`: how likely that is wrong again. */
+export function move(group: Group, thread: Thread, run: Run, doubt: number): void {
+  thread.run = run
+  thread.joinDoubt = doubt
+  for (const held of thread.connections) held.doubt = Math.min(held.doubt, doubt)
+  group.runs = null
 }
 
 export function countConnection(group: Group, isAgreement: boolean, times: number): void {
@@ -194,24 +254,27 @@ export function countConnection(group: Group, isAgreement: boolean, times: numbe
 }
 
 /** Whose connection it is, as far as is known, and how likely that is wrong. */
-export function ownerOf(group: Group, connection: string): { run: Run; doubt: number } | null {
-  for (const { run, connections } of group.threads)
-    for (const { name, doubt } of connections) if (name === connection) return { run, doubt }
-  return null
+export function ownerOf({ holders }: Group, connection: string): { run: Run; doubt: number } | null {
+  const holder = holders.get(connection)
+  const held = holder?.holds(connection)
+  return held ? { run: holder!.run, doubt: held.doubt } : null
 }
 
 /** A connection is one program's: an earlier guess that it was another's was wrong, or it is shared and says little anyway. */
 export function connect(
-  group: Group,
+  { threads, holders }: Group,
   thread: Thread,
   connection: Connection,
   n: number,
   doubt: number,
 ): void {
-  for (const other of group.threads)
-    if (other.run !== thread.run && other.connections.some((c) => c.name === connection.name))
-      other.connections = other.connections.filter((c) => c.name !== connection.name)
-  thread.hold(connection, n, doubt)
+  const { name } = connection
+  const holder = holders.get(name)
+  if (holder !== undefined && holder !== thread)
+    for (const other of threads) if (other.run !== thread.run) other.release(name)
+  const released = thread.hold(connection, n, doubt)
+  if (released !== undefined) holders.delete(released)
+  holders.set(name, thread)
 }
 
 /** Gives a thread that was taken for another's to `run`. Returns the thread that goes on there. */
@@ -220,10 +283,10 @@ export function give(group: Group, run: Run, thread: Thread, doubt: number): Thr
     (t) => t.run === run && t.endpoint === thread.endpoint && t.prefix === thread.prefix,
   )
   if (mine) {
-    exchange(mine, thread, Math.min(mine.next, thread.next))
+    exchange(group, mine, thread, Math.min(mine.next, thread.next))
     return mine
   }
-  thread.moveTo(run, doubt)
+  move(group, thread, run, doubt)
   return thread
 }
 

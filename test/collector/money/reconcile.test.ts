@@ -7,10 +7,14 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { run as callers } from '../../../collector/queries/callers.ts'
+import { run as audit, type CallFilter } from '../../../collector/queries/calls.ts'
 import { openReader, type Reader } from '../../../collector/queries/client.ts'
 import { type CostDimension, run as costBy } from '../../../collector/queries/cost-by.ts'
 import { run as costSeries } from '../../../collector/queries/cost-series.ts'
+import { run as decisions } from '../../../collector/queries/decisions.ts'
 import { FOCUS_COLUMNS, sql as focusSql } from '../../../collector/queries/focus.ts'
+import { run as oneRun } from '../../../collector/queries/run.ts'
 import { openStore, type Store } from '../../../collector/sink/store.ts'
 import { type Collector, openCollector } from '../../../collector/wire.ts'
 import type { CallEvent } from '../../../event/fields.ts'
@@ -190,6 +194,61 @@ async function asked(by: CostDimension, tag = ''): Promise<Map<string, Sum>> {
   return new Map(rows.map((row) => [row.value, { nano: BigInt(row.cost_nano), unpriced: row.unpriced }]))
 }
 
+const ALL = { from_ms: Date.parse(RANGE.from), to_ms: Date.parse(RANGE.to) }
+
+/** Callers as read from the calls themselves: filtered by server, no rollup knows them. */
+async function askedCallers(): Promise<Map<string, Sum>> {
+  const sums = new Map<string, Sum>()
+  for (const server of new Set(events.map((e) => e.server)))
+    for (const row of await callers(reader, { ...ALL, server }, 100_000))
+      add(sums, row.caller, BigInt(row.cost_nano), row.unpriced)
+  return sums
+}
+
+/** Every event, page by page. */
+async function audited(): Promise<Map<string, Sum>> {
+  const sums = new Map<string, Sum>()
+  const filter: CallFilter = {
+    ...ALL,
+    fields: { kind: 'request' },
+    labels: {},
+    tags: {},
+    text: '',
+    min_us: 0,
+    before: '',
+    limit: 400,
+    order: 'newest',
+    isWhole: false,
+  }
+  for (let before = ''; ; ) {
+    const { rows, next } = await audit(reader, { ...filter, before })
+    for (const row of rows)
+      if (row.cost_source !== 'none')
+        add(sums, row.caller, BigInt(row.cost_nano), Number(row.cost_source === 'unpriced'))
+    if (next === '') return sums
+    before = next
+  }
+}
+
+/** The largest runs, by their steps. */
+async function stepsOf(runs: readonly string[]): Promise<Map<string, Sum>> {
+  const sums = new Map<string, Sum>()
+  for (const run_id of runs) {
+    const found = await oneRun(reader, { run_id })
+    add(sums, run_id, BigInt(found!.cost_nano), found!.unpriced)
+  }
+  return sums
+}
+
+async function judged(): Promise<Map<string, Sum>> {
+  const rows = await decisions(reader, ALL)
+  return new Map(
+    rows
+      .filter((row) => row.verdict === 'shadow')
+      .map((row) => [row.rule, { nano: BigInt(row.cost_nano), unpriced: row.unpriced }]),
+  )
+}
+
 const total = (sums: Map<string, Sum>): Sum =>
   [...sums.values()].reduce((x, y) => ({ nano: x.nano + y.nano, unpriced: x.unpriced + y.unpriced }), {
     nano: 0n,
@@ -236,6 +295,21 @@ async function reconcile(when: string, book: TestBook): Promise<void> {
       expectedBy(book, (e) => e.tags.cost_center ?? ''),
     ],
   ]
+  const runs = [...new Set(events.map((e) => e.run_id))].sort().slice(0, 20)
+  lines.push(
+    ['console: callers, from calls', await askedCallers(), expectedBy(book, (e) => e.caller)],
+    ['console: audit', await audited(), expectedBy(book, (e) => e.caller)],
+    ['console: policy', await judged(), expectedBy(book, () => 'lid')],
+    [
+      'console: steps of 20 runs',
+      await stepsOf(runs),
+      expectedBy(
+        book,
+        (e) => e.run_id,
+        (e) => runs.includes(e.run_id),
+      ),
+    ],
+  )
   for (const step of ['day', 'hour'] as const) {
     const points = await costSeries(reader, { by: 'server', step, ...RANGE })
     const sums = new Map<string, Sum>()

@@ -148,6 +148,7 @@ export function randomCall(random: () => number, ts: number): CallEvent {
     outcome,
     owner: outcome === 'ok' || outcome === 'input_required' ? 'none' : 'upstream',
     attempts: outcome === 'denied' ? 0 : 1 + int(2),
+    shadow: ['lid'],
     meters: server === 'files' && random() < 0.8 ? { pages: int(40) } : {},
     cost_reported: isReported,
     cost_reported_nano: isReported ? int(5_000_000) : 0,

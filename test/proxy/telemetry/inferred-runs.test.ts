@@ -326,3 +326,35 @@ test('names are bounded', () => {
   for (let i = 1; i <= 10_000; i++) call(runs, { id: 0, name: `n${i}` }, 1)
   expect(call(runs, { id: 1, name: 'n0' }, 1).trace_id).not.toBe(first)
 })
+
+test('handles are bounded: the newest are known, the oldest make room', () => {
+  const runs = new InferredRuns()
+  const hold = (id: number, on: string, handles: number[]): Inferred => {
+    const found = call(runs, { id, on })
+    runs.held(found, handles)
+    return found
+  }
+  const owner = hold(0, 'x', [-1])
+  for (let i = 0; i < 51_000; i += 48)
+    hold(
+      1 + i / 48,
+      'x',
+      Array.from({ length: 48 }, (_, k) => i + k),
+    )
+  const last = hold(9_000, 'x', [-2])
+  expect(last.trace_id).toBe(owner.trace_id)
+  call(runs, { id: 0, on: 'y', isHello: true })
+  // Neither number nor connection says whose these are.
+  expect(call(runs, { id: 9_050, on: 'z', uses: [-2] })).toMatchObject({
+    trace_id: owner.trace_id,
+    evidence: 'handle',
+  })
+  expect(call(runs, { id: 9_100, on: 'u', uses: [-1] }).evidence).not.toMatch('handle')
+})
+
+test('what a run held goes with it: its connections are nobody’s afterwards', () => {
+  const runs = new InferredRuns()
+  const first = call(runs, { id: 0, on: 'x' }).trace_id
+  call(runs, { id: 0, on: 'y' }, GAP_US + 1)
+  expect(call(runs, { id: 1, on: 'x' }).trace_id).not.toBe(first)
+})
