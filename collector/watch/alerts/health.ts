@@ -17,8 +17,10 @@ const EVIDENCE = {
     `SELECT instance, count() AS calls, max(dateDiff('second', ts, ingested_at)) AS age_s FROM v_calls WHERE ingested_at >= ${from} AND ingested_at < ${to} GROUP BY instance`,
 }
 const TEXT = {
-  lost_events: (value: string): string => `${value} events were lost before they reached the store`,
-  dead_letters: (value: string): string => `${value} lines could not become rows`,
+  lost_events: (value: string): string =>
+    `${value} ${value === '1' ? 'event was' : 'events were'} lost before reaching the store`,
+  dead_letters: (value: string): string =>
+    `${value} ${value === '1' ? 'line' : 'lines'} could not become rows`,
   ingest_age_s: (value: string): string => `calls reach the store ${value} s after their end`,
 }
 
