@@ -49,7 +49,7 @@ serveChild<WorkerOptions>({
       return true
     }
     if (question === 'question') return worker?.heardOfQuestion(argument as News) ?? false
-    if (question === 'recall') return worker?.recallLimit(argument as string) ?? []
+    if (question === 'recall') return worker?.recallLimit(argument as string)
     throw new Error(`unknown question ${question}`)
   },
   async drain() {

@@ -8,7 +8,6 @@ import { hasRights } from '../config/rights.ts'
 import { RuleSet } from '../config/ruleset.ts'
 import type { Config } from '../config/schema.ts'
 import { makeLog } from '../event/log.ts'
-import type { Settled } from '../limits/messages.ts'
 import { Access } from './access.ts'
 import type { Call } from './call.ts'
 import { Capture } from './capture.ts'
@@ -214,8 +213,8 @@ export class Worker {
   }
 
   /** Another worker needs what is free here of a key. */
-  recallLimit(key: string): readonly Settled[] {
-    return this.#limiting.recall(key)
+  recallLimit(key: string): void {
+    this.#limiting.recall(key)
   }
 
   set isSpoolFull(isFull: boolean) {

@@ -96,11 +96,15 @@ export type CallFilter = {
   isWhole: boolean
 }
 
+const TIME =
+  'c.ts >= fromUnixTimestamp64Micro({from_us:Int64}) AND c.ts < fromUnixTimestamp64Micro({to_us:Int64})'
+
 /** Compared as text where that is the type's own form, so that the indexes on the columns are used. */
 const fieldSql = (name: string): string => {
   const type = typeOf(name).replace(/^LowCardinality\((.*)\)$/, '$1')
   if (name === 'outcome')
     return `if({f_outcome:String} = 'failed', ${FAILED}, toString(c.outcome) = {f_outcome:String})`
+  if (name === 'cost_source' || name === 'price_id') return costsNow.isNow(name, `{f_${name}:String}`, TIME)
   if (type === 'String') return `c.${name} = {f_${name}:String}`
   if (type === 'UUID') return `c.${name} = toUUIDOrZero({f_${name}:String})`
   return `toString(c.${name}) = {f_${name}:String}`
@@ -111,7 +115,7 @@ export function sqlOf(filter: CallFilter): string {
   const strange = fields.find((name) => !ASKABLE.includes(name))
   if (strange !== undefined) throw new Error(`${strange} is not a field that can be asked for`)
   const where = [
-    'c.ts >= fromUnixTimestamp64Micro({from_us:Int64}) AND c.ts < fromUnixTimestamp64Micro({to_us:Int64})',
+    TIME,
     ...fields.map(fieldSql),
     ...(['labels', 'tags'] as const).flatMap((map) =>
       Object.keys(filter[map]).map(

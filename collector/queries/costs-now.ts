@@ -13,20 +13,26 @@ FROM cost_adjustments AS a
 WHERE a.ts >= fromUnixTimestamp64Micro({first_us:Int64}) AND a.ts <= fromUnixTimestamp64Micro({last_us:Int64}) AND a.event_id IN {events:Array(UUID)}
 GROUP BY event_id`
 
+/** Ids in one question: they travel in its address, and 45 bytes each. */
+const AT_ONCE = 2_000
+
 /** The same rows at what they cost now; `startOf`: microseconds since 1970. */
 export async function run<Row extends Costed>(
   reader: Reader,
   rows: readonly Row[],
   startOf: (row: Row) => number,
 ): Promise<Row[]> {
-  if (rows.length === 0) return []
-  const starts = rows.map(startOf)
-  const found = await reader.rows<NowRow>(sql, {
-    first_us: starts.reduce((a, b) => Math.min(a, b)),
-    last_us: starts.reduce((a, b) => Math.max(a, b)),
-    events: rows.map((row) => row.event_id),
-  })
-  const changed = new Map(found.map(({ event_id, ...now }) => [event_id, now]))
+  const changed = new Map<string, NowRow>()
+  for (let from = 0; from < rows.length; from += AT_ONCE) {
+    const some = rows.slice(from, from + AT_ONCE)
+    const starts = some.map(startOf)
+    const found = await reader.rows<NowRow>(sql, {
+      first_us: Math.min(...starts),
+      last_us: Math.max(...starts),
+      events: some.map((row) => row.event_id),
+    })
+    for (const now of found) changed.set(now.event_id, now)
+  }
   return rows.map((row) => {
     const now = changed.get(row.event_id)
     if (!now) return row
@@ -34,6 +40,12 @@ export async function run<Row extends Costed>(
     return { ...row, ...cost, ...('price_id' in row ? { price_id } : {}) }
   })
 }
+
+/** Condition on `calls AS c` in a time: what a field of the price says now is the value of `parameter`. */
+export const isNow = (field: 'cost_source' | 'price_id', parameter: string, time: string): string => `if(
+  c.event_id IN (SELECT a.event_id FROM cost_adjustments AS a WHERE ${time.replaceAll('c.ts', 'a.ts')}),
+  c.event_id IN (SELECT a.event_id FROM cost_adjustments AS a WHERE ${time.replaceAll('c.ts', 'a.ts')} GROUP BY a.event_id HAVING argMax(toString(a.${field}), a.rating) = ${parameter}),
+  toString(c.${field}) = ${parameter})`
 
 /** What those prices add to the calls of a scope (scope.ts), `AS v`: sums by event. */
 export const addedIn = (scope: string): string =>

@@ -42,12 +42,12 @@ export const sql = `SELECT toString(c.event_id) AS event_id, c.trace_id AS trace
   c.run_confidence AS run_confidence, c.run_evidence AS run_evidence,
   toUnixTimestamp64Micro(c.ts) + c.receive_us + c.authorise_us + c.queue_us AS upstream_start_us, c.upstream_us AS upstream_us
 FROM calls AS c
-WHERE c.run_id = {run_id:String} AND c.kind = 'request' AND c.ts >= {started:DateTime64(6)} AND c.ts <= {ended:DateTime64(6)}
+WHERE c.run_id = {run_id:String} AND c.kind = 'request' AND c.ts >= {started:DateTime64(6, 'UTC')} AND c.ts <= {ended:DateTime64(6, 'UTC')}
 ORDER BY c.ts, c.event_id LIMIT {limit:UInt32}`
 
 export const argumentsSql = `SELECT toString(p.event_id) AS event_id, any(p.body) AS body
 FROM call_payloads AS p
-WHERE p.part = 'arguments' AND p.event_id IN {events:Array(UUID)} AND p.ts >= {started:DateTime64(6)} AND p.ts <= {ended:DateTime64(6)}
+WHERE p.part = 'arguments' AND p.event_id IN {events:Array(UUID)} AND p.ts >= {started:DateTime64(6, 'UTC')} AND p.ts <= {ended:DateTime64(6, 'UTC')}
 GROUP BY event_id`
 
 /** An agent's own spans may begin before its first call and end after its last. */
@@ -55,7 +55,7 @@ export const foreignSql = `SELECT s.TraceId AS trace_id, s.SpanId AS span_id, s.
   s.SpanKind AS kind, intDiv(toUnixTimestamp64Nano(s.Timestamp), 1000) AS start_us, intDiv(s.Duration, 1000) AS duration_us, s.StatusCode AS status,
   s.StatusMessage AS status_message, s.SpanAttributes AS attributes
 FROM otel_spans AS s
-WHERE s.TraceId IN {traces:Array(String)} AND s.Timestamp >= {started:DateTime64(6)} - toIntervalHour(2) AND s.Timestamp <= {ended:DateTime64(6)} + toIntervalHour(2)
+WHERE s.TraceId IN {traces:Array(String)} AND s.Timestamp >= {started:DateTime64(6, 'UTC')} - toIntervalHour(2) AND s.Timestamp <= {ended:DateTime64(6, 'UTC')} + toIntervalHour(2)
 ORDER BY s.Timestamp, s.SpanId LIMIT {limit:UInt32}`
 
 type Row = Omit<Step, 'failed' | 'arguments'> & { failed: number }

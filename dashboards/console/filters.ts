@@ -33,6 +33,6 @@ export function FilterBar({ names, hint = '' }: { names: readonly string[]; hint
       <input name="value" id="filter-value" type="text" autocomplete="off" spellcheck=${false} placeholder=${hint || 'value'} aria-label="Value to filter by" />
       <button type="submit" class="small">Filter</button>
     </form>
-    ${set.length > 1 && html`<button type="button" class="small quiet" onClick=${() => go(here(Object.fromEntries(set.map(([name]) => [name, null]))))}>Clear all</button>`}
+    ${set.length > 1 && html`<button type="button" class="small quiet" onClick=${() => go(here({ ...Object.fromEntries(set.map(([name]) => [name, null])), before: null, event: null }))}>Clear all</button>`}
   </div>`
 }

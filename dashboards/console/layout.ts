@@ -95,7 +95,14 @@ function TimePicker() {
   const chosen = isLive ? place.params.range || DEFAULT_RANGE : 'custom'
   const length = to_ms - from_ms
   const move = (by: number) => () =>
-    go(here({ range: null, from: String(from_ms + by * length), to: String(to_ms + by * length) }))
+    go(
+      here({
+        range: null,
+        from: String(from_ms + by * length),
+        to: String(to_ms + by * length),
+        before: null,
+      }),
+    )
   const isKnown = RANGES.some((r) => r.key === chosen)
   return html`<div class="time" role="group" aria-label="Time range">
     <button type="button" class="small" aria-label="Earlier" onClick=${move(-0.5)}>‹</button>

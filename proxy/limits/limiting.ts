@@ -2,7 +2,6 @@
 import { limitEntries } from '../../config/limit-book.ts'
 import type { PriceEntry } from '../../config/price-book.ts'
 import type { Config } from '../../config/schema.ts'
-import type { Settled } from '../../limits/messages.ts'
 import type { Stage } from '../pipeline.ts'
 import type { Recorder } from '../record.ts'
 import { letGo, throttle } from '../stages/throttle.ts'
@@ -36,8 +35,8 @@ export class Limiting {
     return throttle({ planOf, purses, spending: this.#spending, metering, metrics: this.#metrics })
   }
 
-  recall(key: string): readonly Settled[] {
-    return this.#purses.recall(key)
+  recall(key: string): void {
+    this.#purses.recall(key)
   }
 
   /** Gives everything back; no call is under way any more. */

@@ -32,6 +32,8 @@ type Purse = {
   /** Until when there is certainly nothing (monotonic ms), and what was said. */
   dry_until: number
   refusal: Refusal | null
+  /** How many were refused: fewer may be there. */
+  refused: number
 }
 
 const FLUSH_MS = 100
@@ -66,6 +68,7 @@ export class Purses {
       tight_until: 0,
       dry_until: 0,
       refusal: null,
+      refused: 0,
     }
     this.#purses.set(line.key, purse)
     this.#flushLater()
@@ -87,9 +90,10 @@ export class Purses {
   }
 
   /** What is known to be empty, without asking; null when it must be asked. */
-  dry(line: Line): Refusal | null {
+  dry(line: Line, units: number): Refusal | null {
     const purse = this.#purses.get(line.key)
-    if (!purse || purse.refusal === null || performance.now() >= purse.dry_until) return null
+    if (!purse || purse.refusal === null || units < purse.refused || performance.now() >= purse.dry_until)
+      return null
     return { ...purse.refusal, retry_ms: Math.max(1, Math.ceil(purse.dry_until - performance.now())) }
   }
 
@@ -103,6 +107,8 @@ export class Purses {
     const need = (line: Line): Need => {
       const purse = this.#purse(line)
       const units = unitsOf(line)
+      // Too little is here: it goes back first, for it may be the rest of what is asked for.
+      if (purse.free > 0 && purse.free < units) this.#empty(purse)
       const want = purse.isAsking || performance.now() < purse.tight_until ? 0 : purse.wanted
       if (want > 0) {
         purse.isAsking = true
@@ -120,7 +126,10 @@ export class Purses {
         const lent = answer.shadow[i]
         if (lent !== null && lent !== undefined) this.#lent(line, unitsOf(line), lent)
       })
-      if (answer.refusal) this.#remember(lines[answer.refusal.at]!, answer.refusal)
+      if (answer.refusal) {
+        const line = lines[answer.refusal.at]!
+        this.#remember(line, answer.refusal, unitsOf(line))
+      }
       return answer
     } finally {
       for (const purse of wanting) purse.isAsking = false
@@ -137,12 +146,15 @@ export class Purses {
     purse.lent_ms ||= Date.now()
   }
 
-  #remember(line: Line, refusal: Refusal): void {
+  #remember(line: Line, refusal: Refusal, units: number): void {
     const purse = this.#purse(line)
     purse.tight_until = performance.now() + TIGHT_MS
+    // Others are refused too: what is on its way back goes now.
+    this.#flushSoon()
     // A slot may be free again in the next moment.
     if (line.entry.kind === 'concurrency') return
     purse.refusal = refusal
+    purse.refused = units
     purse.dry_until = performance.now() + Math.min(refusal.retry_ms, DRY_MAX_MS)
   }
 
@@ -175,14 +187,14 @@ export class Purses {
       this.#outbox.push([line.key, 1, 1, taken_ms])
       this.#flushSoon()
     }
-    // Its slot is what others of this worker were refused for.
-    purse.dry_until = 0
   }
 
   /** A call for which `units` of money were set aside has cost `cost`. */
   spent(line: Line, units: number, cost: number, taken_ms: number): void {
     const purse = this.#purse(line)
     this.#outbox.push([line.key, units, units - cost, taken_ms])
+    // What it did not cost is what others of this worker were refused for.
+    if (cost < units) purse.dry_until = 0
     if (performance.now() < purse.tight_until) this.#flushSoon()
     else this.#flushLater()
   }
@@ -232,15 +244,16 @@ export class Purses {
     purse.free = purse.lent = purse.lent_ms = 0
   }
 
-  /** Another worker needs what is free here: it goes back now, and for a while everything at once. */
-  recall(key: string): readonly Settled[] {
+  /**
+   * Another worker needs what is free here: it goes back now, and for a while everything at once. Told as what is settled, on the
+   * line on which the answer follows: an answer that comes too late is dropped, and would take it along.
+   */
+  recall(key: string): void {
     const purse = this.#purses.get(key)
     if (purse) {
       this.#empty(purse)
       purse.tight_until = performance.now() + TIGHT_MS
     }
-    const settled = this.#outbox
-    this.#outbox = []
-    return settled
+    this.#sendOutbox()
   }
 }

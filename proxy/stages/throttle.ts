@@ -54,7 +54,7 @@ export function throttle(around: ThrottleSurroundings): Stage {
       for (const one of here) purses.putBack(one, unitsOf(one))
     }
     for (const line of missing) {
-      const dry = purses.dry(line)
+      const dry = purses.dry(line, unitsOf(line))
       if (!dry) continue
       putBack()
       throw refused(call, line, dry, metrics)

@@ -190,8 +190,17 @@ export class InferredRuns {
     const fit = thread?.fit(sequence.n) ?? 0
     // Calls at once overtake each other: then it takes the connection to be sure.
     if (fit === 0 || (fit === 1 && !isSure) || thread!.trust < 1 - DOUBT_MAX) return null
+    // Where two may have been taken for each other before, both are weighed.
+    if ((fit === 1 || group.conflicts > 0) && this.#isNextOfAnother(group, thread!, sequence.n)) return null
     const evidence = held?.run === run ? 'sequence+connection' : 'sequence'
     return this.#place(group, clue, thread!, evidence, SURE, now_us)
+  }
+
+  #isNextOfAnother({ threads }: Group, { run, endpoint, prefix }: Thread, n: number): boolean {
+    for (const other of threads)
+      if (other.run !== run && other.endpoint === endpoint && other.prefix === prefix && other.fit(n) === 2)
+        return true
+    return false
   }
 
   #settle(group: Group, clue: Clue, judged: Judged, now_us: number): Inferred {

@@ -167,7 +167,9 @@ export function exchange(group: Group, a: Thread, b: Thread, from: number): void
   for (const one of [a, b]) {
     one.placed = placed.filter((p) => p.thread === one)
     const own = held.filter((c) => (isOfA.has(c) === (one === a)) !== isNew(c))
-    one.connections = [...own.filter(isNew), ...own.filter((c) => !isNew(c))].slice(0, CONNECTIONS_MAX)
+    const sorted = [...own.filter(isNew), ...own.filter((c) => !isNew(c))]
+    one.connections = sorted.slice(0, CONNECTIONS_MAX)
+    for (const { name } of sorted.slice(CONNECTIONS_MAX)) group.holders.delete(name)
     for (const { name } of one.connections) group.holders.set(name, one)
   }
   for (const key of ['next', 'seen', 'calls', 'tool_calls', 'begun_us', 'ended_us', 'open'] as const) {
@@ -215,6 +217,9 @@ function drop(group: Group, isDropped: (thread: Thread) => boolean): void {
       for (const { name } of thread.connections)
         if (group.holders.get(name) === thread) group.holders.delete(name)
   group.threads = group.threads.filter((thread) => !isDropped(thread))
+  // What others of their runs hold as well is theirs now.
+  for (const thread of group.threads)
+    for (const { name } of thread.connections) if (!group.holders.has(name)) group.holders.set(name, thread)
   group.runs = null
 }
 
@@ -242,6 +247,13 @@ export function move(group: Group, thread: Thread, run: Run, doubt: number): voi
   thread.run = run
   thread.joinDoubt = doubt
   for (const held of thread.connections) held.doubt = Math.min(held.doubt, doubt)
+  // A connection is one program's: it goes along only where no other of the old run took it since.
+  for (const { name } of thread.connections) {
+    const holder = group.holders.get(name)
+    if (holder === thread) {
+      for (const other of group.threads) if (other.run !== run) other.release(name)
+    } else if (holder !== undefined && holder.run !== run) thread.release(name)
+  }
   group.runs = null
 }
 
@@ -273,7 +285,7 @@ export function connect(
   if (holder !== undefined && holder !== thread)
     for (const other of threads) if (other.run !== thread.run) other.release(name)
   const released = thread.hold(connection, n, doubt)
-  if (released !== undefined) holders.delete(released)
+  if (released !== undefined && holders.get(released) === thread) holders.delete(released)
   holders.set(name, thread)
 }
 

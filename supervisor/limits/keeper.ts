@@ -30,8 +30,8 @@ export type KeeperOptions = {
   spent: ((from_ms: number) => Promise<readonly SpentRow[]>) | null
   /** Puts a moment on the charts; null where there is no store. */
   note: ((note: LimitNote) => void) | null
-  /** Asks a worker for what it holds of a key and does not use. Rejects when it is silent. */
-  recall(slot: string, key: string): Promise<readonly Settled[]>
+  /** Resolves when a worker has settled what it holds of a key and does not use. Rejects when it is silent. */
+  recall(slot: string, key: string): Promise<void>
 }
 
 const WRITE_EVERY_MS = 250
@@ -45,7 +45,9 @@ const SPENT_EVERY_MS = 30_000
 const SPENT_FIRST_MS = 1_000
 
 const clock = (): Now => ({ mono_ms: performance.now(), wall_ms: Date.now() })
-type Tight = { until: number; recalled_ms: number }
+/** Of a key whose count is at its edge: how long, and when each worker was asked to give back. */
+type Tight = { until: number; recalled: Map<string, number> }
+const recallOf = (slot: string, key: string): string => `${slot}\n${key}`
 
 export class Keeper {
   readonly #options: KeeperOptions
@@ -173,10 +175,14 @@ export class Keeper {
     const [key] = needs[first.at]!
     const others = this.#others(slot, key)
     const tight = this.#tighten(key)
-    if (others.length === 0) return first
-    const now_ms = performance.now()
-    if (now_ms - tight.recalled_ms < RECALL_EVERY_MS && !this.#recalls.has(key)) return first
-    await this.#recall(key, others, tight)
+    const since_ms = performance.now() - RECALL_EVERY_MS
+    const due = others.filter(
+      (other) =>
+        this.#recalls.has(recallOf(other, key)) ||
+        (tight.recalled.get(other) ?? Number.NEGATIVE_INFINITY) <= since_ms,
+    )
+    if (due.length === 0) return first
+    await Promise.all(due.map((other) => this.#recall(other, key, tight)))
     return this.#takeOnce(slot, needs)
   }
 
@@ -312,27 +318,25 @@ export class Keeper {
       return known
     }
     if (this.#tight.size >= TIGHT_KEPT) this.#tight.clear()
-    const tight = { until, recalled_ms: Number.NEGATIVE_INFINITY }
+    const tight: Tight = { until, recalled: new Map() }
     this.#tight.set(key, tight)
     return tight
   }
 
-  /** Has other workers give back what they do not use. Once at a time for a key, however many wait. */
-  #recall(key: string, slots: readonly string[], tight: Tight): Promise<void> {
-    const known = this.#recalls.get(key)
+  /** Has another worker give back what it does not use: it settles that before it answers. Once at a time, however many wait. */
+  #recall(slot: string, key: string, tight: Tight): Promise<void> {
+    const name = recallOf(slot, key)
+    const known = this.#recalls.get(name)
     if (known) return known
-    tight.recalled_ms = performance.now()
-    const asked = slots.map(async (slot) => {
-      try {
-        this.settle(slot, await this.#options.recall(slot, key))
-      } catch {
-        // One that does not answer keeps what it has; when it is ended, that is free.
-      }
-    })
-    const recall = Promise.all(asked).then(() => {
-      this.#recalls.delete(key)
-    })
-    this.#recalls.set(key, recall)
+    tight.recalled.set(slot, performance.now())
+    const recall = this.#options
+      .recall(slot, key)
+      // One that does not answer in time still settles when it comes to it.
+      .catch(() => {})
+      .then(() => {
+        this.#recalls.delete(name)
+      })
+    this.#recalls.set(name, recall)
     return recall
   }
 

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { Config } from '../../config/schema.ts'
 import type { Log } from '../../event/log.ts'
-import type { Settled, SpentRow } from '../../limits/messages.ts'
+import type { SpentRow } from '../../limits/messages.ts'
 import type { Metrics } from '../../proxy/telemetry/metrics.ts'
 import type { Managed } from '../managed.ts'
 import { Keeper } from './keeper.ts'
@@ -48,7 +48,9 @@ export function openKeeper(config: Config, around: Around): Keeper {
             )
           }
         : null,
-      recall: async (slot, key) => (await workers.get(slot)!.ask('recall', key, RECALL_MS)) as Settled[],
+      recall: async (slot, key) => {
+        await workers.get(slot)!.ask('recall', key, RECALL_MS)
+      },
     },
     config,
   )

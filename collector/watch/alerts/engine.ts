@@ -113,11 +113,16 @@ export function openEngine(parts: EngineParts): Engine {
     }
     return lag.ms
   }
-  /** Everything that is told needs its texts; what only goes on keeps those it has. */
+  /** Everything that is told needs its texts; what only goes on keeps those it has, or gets them when too many came at once. */
   const annotated = async (advances: readonly Advance[]): Promise<Map<Advance, Annotations>> => {
     const texts = new Map<Advance, Annotations>()
     for (const one of advances)
-      if (one.from !== one.to && one.sample && one.alert.standing && texts.size < ANNOTATED_MAX)
+      if (
+        (one.from !== one.to || one.alert.annotations.summary === undefined) &&
+        one.sample &&
+        one.alert.standing &&
+        texts.size < ANNOTATED_MAX
+      )
         texts.set(one, await one.sample.annotate())
     return texts
   }
@@ -163,13 +168,18 @@ export function openEngine(parts: EngineParts): Engine {
       const now = inForce()
       const config = now.of.alerts
       const to_ms = now_ms - (await lagOf(now_ms, config.lag_s))
+      const counted = slos.count(now.of.slos, now_ms, to_ms)
+      // Rules about something else go on without them.
+      await counted.catch((error: unknown) =>
+        log('warn', 'objectives cannot be counted', { reason: reasonOf(error) }),
+      )
       const look = {
         reader,
         now_ms,
         to_ms,
         console_url: now.console_url,
         runbook_url: config.runbook_url,
-        slos: await slos.count(now.of.slos, now_ms, to_ms),
+        slos: counted,
       }
       const evaluations = await evaluate(now.rules, look, reasonOf)
       const silencer = await openSilencer(reader, (id) => log('warn', 'a silence cannot be read', { id }))
@@ -220,13 +230,14 @@ export function openEngine(parts: EngineParts): Engine {
 
 const lastOf = (message: Message, at_ms: number): Last => ({ at_ms, firing: new Set(message.firing) })
 
-/** Edges, and what a restart could not know otherwise: that it is quiet now, or has begun to clear. */
+/** Edges, and what a restart could not know otherwise: that it is quiet now, has begun to clear, or has got its texts. */
 function isWorthARow({ alert, from, to }: Change, before: ReadonlyMap<string, Alert>): boolean {
   if (from !== to) return true
   const was = before.get(alert.fingerprint)
   return (
     was === undefined ||
     was.silenced_by !== alert.silenced_by ||
+    was.annotations !== alert.annotations ||
     was.standing?.clear_ms !== alert.standing?.clear_ms
   )
 }

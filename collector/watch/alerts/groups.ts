@@ -130,7 +130,9 @@ function planGroup(
       const due_ms = isNew ? first_ms + pace.group_wait_ms : last!.at_ms + pace.group_interval_ms
       if (now_ms < due_ms) return null
     }
-    return make('news', receiver.unit === 'group' ? [...loud, ...over] : [...fresh, ...over])
+    // What still fires is no news to a receiver that does not want to hear of ends.
+    const isWhole = receiver.unit === 'group' && (fresh.length > 0 || receiver.send_resolved)
+    return make('news', isWhole ? [...loud, ...over] : [...fresh, ...over])
   }
   if (receiver.unit === 'changes' || !last || loud.length === 0) return null
   return now_ms - last.at_ms >= pace.repeat_interval_ms ? make('repeat', loud) : null

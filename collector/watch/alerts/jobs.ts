@@ -48,7 +48,10 @@ export function alertJobs(parts: AlertJobParts): readonly Job[] {
         return interval_ms()
       },
       async run(now_ms, epoch) {
-        term = `${epoch}:${self}`
+        const begins = `${epoch}:${self}`
+        // What is in memory may be of an earlier term, and another collector has gone on from there.
+        if (term !== begins) isLoaded = false
+        term = begins
         await engine.run(now_ms, epoch)
         isLoaded = true
       },

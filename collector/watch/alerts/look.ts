@@ -10,7 +10,8 @@ export type Look = {
   /** Base of links to the console, and page of the runbook. */
   readonly console_url: string
   readonly runbook_url: string
-  readonly slos: readonly SloCounts[]
+  /** Rejects when they cannot be counted. */
+  readonly slos: Promise<readonly SloCounts[]>
 }
 
 /** Each question once, whoever asks. */

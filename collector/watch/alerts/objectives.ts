@@ -146,8 +146,8 @@ const WHAT: Readonly<Record<SloConfig['objective'], (slo: SloConfig) => string>>
 }
 
 /** One sample a series: bad while both windows burn at the rate of the rule. */
-export const burnSamples = (rule: SloRule, look: Look): Sample[] =>
-  look.slos.map(({ name, slo, server, tool, team, counts }) => {
+export const burnSamples = async (rule: SloRule, look: Look): Promise<Sample[]> =>
+  (await look.slos).map(({ name, slo, server, tool, team, counts }) => {
     const { long_s, short_s, rate } = BURNS[rule.burn]
     const long = burnRate(counts, long_s, slo)
     const short = burnRate(counts, short_s, slo)

@@ -37,7 +37,7 @@ const COLUMNS = [
 ]
 
 type Waiting = { message: Message; queued_ms: number; attempt: number }
-type Lane = { waiting: Waiting[]; due_ms: number; resent_ms: number }
+type Lane = { waiting: Waiting[]; due_ms: number; isSending: boolean }
 
 export type OutboxParts = {
   store: Store
@@ -80,7 +80,7 @@ export function openOutbox(parts: OutboxParts): Outbox {
   let running: Promise<unknown> = Promise.resolve()
 
   const laneOf = (receiver: string): Lane => {
-    const lane = lanes.get(receiver) ?? { waiting: [], due_ms: 0, resent_ms: 0 }
+    const lane = lanes.get(receiver) ?? { waiting: [], due_ms: 0, isSending: false }
     lanes.set(receiver, lane)
     return lane
   }
@@ -141,7 +141,10 @@ export function openOutbox(parts: OutboxParts): Outbox {
     while (lane.waiting.length > 0 && clock() >= lane.due_ms && clock() - now_ms < RUN_MS) {
       const first = lane.waiting[0]!
       first.attempt++
-      const outcome = await attempt(target.requests(first.message, clock()), clock)
+      lane.isSending = true
+      const outcome = await attempt(target.requests(first.message, clock()), clock).finally(() => {
+        lane.isSending = false
+      })
       const isLate = clock() - first.queued_ms > GIVE_UP_MS
       if (outcome.result === 'retry' && !isLate) {
         lane.due_ms = clock() + Math.max(outcome.retry_after_ms, backoff(first.attempt, random()))
@@ -216,7 +219,8 @@ export function openOutbox(parts: OutboxParts): Outbox {
         if (lane.waiting.some((waiting) => waiting.message.key === key)) continue
         lane.waiting.push({ message, queued_ms: now_ms, attempt: 0 })
         while (lane.waiting.length > WAITING_MAX) {
-          const dropped = lane.waiting.shift()!
+          // The first may be on its way just now.
+          const [dropped] = lane.waiting.splice(lane.isSending ? 1 : 0, 1) as [Waiting]
           note(dropped, 'failed', givenUp('too many messages wait'), now_ms)
         }
       }

@@ -24,12 +24,12 @@ export type Shown = {
   traces: { order: (typeof ORDERS)[number] } | readonly string[]
 }
 
+/** Cut, and never in the middle of a character: half of one is no text to a database. */
+const cut = (text: string, max: number): string => text.slice(0, max).toWellFormed()
+
 /** Control characters would break lines of whoever prints them. */
 export const plain = (text: string, max = TEXT_MAX): string =>
-  text
-    .toWellFormed()
-    .replaceAll(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+/g, ' ')
-    .slice(0, max)
+  cut(text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+/g, ' '), max)
 
 /** Labels of an alert: those of the rule, then what it is about; empty ones are left out. */
 export function labelsOf(rule: Rule, more: Readonly<Record<string, string>>): Record<string, string> {
@@ -70,7 +70,7 @@ async function annotate(rule: Rule, look: Look, shown: Shown): Promise<Annotatio
     summary: plain(shown.summary, 500),
     panel: absolute(look.console_url, panel),
     runbook: rule.runbook || runbookUrl(look.runbook_url, shown.heading),
-    evidence: shown.evidence.slice(0, TEXT_MAX),
+    evidence: cut(shown.evidence, TEXT_MAX),
     ...(worst
       ? {
           traces: found.map(({ trace_id }) => plain(trace_id, 100)).join(' '),

@@ -206,11 +206,11 @@ async function askedCallers(): Promise<Map<string, Sum>> {
 }
 
 /** Every event, page by page. */
-async function audited(): Promise<Map<string, Sum>> {
+async function audited(more: Record<string, string> = {}): Promise<Map<string, Sum>> {
   const sums = new Map<string, Sum>()
   const filter: CallFilter = {
     ...ALL,
-    fields: { kind: 'request' },
+    fields: { kind: 'request', ...more },
     labels: {},
     tags: {},
     text: '',
@@ -299,6 +299,15 @@ async function reconcile(when: string, book: TestBook): Promise<void> {
   lines.push(
     ['console: callers, from calls', await askedCallers(), expectedBy(book, (e) => e.caller)],
     ['console: audit', await audited(), expectedBy(book, (e) => e.caller)],
+    [
+      'console: audit, unpriced',
+      await audited({ cost_source: 'unpriced' }),
+      expectedBy(
+        book,
+        (e) => e.caller,
+        (e) => book.cost(e) === null,
+      ),
+    ],
     ['console: policy', await judged(), expectedBy(book, () => 'lid')],
     [
       'console: steps of 20 runs',
@@ -318,6 +327,7 @@ async function reconcile(when: string, book: TestBook): Promise<void> {
   }
   for (const [name, found, wanted] of lines) {
     expect({ [name]: nonZero(found) }).toEqual({ [name]: nonZero(wanted) })
+    if (name === 'console: audit, unpriced') continue
     const sum = total(found)
     table.push(`| ${when} | ${name} | ${sum.nano} | ${sum.unpriced} |`)
   }

@@ -5,8 +5,9 @@ import {
   runHistory,
   runRules,
 } from '../../../../collector/queries/alerts.ts'
+import { labelsOf } from '../../../../collector/watch/alerts/sample.ts'
 import { type Silence, writeSilence } from '../../../../collector/watch/alerts/silences.ts'
-import { SHIPPED } from '../../../../config/alert-rules.ts'
+import { type Rule, SHIPPED } from '../../../../config/alert-rules.ts'
 import { type Bench, type Evaluator, openBench, openEvaluator } from './evaluator.ts'
 
 let bench: Bench
@@ -304,4 +305,51 @@ test('what fires is told again after the repeat interval, and what was told of a
     notification_reason: 'repeat',
     status: 'firing',
   })
+})
+
+test('objectives that cannot be counted keep no other rule from being looked at', async () => {
+  await traffic(t0, 2e6)
+  let isBroken = true
+  const reader: typeof bench.reader = {
+    rows: (sql, params) =>
+      isBroken && sql.includes('window_s')
+        ? Promise.reject(new Error('too long'))
+        : bench.reader.rows(sql, params),
+  }
+  const alerts = { ...SLOW, rules: { ...SLOW.rules, SloBurnTicket: { enabled: true } } }
+  const e = openEvaluator(
+    { ...bench, reader },
+    { alerts, slos: { good: { objective: 'success', target: 0.99 } } },
+  )
+  await e.tick(t0)
+  expect(told(e)).toEqual(['Slow slow firing'])
+  const stateOf = async (name: string): Promise<unknown> =>
+    (await runRules(bench.reader)).find((r) => r.rule === name)?.state
+  expect([await stateOf('Slow'), await stateOf('SloBurnTicket')]).toEqual(['ok', 'failed'])
+  isBroken = false
+  await e.tick(t0 + 61_000)
+  expect(await stateOf('SloBurnTicket')).toBe('ok')
+})
+
+test('of more alerts than one evaluation has texts for, the rest get theirs with the next', async () => {
+  await bench.calls(
+    Array.from({ length: 150 }, (_, i) => ({
+      ts: (t0 - 1000 - i) * 1000,
+      duration_us: 2e6,
+      tool: `slow-${i}`,
+    })),
+  )
+  const e = openEvaluator(bench, { alerts: SLOW })
+  const withTexts = async (): Promise<number> =>
+    (await readAlerts(bench.reader)).filter((alert) => alert.annotations.summary).length
+  await e.look(t0)
+  expect(await withTexts()).toBe(100)
+  await e.look(t0 + 1000)
+  expect(await withTexts()).toBe(150)
+})
+
+test('a label that is cut in the middle of a character is text all the same: half of one no database takes', () => {
+  const rule = { name: 'R', severity: 'warning', kind: 'anomaly', labels: {} } as unknown as Rule
+  const { series } = labelsOf(rule, { series: `${'a'.repeat(255)}\u{1F600}` })
+  expect(series).toBe(`${'a'.repeat(255)}\uFFFD`)
 })

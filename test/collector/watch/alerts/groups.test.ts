@@ -114,3 +114,13 @@ test('matchers decide who hears it; keys are equal for equal news and differ for
   expect(repeated!.reason).toBe('repeat')
   expect(repeated!.key).not.toBe(first!.key)
 })
+
+test('who does not want to hear of ends is not told again what still fires when something ends', () => {
+  const target = receiver({ send_resolved: false })
+  const tell = play(target)
+  const [a, b, c] = [firing('a', 0), firing('b', 0), firing('c', 500)]
+  expect(tell([a, b], 10)).toEqual(['news: a firing, b firing'])
+  // An end alone becomes no request (receivers.ts), and is noted as told.
+  expect(tell([over(a, 200), b], 210)).toEqual(['news: a resolved'])
+  expect(tell([over(a, 200), b, c], 510)).toEqual(['news: b firing, c firing'])
+})
