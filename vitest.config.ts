@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
-import { BaseSequencer, type TestSpecification } from 'vitest/node'
+import { BaseSequencer, type Reporter, type TestCase, type TestSpecification } from 'vitest/node'
 
 /** What takes minutes begins first: at the end it would leave a core idle. */
 const LONG = [
@@ -28,6 +28,15 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** Says why a test needed its second try: that may be the machine, or a defect that shows once in a hundred times. */
+const secondTries: Reporter = {
+  onTestCaseResult(test: TestCase) {
+    if (!test.diagnostic()?.flaky) return
+    for (const { message, stack } of test.result().errors ?? [])
+      process.stdout.write(`\nSECOND TRY: ${test.fullName}\n${stack ?? message}\n`)
+  },
+}
+
 const isCi = process.env.CI === 'true'
 
 export default defineConfig({
@@ -44,6 +53,6 @@ export default defineConfig({
     // Hundreds of processes are started from the same sources: their types are stripped and their code compiled once.
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compile') },
     sequence: { sequencer: LongestFirst, shuffle: { files: false, tests: false } },
-    reporters: ['default'],
+    reporters: ['default', secondTries],
   },
 })
