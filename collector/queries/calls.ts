@@ -96,15 +96,16 @@ export type CallFilter = {
   isWhole: boolean
 }
 
-const TIME =
-  'c.ts >= fromUnixTimestamp64Micro({from_us:Int64}) AND c.ts < fromUnixTimestamp64Micro({to_us:Int64})'
+const within = (ts: string): string =>
+  `${ts} >= fromUnixTimestamp64Micro({from_us:Int64}) AND ${ts} < fromUnixTimestamp64Micro({to_us:Int64})`
 
 /** Compared as text where that is the type's own form, so that the indexes on the columns are used. */
 const fieldSql = (name: string): string => {
   const type = typeOf(name).replace(/^LowCardinality\((.*)\)$/, '$1')
   if (name === 'outcome')
     return `if({f_outcome:String} = 'failed', ${FAILED}, toString(c.outcome) = {f_outcome:String})`
-  if (name === 'cost_source' || name === 'price_id') return costsNow.isNow(name, `{f_${name}:String}`, TIME)
+  if (name === 'cost_source' || name === 'price_id')
+    return costsNow.isNow(name, `{f_${name}:String}`, within('a.ts'))
   if (type === 'String') return `c.${name} = {f_${name}:String}`
   if (type === 'UUID') return `c.${name} = toUUIDOrZero({f_${name}:String})`
   return `toString(c.${name}) = {f_${name}:String}`
@@ -115,7 +116,7 @@ export function sqlOf(filter: CallFilter): string {
   const strange = fields.find((name) => !ASKABLE.includes(name))
   if (strange !== undefined) throw new Error(`${strange} is not a field that can be asked for`)
   const where = [
-    TIME,
+    within('c.ts'),
     ...fields.map(fieldSql),
     ...(['labels', 'tags'] as const).flatMap((map) =>
       Object.keys(filter[map]).map(

@@ -41,10 +41,10 @@ export async function run<Row extends Costed>(
   })
 }
 
-/** Condition on `calls AS c` in a time: what a field of the price says now is the value of `parameter`. */
+/** Condition on `calls AS c`: what a field of the price says now is the value of `parameter`. `time`: that of the calls, `AS a`. */
 export const isNow = (field: 'cost_source' | 'price_id', parameter: string, time: string): string => `if(
-  c.event_id IN (SELECT a.event_id FROM cost_adjustments AS a WHERE ${time.replaceAll('c.ts', 'a.ts')}),
-  c.event_id IN (SELECT a.event_id FROM cost_adjustments AS a WHERE ${time.replaceAll('c.ts', 'a.ts')} GROUP BY a.event_id HAVING argMax(toString(a.${field}), a.rating) = ${parameter}),
+  c.event_id IN (SELECT a.event_id FROM cost_adjustments AS a WHERE ${time}),
+  c.event_id IN (SELECT a.event_id FROM cost_adjustments AS a WHERE ${time} GROUP BY a.event_id HAVING argMax(toString(a.${field}), a.rating) = ${parameter}),
   toString(c.${field}) = ${parameter})`
 
 /** What those prices add to the calls of a scope (scope.ts), `AS v`: sums by event. */

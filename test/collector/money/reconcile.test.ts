@@ -230,7 +230,7 @@ async function audited(more: Record<string, string> = {}): Promise<Map<string, S
   }
 }
 
-/** The largest runs, by their steps. */
+/** Runs by their steps. */
 async function stepsOf(runs: readonly string[]): Promise<Map<string, Sum>> {
   const sums = new Map<string, Sum>()
   for (const run_id of runs) {

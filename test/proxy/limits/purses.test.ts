@@ -1,7 +1,6 @@
 /** What workers hold of limits, with the real keeper of counts between them: nobody is refused for what another, or he himself, has left. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { limitEntries } from '../../../config/limit-book.ts'
 import { parseConfig } from '../../../config/load.ts'
@@ -9,12 +8,12 @@ import type { Line } from '../../../limits/select.ts'
 import { Purses } from '../../../proxy/limits/purses.ts'
 import { Metrics } from '../../../proxy/telemetry/metrics.ts'
 import { Keeper } from '../../../supervisor/limits/keeper.ts'
+import { type Folder, makeFolder } from '../../support/folder.ts'
 
 const USD = 1_000_000_000
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-let folder: string
+let folder: Folder
 let keeper: Keeper
 /** How a worker answers a recall. */
 let recall: (slot: string, key: string) => Promise<void>
@@ -29,7 +28,7 @@ function open(limit: string): { line: Line; one: Purses; two: Purses } {
   const [entry] = limitEntries(config)
   keeper = new Keeper(
     {
-      file: join(folder, 'limits.json'),
+      file: join(folder.path, 'limits.json'),
       machine: 'm',
       log: silent,
       metrics: new Metrics(),
@@ -61,12 +60,12 @@ async function pays(purses: Purses, line: Line, units: number): Promise<boolean>
 }
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'weir-purses-'))
+  folder = makeFolder('purses')
   recall = async (slot, key) => workers.get(slot)!.recall(key)
 })
 afterEach(() => {
   keeper?.close()
-  rmSync(folder, { recursive: true, force: true })
+  folder.remove()
   workers.clear()
 })
 
@@ -93,7 +92,7 @@ test('what another worker holds is given back, also when it answers too late to 
   }
   let passed = 2
   while (await pays(one, line, 1)) passed++
-  await sleep(150)
+  await pause(150)
   while (await pays(one, line, 1)) passed++
   expect(passed).toBe(10)
 })

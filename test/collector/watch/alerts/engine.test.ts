@@ -39,6 +39,21 @@ const SLOW_FOR = {
 const traffic = (at_ms: number, duration_us: number, tool = 'slow'): Promise<void> =>
   bench.calls(Array.from({ length: 3 }, (_, i) => ({ ts: (at_ms - 1000 - i) * 1000, duration_us, tool })))
 
+/** A reader whose questions about `what` are refused while it is broken. */
+type Breakable = { isNow: boolean; reader: Bench['reader'] }
+function breakable(what: string): Breakable {
+  const broken: Breakable = {
+    isNow: false,
+    reader: {
+      rows: (sql, params) =>
+        broken.isNow && sql.includes(what)
+          ? Promise.reject(new Error('too much asked'))
+          : bench.reader.rows(sql, params),
+    },
+  }
+  return broken
+}
+
 const edges = async (): Promise<string[]> =>
   (await runHistory(bench.reader, { from_ms: t0 - 1e6, to_ms: t0 + 1e8 }))
     .reverse()
@@ -267,16 +282,13 @@ test('a series that is gone is over after some evaluations; a rule that is gone 
 
 test('a rule that cannot be looked at leaves its alerts alone and says so', async () => {
   await traffic(t0, 2e6)
-  let isBroken = false
-  const reader: typeof bench.reader = {
-    rows: (sql, params) =>
-      isBroken && sql.includes('quantiles_')
-        ? Promise.reject(new Error('too much asked'))
-        : bench.reader.rows(sql, params),
-  }
-  const e = openEvaluator({ ...bench, reader }, { alerts: { ...SLOW, missing_evaluations: 1 } })
+  const broken = breakable('quantiles_')
+  const e = openEvaluator(
+    { ...bench, reader: broken.reader },
+    { alerts: { ...SLOW, missing_evaluations: 1 } },
+  )
   await e.tick(t0)
-  isBroken = true
+  broken.isNow = true
   await e.tick(t0 + 1000)
   expect(told(e)).toEqual(['Slow slow firing'])
   const rule = (await runRules(bench.reader)).find((r) => r.rule === 'Slow')
@@ -285,7 +297,7 @@ test('a rule that cannot be looked at leaves its alerts alone and says so', asyn
     detail: 'too much asked',
     about: 'p95_ms of each tool > 1000 over 10 min',
   })
-  isBroken = false
+  broken.isNow = false
   await e.tick(t0 + 2000)
   expect((await readAlerts(bench.reader))[0]).toMatchObject({ state: 'firing', times_fired: 1 })
 })
@@ -309,16 +321,11 @@ test('what fires is told again after the repeat interval, and what was told of a
 
 test('objectives that cannot be counted keep no other rule from being looked at', async () => {
   await traffic(t0, 2e6)
-  let isBroken = true
-  const reader: typeof bench.reader = {
-    rows: (sql, params) =>
-      isBroken && sql.includes('window_s')
-        ? Promise.reject(new Error('too long'))
-        : bench.reader.rows(sql, params),
-  }
+  const broken = breakable('window_s')
+  broken.isNow = true
   const alerts = { ...SLOW, rules: { ...SLOW.rules, SloBurnTicket: { enabled: true } } }
   const e = openEvaluator(
-    { ...bench, reader },
+    { ...bench, reader: broken.reader },
     { alerts, slos: { good: { objective: 'success', target: 0.99 } } },
   )
   await e.tick(t0)
@@ -326,7 +333,7 @@ test('objectives that cannot be counted keep no other rule from being looked at'
   const stateOf = async (name: string): Promise<unknown> =>
     (await runRules(bench.reader)).find((r) => r.rule === name)?.state
   expect([await stateOf('Slow'), await stateOf('SloBurnTicket')]).toEqual(['ok', 'failed'])
-  isBroken = false
+  broken.isNow = false
   await e.tick(t0 + 61_000)
   expect(await stateOf('SloBurnTicket')).toBe('ok')
 })
